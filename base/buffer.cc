@@ -1,0 +1,113 @@
+#include "base/buffer.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace spirula {
+
+Buffer Buffer::allocate(std::size_t size, std::size_t alignment) {
+  Buffer buffer;
+  if (size == 0) return buffer;
+  if (alignment <= alignof(std::max_align_t)) {
+    buffer.owner_ = std::make_shared_for_overwrite<std::byte[]>(size);
+  } else {
+    auto* memory = static_cast<std::byte*>(::operator new[](size, std::align_val_t{alignment}));
+    buffer.owner_ = std::shared_ptr<std::byte[]>(
+        memory, [alignment](std::byte* p) { ::operator delete[](p, std::align_val_t{alignment}); });
+  }
+  buffer.data_ = buffer.owner_.get();
+  buffer.size_ = size;
+  return buffer;
+}
+
+Buffer Buffer::zeros(std::size_t size) {
+  Buffer buffer = allocate(size);
+  if (size) std::memset(buffer.mutable_data(), 0, size);
+  return buffer;
+}
+
+Buffer Buffer::copy_of(ByteView bytes) {
+  Buffer buffer = allocate(bytes.size());
+  if (!bytes.empty()) std::memcpy(buffer.mutable_data(), bytes.data(), bytes.size());
+  return buffer;
+}
+
+Buffer Buffer::borrow(ByteView bytes) {
+  Buffer buffer;
+  buffer.data_ = bytes.data();
+  buffer.size_ = bytes.size();
+  return buffer;
+}
+
+Buffer Buffer::slice(std::size_t offset, std::size_t length) const {
+  CHECK(offset <= size_ && length <= size_ - offset);
+  Buffer part = *this;
+  part.data_ += offset;
+  part.size_ = length;
+  return part;
+}
+
+std::byte* Buffer::mutable_data() {
+  CHECK(size_ == 0 || owner_.use_count() == 1, "only a Buffer's sole owner writes into it");
+  return const_cast<std::byte*>(data_);
+}
+
+void BufferList::append(Buffer buffer) {
+  if (buffer.empty()) return;
+  size_ += buffer.size();
+  buffers_.push_back(std::move(buffer));
+}
+
+void BufferList::append(const BufferList& other) {
+  for (const Buffer& buffer : other.buffers_) append(buffer);
+}
+
+BufferList BufferList::slice(std::size_t offset, std::size_t length) const {
+  CHECK(offset <= size_ && length <= size_ - offset);
+  BufferList part;
+  for (const Buffer& buffer : buffers_) {
+    if (length == 0) break;
+    if (offset >= buffer.size()) {
+      offset -= buffer.size();
+      continue;
+    }
+    std::size_t here = std::min(length, buffer.size() - offset);
+    part.append(buffer.slice(offset, here));
+    offset = 0;
+    length -= here;
+  }
+  return part;
+}
+
+Buffer BufferList::flatten() const {
+  if (buffers_.empty()) return {};
+  if (buffers_.size() == 1) return buffers_[0];
+  Buffer whole = Buffer::allocate(size_);
+  std::byte* at = whole.mutable_data();
+  for (const Buffer& buffer : buffers_) {
+    std::memcpy(at, buffer.data(), buffer.size());
+    at += buffer.size();
+  }
+  return whole;
+}
+
+void BufferList::clear() {
+  buffers_.clear();
+  size_ = 0;
+}
+
+std::string to_hex(ByteView bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (std::byte b : bytes) {
+    text += digits[std::to_integer<unsigned>(b) >> 4];
+    text += digits[std::to_integer<unsigned>(b) & 15];
+  }
+  return text;
+}
+
+}  // namespace spirula

@@ -1,0 +1,33 @@
+#include "base/crc32c.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+
+namespace spirula {
+namespace {
+
+TEST(Crc32c, known_value) {  // RFC 3720 B.4 gives the inverted form
+  EXPECT_EQ(crc32c(0xffffffff, as_bytes("123456789")) ^ 0xffffffff, 0xe3069283u);
+}
+
+TEST(Crc32c, pieces_chain_and_long_runs_agree_with_bytes) {
+  SeededRandom random(1);
+  Buffer data = Buffer::allocate(20000);
+  random.fill({data.mutable_data(), data.size()});
+  std::uint32_t slow = 5;
+  for (std::byte b : data.view()) slow = crc32c(slow, ByteView(&b, 1));
+  EXPECT_EQ(crc32c(5, data.view()), slow);
+  for (std::size_t cut : {0, 1, 7, 3071, 3073, 9999}) {
+    BufferList list(data.slice(0, cut));
+    list.append(data.slice(cut));
+    EXPECT_EQ(crc32c(5, list), slow) << cut;
+  }
+}
+
+TEST(Crc32c, zeros) {
+  for (std::size_t n : {0, 1, 63, 4096, 100001}) EXPECT_EQ(crc32c_zeros(9, n), crc32c(9, Buffer::zeros(n).view()));
+}
+
+}  // namespace
+}  // namespace spirula
