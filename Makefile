@@ -131,7 +131,7 @@ endif
 lint:
 	tests/lint
 fmt:
-	clang-format-19 -i $$(git ls-files '*.h' '*.cc')
+	clang-format-19 -i $$(git ls-files -co --exclude-standard '*.h' '*.cc')
 check: deps
 	$(MAKE) all lint
 	$(MAKE) $(addprefix $(BUILD)/test/,$(addsuffix _test,$(test_folders)))

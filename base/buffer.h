@@ -10,8 +10,12 @@
 namespace spirula {
 
 using ByteView = std::span<const std::byte>;
-inline ByteView as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-inline std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+inline ByteView as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+inline std::string_view as_text(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 /// A slice of shared memory. Copying a Buffer shares the bytes; nobody changes bytes that more than one Buffer sees.
 class Buffer {

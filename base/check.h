@@ -11,7 +11,9 @@
   } while (false)
 
 namespace spirula {
-constexpr std::string_view check_text(std::string_view text = {}) { return text; }
+constexpr std::string_view check_text(std::string_view text = {}) {
+  return text;
+}
 
 /// Logs the broken invariant with its place and a stack address list, then aborts.
 [[noreturn]] void check_failed(const char* condition, const char* file, int line, std::string_view text);

@@ -50,7 +50,9 @@ TEST(Codec, counts_are_checked_against_limit_and_bytes) {
 }
 
 TEST(Codec, layout_is_little_endian_with_an_envelope) {
-  EXPECT_EQ(to_hex(encode(Old{{"a"}})), "0101090000000100000001000000" "61");
+  EXPECT_EQ(to_hex(encode(Old{{"a"}})),
+            "0101090000000100000001000000"
+            "61");
 }
 
 }  // namespace

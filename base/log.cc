@@ -62,8 +62,8 @@ void log_line(std::string_view subsystem, LogLevel level, std::string_view text)
   tm parts;
   gmtime_r(&now.tv_sec, &parts);
   std::string line = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z {} {:<9} {}\n", parts.tm_year + 1900,
-                                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_usec,
-                                 names[static_cast<int>(level)], subsystem, text);
+                                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                                 now.tv_usec, names[static_cast<int>(level)], subsystem, text);
   // One write a line keeps lines of several threads whole; a full log disk must not stop the daemon.
   [[maybe_unused]] ssize_t written = write(file.load(), line.data(), line.size());
 }

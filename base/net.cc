@@ -43,7 +43,9 @@ Endpoint from_asio(const tcp::endpoint& at) {
   }
   return endpoint;
 }
-Endpoint from_asio(const stream_protocol::endpoint&) { return {}; }
+Endpoint from_asio(const stream_protocol::endpoint&) {
+  return {};
+}
 
 tcp::endpoint to_asio(const Endpoint& endpoint) {
   if (endpoint.ipv6) return {asio::ip::address_v6(endpoint.address), endpoint.port};

@@ -74,8 +74,12 @@ std::error_code make_error_code(Errc code) {
   return {static_cast<int>(code), category};
 }
 
-std::error_code last_errno() { return from_errno(errno); }
-std::error_code from_errno(int positive_errno) { return {positive_errno, std::system_category()}; }
+std::error_code last_errno() {
+  return from_errno(errno);
+}
+std::error_code from_errno(int positive_errno) {
+  return {positive_errno, std::system_category()};
+}
 
 int to_wire(std::error_code error) {
   if (!error) return 0;

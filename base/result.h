@@ -8,40 +8,40 @@ namespace spirula {
 /// Every error our own code tells a caller to act on. One table in result.cc gives each its text and its errno.
 enum class Errc {
   ok = 0,
-  not_found,           ///< ENOENT
-  exists,              ///< EEXIST
-  invalid,             ///< EINVAL: the request makes no sense
-  malformed,           ///< EBADMSG: bytes that do not decode
-  permission,          ///< EPERM
-  access,              ///< EACCES: credentials refused
-  no_space,            ///< ENOSPC
-  quota,               ///< EDQUOT
-  io,                  ///< EIO: the medium failed or data did not verify
-  unsupported,         ///< EOPNOTSUPP: deliberately not offered
-  too_large,           ///< E2BIG
-  file_too_large,      ///< EFBIG
-  name_too_long,       ///< ENAMETOOLONG
-  range,               ///< ERANGE: buffer or comparison out of range
-  no_data,             ///< ENODATA: no such attribute
-  not_empty,           ///< ENOTEMPTY
-  not_directory,       ///< ENOTDIR
-  is_directory,        ///< EISDIR
-  cross_device,        ///< EXDEV
-  too_many_links,      ///< EMLINK
-  loop,                ///< ELOOP
-  stale,               ///< ESTALE
-  busy,                ///< EBUSY
-  again,               ///< EAGAIN: the same request may succeed later
-  timed_out,           ///< ETIMEDOUT
-  cancelled,           ///< ECANCELED: the task or service is stopping
-  closed,              ///< ENOTCONN: the peer or connection is gone
-  refused,             ///< ECONNREFUSED
-  blocklisted,         ///< EBLOCKLISTED as Ceph has it: ESHUTDOWN
-  read_only,           ///< EROFS
-  would_deadlock,      ///< EDEADLK
-  overflow,            ///< EOVERFLOW
-  stale_epoch,         ///< ESTALE: fetch a newer map, then resend
-  outcome_unknown,     ///< EIO: it may have happened; resend by the same id
+  not_found,        ///< ENOENT
+  exists,           ///< EEXIST
+  invalid,          ///< EINVAL: the request makes no sense
+  malformed,        ///< EBADMSG: bytes that do not decode
+  permission,       ///< EPERM
+  access,           ///< EACCES: credentials refused
+  no_space,         ///< ENOSPC
+  quota,            ///< EDQUOT
+  io,               ///< EIO: the medium failed or data did not verify
+  unsupported,      ///< EOPNOTSUPP: deliberately not offered
+  too_large,        ///< E2BIG
+  file_too_large,   ///< EFBIG
+  name_too_long,    ///< ENAMETOOLONG
+  range,            ///< ERANGE: buffer or comparison out of range
+  no_data,          ///< ENODATA: no such attribute
+  not_empty,        ///< ENOTEMPTY
+  not_directory,    ///< ENOTDIR
+  is_directory,     ///< EISDIR
+  cross_device,     ///< EXDEV
+  too_many_links,   ///< EMLINK
+  loop,             ///< ELOOP
+  stale,            ///< ESTALE
+  busy,             ///< EBUSY
+  again,            ///< EAGAIN: the same request may succeed later
+  timed_out,        ///< ETIMEDOUT
+  cancelled,        ///< ECANCELED: the task or service is stopping
+  closed,           ///< ENOTCONN: the peer or connection is gone
+  refused,          ///< ECONNREFUSED
+  blocklisted,      ///< EBLOCKLISTED as Ceph has it: ESHUTDOWN
+  read_only,        ///< EROFS
+  would_deadlock,   ///< EDEADLK
+  overflow,         ///< EOVERFLOW
+  stale_epoch,      ///< ESTALE: fetch a newer map, then resend
+  outcome_unknown,  ///< EIO: it may have happened; resend by the same id
 };
 
 std::error_code make_error_code(Errc code);
@@ -88,13 +88,15 @@ int to_wire(std::error_code error);
 #define SPIRULA_CONCAT_(a, b) a##b
 #define SPIRULA_CONCAT(a, b) SPIRULA_CONCAT_(a, b)
 #define SPIRULA_PICK_(_1, _2, name, ...) name
-#define SPIRULA_TRY1_(ret, tmp, expression)                       \
-  do {                                                            \
-    if (auto&& tmp = (expression); !tmp) [[unlikely]] ret tmp.error(); \
+#define SPIRULA_TRY1_(ret, tmp, expression)           \
+  do {                                                \
+    if (auto&& tmp = (expression); !tmp) [[unlikely]] \
+      ret tmp.error();                                \
   } while (false)
 #define SPIRULA_TRY2_(ret, tmp, declaration, expression) \
   auto&& tmp = (expression);                             \
-  if (!tmp) [[unlikely]] ret tmp.error();                \
+  if (!tmp) [[unlikely]]                                 \
+    ret tmp.error();                                     \
   declaration = *std::move(tmp)
 #define SPIRULA_TRY1(expression) SPIRULA_TRY1_(return, SPIRULA_CONCAT(try_, __LINE__), expression)
 #define SPIRULA_TRY2(declaration, expression) \

@@ -87,7 +87,9 @@ class LoopShard : public Shard {
 
 }  // namespace
 
-void Shard::post(std::move_only_function<void()> action) { asio::post(context(), std::move(action)); }
+void Shard::post(std::move_only_function<void()> action) {
+  asio::post(context(), std::move(action));
+}
 
 struct ShardThread::Impl {
   LoopShard shard;
@@ -106,7 +108,9 @@ ShardThread::~ShardThread() {
   impl_->thread.join();
 }
 
-Shard& ShardThread::shard() { return impl_->shard; }
+Shard& ShardThread::shard() {
+  return impl_->shard;
+}
 
 int run_main(std::function<Task<int>(Shard&)> main_task) {
   std::signal(SIGPIPE, SIG_IGN);

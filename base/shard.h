@@ -43,5 +43,4 @@ int run_main(std::function<Task<int>(Shard&)> main_task);
 /// Waits for SIGTERM or SIGINT.
 Task<> wait_for_termination(Shard& shard);
 
-
 }  // namespace spirula

@@ -32,7 +32,5 @@ concept StrongNumber = requires(T t) {
 
 template <spirula::StrongNumber T>
 struct std::hash<T> {
-  std::size_t operator()(const T& strong) const noexcept {
-    return std::hash<typename T::number_type>{}(strong.value);
-  }
+  std::size_t operator()(const T& strong) const noexcept { return std::hash<typename T::number_type>{}(strong.value); }
 };

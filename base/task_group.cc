@@ -33,7 +33,9 @@ Task<void> without_throwing(Task<void> task) {
 
 TaskGroup::TaskGroup(Shard& shard) : state_(std::make_shared<State>(shard)) {}
 
-TaskGroup::~TaskGroup() { CHECK(state_->running.empty(), "stop() a TaskGroup before it goes"); }
+TaskGroup::~TaskGroup() {
+  CHECK(state_->running.empty(), "stop() a TaskGroup before it goes");
+}
 
 void TaskGroup::spawn(Task<void> task) {
   if (state_->cancelled) return;
@@ -61,8 +63,12 @@ void TaskGroup::cancel() {
   for (auto& signal : state_->running) signal.emit(asio::cancellation_type::all);
 }
 
-bool TaskGroup::cancelled() const { return state_->cancelled; }
-std::size_t TaskGroup::size() const { return state_->running.size(); }
+bool TaskGroup::cancelled() const {
+  return state_->cancelled;
+}
+std::size_t TaskGroup::size() const {
+  return state_->running.size();
+}
 
 Task<> TaskGroup::join() {
   auto state = state_;

@@ -41,7 +41,9 @@ WaitList::~WaitList() {
   while (!state_->waiting.empty()) state_->remove_and_wake(state_->waiting.front(), make_error_code(Errc::cancelled));
 }
 
-bool WaitList::empty() const { return state_->waiting.empty(); }
+bool WaitList::empty() const {
+  return state_->waiting.empty();
+}
 
 std::size_t WaitList::wake_one() {
   if (state_->waiting.empty()) return 0;
@@ -94,9 +96,8 @@ Task<Result<>> WaitList::wait_until(Clock& clock, MonotonicTime deadline) {
   auto state = state_;
   auto waiter = std::make_shared<Waiter>();
   waiter->place = state->waiting.insert(state->waiting.end(), waiter);
-  auto timer = clock.call_at(deadline, [state, waiter] {
-    state->remove_and_wake(waiter, make_error_code(Errc::timed_out));
-  });
+  auto timer =
+      clock.call_at(deadline, [state, waiter] { state->remove_and_wake(waiter, make_error_code(Errc::timed_out)); });
   co_await suspend(waiter, [state, weak = std::weak_ptr(waiter)] {
     if (auto strong = weak.lock()) state->remove_and_wake(strong, make_error_code(Errc::cancelled));
   });
