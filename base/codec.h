@@ -187,6 +187,8 @@ class Decoder {
   std::uint64_t features() const { return features_; }
   /// The version of the innermost versioned struct being decoded.
   unsigned version() const { return version_; }
+  /// For bytes whose version stands elsewhere, as in a message header.
+  void assume_version(unsigned version) { version_ = version; }
   std::size_t remaining() const { return end_ - at_; }
   bool failed() const { return failed_; }
   void fail() {
