@@ -1,0 +1,114 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "filestore/object_id.h"
+#include "filestore/transaction.h"
+
+namespace spirula::filestore {
+
+struct ObjectStat {
+  std::uint64_t size = 0;
+};
+struct Extent {
+  std::uint64_t offset = 0, length = 0;
+  friend bool operator==(const Extent&, const Extent&) = default;
+};
+struct StoreStatistics {
+  std::uint64_t bytes_total = 0, bytes_used = 0, bytes_available = 0;
+  std::uint64_t object_count = 0;
+};
+struct CollectionInfo {
+  CollectionId id;
+  unsigned bits = 0;
+};
+struct OmapPage {
+  std::vector<std::pair<std::string, Buffer>> entries;
+  bool more = false;
+};
+struct ObjectPage {
+  std::vector<ObjectId> objects;
+  /// Where the next page starts; nothing when this was the last.
+  std::optional<ObjectId> next;
+};
+
+/// The object store under one OSD. Owned by it; may be called from any shard, and each call's coroutine goes on on the
+/// shard that made it. stop() must complete before destruction.
+/// Invariants: submit() returns success only once the transaction is durable; from then on every read sees it, and
+/// after a crash it is there, whole. Transactions of one collection apply in the order of their submit() calls; a read
+/// issued after submit() returned sees its effect even if the apply has not reached the disk.
+/// A read of an object that a submitted but not yet durable transaction touches may see it or not.
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  /// Errc::no_space (nothing happened), Errc::not_found (no such collection or clone source), Errc::exists,
+  /// Errc::invalid are decided before anything is written. Errc::io or Errc::read_only: the store has failed and takes
+  /// no more writes.
+  virtual Task<Result<>> submit(CollectionId collection, Transaction transaction) = 0;
+
+  /// At most `length` bytes from `offset`; short at the object's end; holes read as zeros. Errc::not_found; Errc::io
+  /// when a block does not verify: never as data.
+  virtual Task<Result<BufferList>> read(ObjectId object, std::uint64_t offset, std::uint64_t length) = 0;
+  virtual Task<Result<ObjectStat>> stat(ObjectId object) = 0;
+  /// Allocated ranges within the asked one, ascending.
+  virtual Task<Result<std::vector<Extent>>> extents(ObjectId object, std::uint64_t offset, std::uint64_t length) = 0;
+  /// Errc::not_found: no object; Errc::no_data: no such attribute.
+  virtual Task<Result<Buffer>> get_attribute(ObjectId object, std::string name) = 0;
+  virtual Task<Result<std::map<std::string, Buffer>>> get_attributes(ObjectId object) = 0;
+
+  virtual Task<Result<Buffer>> omap_header(ObjectId object) = 0;
+  /// Those of `keys` that exist.
+  virtual Task<Result<std::map<std::string, Buffer>>> omap_get(ObjectId object, std::set<std::string> keys) = 0;
+  /// Ascending from the first key > `after` (>= `from` when given and greater), at most `count_max` entries and about
+  /// `bytes_max` bytes.
+  virtual Task<Result<OmapPage>> omap_list(ObjectId object, std::string after, std::string from, std::size_t count_max,
+                                           std::size_t bytes_max) = 0;
+
+  /// Objects of the collection from `start` (included; nothing: from the first), in store order.
+  virtual Task<Result<ObjectPage>> list(CollectionId collection, std::optional<ObjectId> start,
+                                        std::size_t count_max) = 0;
+  virtual Task<Result<std::vector<CollectionInfo>>> collections() = 0;
+  virtual Task<Result<std::map<std::string, Buffer>>> collection_get(CollectionId collection,
+                                                                     std::set<std::string> keys) = 0;
+  virtual Task<Result<OmapPage>> collection_list(CollectionId collection, std::string after, std::size_t count_max) = 0;
+
+  virtual StoreStatistics statistics() = 0;
+  /// Commits, so that the next mount replays nothing, and lets go of the disk.
+  virtual Task<> stop() = 0;
+};
+
+/// The store on btrfs.
+struct FilestoreOptions {
+  std::string path;                           ///< mount point of the btrfs (or a directory on one)
+  std::string journal;                        ///< raw partition, or the path of a preallocated file
+  std::uint64_t memory_bytes_max = 64 << 20;  ///< index caches and pending data
+};
+struct FilestoreFormat {
+  std::string owner;  ///< whose store this is: "osd.3"
+  std::string cluster_fsid;
+  bool force = false;  ///< overwrite a journal device that carries a foreign signature
+};
+
+/// Formats path and journal. Errc::exists if a store is there; Errc::busy for a foreign signature without force;
+/// Errc::unsupported if path is not on btrfs.
+Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& format);
+struct FilestoreIdentity {
+  std::string owner, cluster_fsid, store_uuid;
+};
+Result<FilestoreIdentity> read_filestore_identity(const std::string& path);
+/// Rolls back to the newest good snapshot, replays the journal. Blocks: call before the shards run, or on a pool.
+Result<std::unique_ptr<ObjectStore>> open_filestore(const FilestoreOptions& options);
+
+/// The same promises kept in memory, for simulations. crash() forgets what was not durable.
+class MemoryStore;
+
+}  // namespace spirula::filestore
