@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -50,9 +51,12 @@ class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
 
+  /// Takes its place in the collection's order when it is called, not when the task is awaited (dropping the task
+  /// does not take the transaction back); completes when it is durable.
   /// Errc::no_space (nothing happened), Errc::not_found (no such collection or clone source), Errc::exists,
-  /// Errc::invalid are decided before anything is written. Errc::io or Errc::read_only: the store has failed and takes
-  /// no more writes.
+  /// Errc::not_empty, Errc::invalid (an object outside the collection, a size past limits::object_size_max),
+  /// Errc::too_large, Errc::name_too_long are decided before anything is written. Errc::io: it may have happened, and
+  /// the store takes no more writes. Errc::read_only: the store had failed before; it did not happen.
   virtual Task<Result<>> submit(CollectionId collection, Transaction transaction) = 0;
 
   /// At most `length` bytes from `offset`; short at the object's end; holes read as zeros. Errc::not_found; Errc::io
@@ -73,7 +77,8 @@ class ObjectStore {
   virtual Task<Result<OmapPage>> omap_list(ObjectId object, std::string after, std::string from, std::size_t count_max,
                                            std::size_t bytes_max) = 0;
 
-  /// Objects of the collection from `start` (included; nothing: from the first), in store order.
+  /// Objects of the collection (its range, as split so far) from `start` (included; nothing: from the first), in store
+  /// order.
   virtual Task<Result<ObjectPage>> list(CollectionId collection, std::optional<ObjectId> start,
                                         std::size_t count_max) = 0;
   virtual Task<Result<std::vector<CollectionInfo>>> collections() = 0;
@@ -82,6 +87,8 @@ class ObjectStore {
   virtual Task<Result<OmapPage>> collection_list(CollectionId collection, std::string after, std::size_t count_max) = 0;
 
   virtual StoreStatistics statistics() = 0;
+  /// Makes a commit point now: what is durable becomes part of a snapshot, and the journal is let go.
+  virtual Task<Result<>> commit() = 0;
   /// Commits, so that the next mount replays nothing, and lets go of the disk.
   virtual Task<> stop() = 0;
 };
@@ -91,11 +98,17 @@ struct FilestoreOptions {
   std::string path;                           ///< mount point of the btrfs (or a directory on one)
   std::string journal;                        ///< raw partition, or the path of a preallocated file
   std::uint64_t memory_bytes_max = 64 << 20;  ///< index caches and pending data
+  enum class JournalEngine : std::uint8_t { automatic, io_uring, libaio };
+  JournalEngine journal_engine = JournalEngine::automatic;  ///< automatic: io_uring unless the kernel refuses it
+  unsigned apply_threads = 2, read_threads = 4;
+  std::chrono::milliseconds commit_interval_min{1'000}, commit_interval_max{30'000};
 };
 struct FilestoreFormat {
   std::string owner;  ///< whose store this is: "osd.3"
   std::string cluster_fsid;
   bool force = false;  ///< overwrite a journal device that carries a foreign signature
+  /// If the journal does not exist, a file of this size is made, fully written; 0: it must exist.
+  std::uint64_t journal_file_bytes = 0;
 };
 
 /// Formats path and journal. Errc::exists if a store is there; Errc::busy for a foreign signature without force;
@@ -107,8 +120,5 @@ struct FilestoreIdentity {
 Result<FilestoreIdentity> read_filestore_identity(const std::string& path);
 /// Rolls back to the newest good snapshot, replays the journal. Blocks: call before the shards run, or on a pool.
 Result<std::unique_ptr<ObjectStore>> open_filestore(const FilestoreOptions& options);
-
-/// The same promises kept in memory, for simulations. crash() forgets what was not durable.
-class MemoryStore;
 
 }  // namespace spirula::filestore

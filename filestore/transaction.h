@@ -18,6 +18,9 @@ enum class Space : std::uint8_t {
 };
 
 /// Operations that become durable and visible together, or not at all. Built by one owner, then given away.
+/// Touch, Write, Zero, Truncate, SetAttributes, OmapSet and OmapSetHeader make an object that is not there; removing
+/// what is not there (an object, an attribute, a key) changes nothing; only a missing source is an error. Every object
+/// must lie in the transaction's collection. Objects of a negative pool lie in a collection of that pool.
 class Transaction {
  public:
   struct Touch {};
