@@ -27,6 +27,14 @@ struct Identity {
   std::string caps;
 };
 
+/// What the monitor keeps of a login for as long as the session stands, to answer MAuth messages (ticket renewal).
+class AuthSession {
+ public:
+  virtual ~AuthSession() = default;
+  /// MAuth's payload; the answer is MAuthReply's. An error goes into MAuthReply's result with an empty payload.
+  virtual Result<Buffer> handle(const Buffer& payload) = 0;
+};
+
 /// What an exchange yields in the end. Both sides derive the same secrets: the session key signs the handshake
 /// transcript (AUTH_SIGNATURE), the connection secret (64 bytes) keys SECURE mode.
 struct AuthOutcome {
@@ -34,6 +42,7 @@ struct AuthOutcome {
   ConnectionMode mode = ConnectionMode::crc;
   Buffer session_key;
   Buffer connection_secret;
+  std::shared_ptr<AuthSession> session;  ///< the monitor's side only
 };
 
 /// One handshake, accepting side. Decides without waiting: what it needs is in memory.
@@ -77,6 +86,8 @@ class AuthClient {
   virtual ~AuthClient() = default;
   /// Errc::again when a ticket for that kind of peer is not here yet (connect() tries again).
   virtual Result<std::unique_ptr<AuthAttempt>> attempt(EntityType peer) = 0;
+  /// Such a peer did not accept our proof: what it rests on must be fetched anew.
+  virtual void refused(EntityType /*peer*/) {}
 };
 
 }  // namespace spirula::msg

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/shard.h"
@@ -32,6 +33,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   virtual std::uint64_t peer_features() const = 0;
   /// Who authentication says the peer is, and what it may do. Set once the session stands.
   virtual const Identity& identity() const = 0;
+  /// The monitor's end of the peer's login, which answers its MAuth messages; nullptr elsewhere.
+  virtual AuthSession* auth_session() const = 0;
   virtual bool is_lossy() const = 0;
   virtual bool is_secure() const = 0;
   std::string describe() const;  ///< "client.4123 v2:10.0.0.1:0/77"
@@ -48,9 +51,13 @@ class Dispatcher {
   /// A peer has authenticated and its session stands (accepting side) / our own connect has (connecting side).
   virtual void on_accept(ConnectionRef) {}
   virtual void on_connect(ConnectionRef) {}
-  /// It is gone: a lossy stream broke, the peer refused us, or a lossless peer came back having forgotten the session
-  /// (then a new Connection follows).
+  /// It is gone for good (closed() is true): a lossy stream broke, the peer refused us, or a lossless peer came back
+  /// having forgotten the session (then a new Connection follows: on_accept() if the peer makes it, connect() if we
+  /// do).
   virtual void on_reset(ConnectionRef) {}
+  /// One attempt to reach the peer failed (Errc::refused: nobody listens; Errc::again: no ticket yet). It is tried
+  /// again with growing pauses until somebody calls close(); only Errc::access ends it, and on_reset() follows.
+  virtual void on_connect_failed(ConnectionRef, std::error_code) {}
 };
 
 /// Which behaviour the sessions with a kind of peer have (Ceph: Messenger::Policy).
@@ -69,7 +76,11 @@ struct MessengerOptions {
   std::uint64_t bytes_in_flight_max = 256 << 20;  ///< of received messages still being worked on, a messenger
   std::uint64_t message_bytes_max = 128 << 20;    ///< a larger frame closes its connection
   unsigned connections_max = 4096;
+  unsigned handshakes_max = 512;  ///< accepted connections that have not proved who they are yet
   Duration handshake_timeout = std::chrono::seconds(10);
+  Duration keepalive_interval = std::chrono::seconds(10);  ///< of connections we made
+  Duration idle_max = std::chrono::minutes(15);            ///< a stream without a byte for so long is closed
+  std::optional<std::uint32_t> nonce;                      ///< of our address: 0 for a monitor, random if left out
   /// Accepted connections and their shards: round robin over these; connects live on the shard of the caller.
   std::vector<Shard*> shards;
 };
@@ -82,8 +93,11 @@ class Messenger {
 
   /// Accepts connections at `at` from now on. May be called more than once.
   virtual Result<> bind(Endpoint at) = 0;
-  /// Where peers find us; the nonce tells two incarnations at one port apart.
+  /// Where peers find us: the first address bound, or none but a nonce for a pure client. The nonce tells two
+  /// incarnations at one port apart.
   virtual AddressVector address() const = 0;
+  /// Says so instead: for a daemon bound to a wildcard, or to let go of an old incarnation (a new nonce).
+  virtual void set_address(AddressVector address) = 0;
   virtual void set_name(EntityName name) = 0;
 
   /// A connection to `peer` living on `home` (the calling shard), at once; the handshake goes on behind it and what is
