@@ -1,0 +1,1 @@
+"""What every test that starts daemons shares: clusters, clients, guests and how to leave nothing behind."""

@@ -1,0 +1,154 @@
+"""Runs the tests one after another against one cluster, and says what came of it."""
+
+import argparse
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import unittest
+
+from .cluster import ClusterError
+from .world import World, clean_up_dead_runs
+
+#: No single test may take longer; a hang is a failure like any other.
+TEST_SECONDS_MAX = 150
+
+
+class TookTooLong(Exception):
+    pass
+
+
+class ClusterTest(unittest.TestCase):
+    """A test that uses the shared cluster. It may kill daemons, but has them all running again when it succeeds."""
+
+    world = None  # set by the runner
+    longMessage = True
+
+    def setUp(self):
+        self.cluster = self.world.cluster()
+
+    def pool(self, name):
+        """A fresh pool for this test."""
+        self.world.client("ceph", "osd", "pool", "create", name)
+        return name
+
+
+class _Result(unittest.TestResult):
+    def __init__(self, world):
+        super().__init__()
+        self.world = world
+        self.passed = 0
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.started = time.monotonic()
+        signal.alarm(TEST_SECONDS_MAX)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+        super().stopTest(test)
+
+    def addSuccess(self, test):
+        signal.alarm(0)
+        self.passed += 1
+        print(f"ok   {name_of(test)} ({time.monotonic() - self.started:.1f} s)", flush=True)
+
+    def addFailure(self, test, error):
+        signal.alarm(0)
+        super().addFailure(test, error)
+        self._complain(test, error)
+
+    def addError(self, test, error):
+        signal.alarm(0)
+        super().addError(test, error)
+        self._complain(test, error)
+
+    def addSkip(self, test, reason):
+        """Nothing is skipped: what cannot run has not passed."""
+        self.addFailure(test, (AssertionError, AssertionError(reason), None))
+
+    def _complain(self, test, error):
+        print(f"FAIL {name_of(test)} ({time.monotonic() - self.started:.1f} s)")
+        known = isinstance(error[1], (AssertionError, ClusterError, TookTooLong, subprocess.TimeoutExpired))
+        for frame in traceback.extract_tb(error[2]) if error[2] else []:
+            if "/unittest/" in frame.filename or known and "/python3" in frame.filename:
+                continue
+            print(f"     {os.path.relpath(frame.filename)}:{frame.lineno} {frame.line}")
+        print("     " + f"{error[0].__name__}: {error[1]}".replace("\n", "\n     "), flush=True)
+        try:
+            self.world.discard(keep_logs_as=name_of(test))
+        except (ClusterError, OSError, RuntimeError) as trouble:
+            print(f"     and taking the cluster down: {trouble}", flush=True)
+
+
+def name_of(test):
+    """file.test, without the class: every file holds one."""
+    words = test.id().split(".")
+    return f"{words[-3]}.{words[-1].removeprefix('test_')}" if len(words) >= 3 else test.id()
+
+
+def _flatten(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from _flatten(item)
+        else:
+            yield item
+
+
+def load(names):
+    """The tests in tests/interop whose name contains one of `names` (all of them when none is given)."""
+    folder = os.path.realpath(os.path.join(os.path.dirname(__file__), "../interop"))
+    loader = unittest.TestLoader()
+    found = []
+    for file in sorted(os.listdir(folder)):
+        if file.endswith(".py") and file != "__init__.py":
+            module = importlib.import_module(f"interop.{file[:-3]}")
+            found += _flatten(loader.loadTestsFromModule(module))
+    return [test for test in found if not names or any(name in name_of(test) for name in names)]
+
+
+def _took_too_long(number, frame):
+    raise TookTooLong(f"longer than {TEST_SECONDS_MAX} s")
+
+
+def _interrupted(number, frame):
+    raise KeyboardInterrupt
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/run", description="Stock clients against our daemons.")
+    parser.add_argument("names", nargs="*", help="parts of test names; all tests without")
+    parser.add_argument("--stock", action="store_true", help="against Debian's Ceph daemons: proves the tests")
+    parser.add_argument("--store", choices=("bluestore", "filestore"), default="bluestore", help="with --stock")
+    parser.add_argument("--list", action="store_true", help="only print the names")
+    args = parser.parse_args()
+    tests = load(args.names)
+    if args.list:
+        print("\n".join(name_of(test) for test in tests))
+        return 0
+    signal.signal(signal.SIGALRM, _took_too_long)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    if os.geteuid():
+        print("tests/run needs root: it makes loop devices, mounts and a network namespace", file=sys.stderr)
+        return 1
+    clean_up_dead_runs()
+    started = time.monotonic()
+    world = World(args.stock, args.store)
+    result = _Result(world)
+    ClusterTest.world = world
+    try:
+        for test in tests:
+            test.run(result)
+    except KeyboardInterrupt:
+        print("interrupted")
+        return 130
+    finally:
+        world.close()
+    failed = len(result.failures) + len(result.errors)
+    print(f"in {time.monotonic() - started:.0f} s")
+    print(f"{result.passed} passed, {failed} failed")
+    return 0 if not failed and result.passed else 1

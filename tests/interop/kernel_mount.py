@@ -1,0 +1,77 @@
+"""Debian's unmodified kernel in a guest mounts the cluster, writes a tree and unmounts; every daemon is killed; a second
+guest mounts again and has to read the same tree."""
+
+from harness.guest import Guest
+from harness.network import SERVER
+from harness.suite import ClusterTest
+
+MOUNT = """
+mkdir -p /mnt
+mount -t ceph {server}:3300:/ /mnt -o name=admin,secret={key},ms_mode={mode},mount_timeout=30 || fail mount
+grep -q 'ms_mode={mode}' /proc/mounts || fail "not mounted with ms_mode={mode}"
+"""
+
+WRITE = """
+mkdir /mnt/{mode}
+cd /mnt/{mode} || fail cd
+for d in a b c; do mkdir -p $d/deep/deeper; done
+for i in $(seq 1 150); do echo "small file $i of $RANDOM" > a/s$i; done
+for i in $(seq 1 40); do ln -s ../a/s$i b/l$i; done
+dd if=/dev/urandom of=big bs=1M count=9 2>/dev/null || fail "writing 9 MiB"
+dd if=/dev/urandom of=c/one bs=4097 count=1 2>/dev/null
+dd if=/dev/urandom of=c/odd bs=65537 count=7 conv=fsync 2>/dev/null
+: > c/empty
+dd if=/dev/urandom of=big bs=1000 seek=4194 count=2 conv=notrunc 2>/dev/null    # across an object's end
+dd if=/dev/urandom of=c/sparse bs=4096 seek=3000 count=1 2>/dev/null
+cp big c/shorter; truncate -s 5000001 c/shorter
+cp c/odd c/longer; truncate -s 1000000 c/longer
+echo appended >> c/one
+for i in $(seq 1 20); do mv a/s$i b/moved$i; done
+mv a/s30 a/s31                                                                  # over an existing file
+mv c/deep b/deep/deeper/from-c
+for i in $(seq 50 69); do rm a/s$i; done
+rmdir a/deep/deeper a/deep
+chmod 640 a/s40; chown 12:34 a/s41; touch -d '2001-02-03 04:05:06' a/s42; chmod 1777 b
+mkdir gone && rmdir gone || fail rmdir
+"""
+
+#: Names, kinds, sizes, modes, owners, times of files, checksums and link targets.
+MANIFEST = """
+cd /mnt/{mode} || fail cd
+find . -type f | sort > /tmp/files
+xargs stat -c '@@ stat %n %s %a %u %g %Y' < /tmp/files
+xargs md5sum < /tmp/files | sed 's/^/@@ sum /'
+find . -type d | sort | xargs stat -c '@@ folder %n %a %u %g'
+find . -type l | sort | while read l; do echo "@@ link $l $(readlink $l)"; done
+cd /
+"""
+
+LEAVE = """
+umount /mnt || fail umount
+dmesg | grep -iE 'libceph|ceph:' | grep -iE 'corrupt|mismatch|bad |fail|error|WARN|protocol' && fail "dmesg complains"
+dmesg | grep -E 'BUG|WARNING|Oops' && fail "the kernel complains"
+"""
+
+
+class KernelMount(ClusterTest):
+    def test_crc(self):
+        self.write_kill_read("crc")
+
+    def test_secure(self):
+        self.write_kill_read("secure")
+
+    def write_kill_read(self, mode):
+        written = self.boot(mode, MOUNT + WRITE + "sync" + MANIFEST + LEAVE)
+        self.assertGreater(len(written), 300)
+        self.cluster.kill()
+        self.cluster.start_all()
+        read = self.boot(mode, MOUNT + MANIFEST + LEAVE)
+        lost = [line for line in written if line not in set(read)]
+        other = [line for line in read if line not in set(written)]
+        self.assertEqual((lost[:10], other[:10]), ([], []), "what was written, and what was read after the crash")
+
+    def boot(self, mode, script):
+        guest = Guest(self.world.netns, script.format(mode=mode, server=SERVER, key=self.cluster.admin_key()),
+                      mark=self.world.folder)
+        reports = guest.run(deadline=60)
+        return [report for report in reports if report[0] in ("stat", "sum", "folder", "link")]
