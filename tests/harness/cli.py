@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 
+from . import processes
 from .cluster import ClusterError, Options
 from .spirula import SpirulaCluster
 from .stock import StockCluster
@@ -57,6 +58,8 @@ def _interrupted(number, frame):
 
 def serve(cluster):
     """Up, say how to mount it, and down again on Ctrl-C or SIGTERM, or when a daemon dies."""
+    if cluster.ledger.exists() and not processes.marked(cluster.directory):
+        cluster.down()  # what an earlier one left that was killed
     cluster.up()
     print("\nReady. Mount it with one of\n")
     for line in mount_lines(cluster):

@@ -5,7 +5,6 @@ import importlib
 import os
 import signal
 import subprocess
-import sys
 import time
 import traceback
 import unittest
@@ -118,6 +117,28 @@ def _interrupted(number, frame):
     raise KeyboardInterrupt
 
 
+def run_tests(tests, stock=False, store=""):
+    """(passed, failed). Raises KeyboardInterrupt when a signal asked to stop; nothing is left behind either way."""
+    signal.signal(signal.SIGALRM, _took_too_long)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    if os.geteuid():
+        print("FAIL the stock clients: this needs root (loop devices, mounts, a network namespace)")
+        return 0, len(tests)
+    clean_up_dead_runs()
+    started = time.monotonic()
+    world = World(stock, store)
+    result = _Result(world)
+    ClusterTest.world = world
+    try:
+        for test in tests:
+            test.run(result)
+    finally:
+        world.close()
+    print(f"stock clients: {time.monotonic() - started:.0f} s")
+    return result.passed, len(result.failures) + len(result.errors)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/run", description="Stock clients against our daemons.")
     parser.add_argument("names", nargs="*", help="parts of test names; all tests without")
@@ -129,26 +150,10 @@ def main():
     if args.list:
         print("\n".join(name_of(test) for test in tests))
         return 0
-    signal.signal(signal.SIGALRM, _took_too_long)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
-    if os.geteuid():
-        print("tests/run needs root: it makes loop devices, mounts and a network namespace", file=sys.stderr)
-        return 1
-    clean_up_dead_runs()
-    started = time.monotonic()
-    world = World(args.stock, args.store)
-    result = _Result(world)
-    ClusterTest.world = world
     try:
-        for test in tests:
-            test.run(result)
+        passed, failed = run_tests(tests, args.stock, args.store)
     except KeyboardInterrupt:
         print("interrupted")
         return 130
-    finally:
-        world.close()
-    failed = len(result.failures) + len(result.errors)
-    print(f"in {time.monotonic() - started:.0f} s")
-    print(f"{result.passed} passed, {failed} failed")
-    return 0 if not failed and result.passed else 1
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1

@@ -54,7 +54,7 @@ class World:
         self.ledger.create()
         self.ledger.record("owner", pid=os.getpid(), start=processes.start_time(os.getpid()))
         self.ledger.record("processes", mark=self.folder)
-        self.netns = f"spirula-{os.getpid()}"
+        self.netns = os.path.basename(self.folder)
         self.ledger.record("netns", name=self.netns)
         network.make(self.netns, taps=2)
         self.options.netns, self.options.addr = self.netns, network.SERVER

@@ -1,0 +1,119 @@
+"""What a load costs: operations per second as the client sees them, CPU time and memory of each daemon."""
+
+import dataclasses
+import os
+import statistics
+import subprocess
+import time
+
+from . import disks, network, processes
+
+
+@dataclasses.dataclass
+class Figure:
+    """One run of one load against one cluster."""
+
+    rate: float  # operations per second, or MB/s
+    operations: int
+    cpu_seconds: dict  # daemon name to seconds during the run
+
+    def cpu_us(self, kind):
+        """CPU time per operation over all daemons of a kind ("osd"), in microseconds."""
+        seconds = sum(value for name, value in self.cpu_seconds.items() if name.startswith(kind))
+        return seconds * 1e6 / max(1, self.operations)
+
+
+def median(figures):
+    """The run with the median rate."""
+    ordered = sorted(figures, key=lambda figure: figure.rate)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+class Bench:
+    """Loads for one running cluster."""
+
+    def __init__(self, cluster, seconds):
+        self.cluster = cluster
+        self.seconds = seconds
+
+    def client(self, *argv, timeout=300):
+        return disks.run(*network.inside(self.cluster.options.netns), argv[0], "-c", self.cluster.conf, *map(str, argv[1:]),
+                         timeout=timeout)
+
+    def make_pool(self, name):
+        self.client("ceph", "osd", "pool", "create", name, 64)
+
+    def measured(self, work):
+        """Runs `work`, which returns (rate, operations), and says what the daemons spent meanwhile."""
+        running = self.cluster.running()
+        before = {name: process.cpu_seconds() for name, process in running.items()}
+        rate, operations = work()
+        return Figure(rate, operations, {name: process.cpu_seconds() - before[name] for name, process in running.items()})
+
+    def rados_write(self, pool, size, depth):
+        def work():
+            text = self.client("rados", "-p", pool, "bench", self.seconds, "write", "-b", size, "-t", depth, "--no-cleanup")
+            made = _value(text, "Total writes made")
+            took = _value(text, "Total time run")
+            return made / took, int(made)
+        figure = self.measured(work)
+        self.client("rados", "-p", pool, "cleanup")
+        return figure
+
+    def fuse_creates(self, count):
+        """Empty files in one directory, each created and closed, with a client that has just mounted."""
+        mount = self.cluster.path("run", "mnt")
+        os.makedirs(mount, exist_ok=True)
+        self.cluster.ledger.record("mount", target=mount)
+        process = processes.spawn(network.inside(self.cluster.options.netns) +
+                                  ["ceph-fuse", "-f", "-c", self.cluster.conf, mount], self.cluster.directory,
+                                  self.cluster.path("log", "fuse.out"))
+        deadline = time.monotonic() + 30
+        while mount not in disks.mount_table():
+            if time.monotonic() > deadline or not process.alive():
+                raise RuntimeError("ceph-fuse does not mount")
+            time.sleep(0.05)
+        folder = os.path.join(mount, f"creates{time.time_ns()}")
+
+        def work():
+            os.mkdir(folder)
+            started = time.monotonic()
+            for index in range(count):
+                os.close(os.open(f"{folder}/file{index}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            return count / (time.monotonic() - started), count
+        figure = self.measured(work)
+        subprocess.run(["umount", mount], check=True, timeout=60)
+        process.wait(30)
+        return figure
+
+    def memory_mib(self):
+        """Daemon name to resident MiB, now."""
+        return {name: process.memory_mib() for name, process in self.cluster.running().items()}
+
+
+def _value(text, name):
+    for line in text.splitlines():
+        if line.startswith(name):
+            return float(line.split(":")[1])
+    raise RuntimeError(f"no {name!r} in\n{text}")
+
+
+def probe_device(cluster, seconds=2):
+    """4 KiB O_DSYNC appends per second to the file system that holds the images: what any of the figures can at best
+    rest on, measured in the same minute."""
+    path = cluster.path("run", "probe")
+    block = os.urandom(4096)
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_DSYNC)
+    try:
+        count, rates = 0, []
+        started = time.monotonic()
+        while time.monotonic() - started < seconds:
+            begun = time.monotonic()
+            for _ in range(100):
+                os.pwrite(descriptor, block, (count % 1000) * 4096)
+                count += 1
+            rates.append(100 / (time.monotonic() - begun))
+        return statistics.median(rates)
+    finally:
+        os.close(descriptor)
+        os.unlink(path)
