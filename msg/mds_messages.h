@@ -11,8 +11,8 @@
 #include "msg/message.h"
 #include "msg/types.h"
 
-/// What file-system clients and the MDS say to each other. Sources: Ceph src/messages/MClient*.h, src/include/ceph_fs.h,
-/// src/mds/mdstypes.h; Linux include/linux/ceph/ceph_fs.h, fs/ceph/mds_client.c.
+/// What file-system clients and the MDS say to each other. Sources: Ceph src/messages/MClient*.h,
+/// src/include/ceph_fs.h, src/mds/mdstypes.h; Linux include/linux/ceph/ceph_fs.h, fs/ceph/mds_client.c.
 namespace spirula::msg {
 
 /// An inode's number. 1 is the root.
@@ -325,8 +325,8 @@ struct LeaseStat {
   void decode(Decoder& decoder);
 };
 
-/// Ceph: MClientReply. `trace` holds what the caller encoded with the session's features: an InodeStat of the directory,
-/// a DirStat, the name and a LeaseStat if has_dentry, then an InodeStat of the target if has_target.
+/// Ceph: MClientReply. `trace` holds what the caller encoded with the session's features: an InodeStat of the
+/// directory, a DirStat, the name and a LeaseStat if has_dentry, then an InodeStat of the target if has_target.
 struct ClientReply {
   static constexpr std::uint16_t message_type = 26, header_version = 1, header_compat = 1;
   MdsOp op{};
