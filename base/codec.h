@@ -35,7 +35,7 @@
 /// start with a 32-bit count (Ceph: src/include/encoding.h); a versioned struct starts with version, compat and the
 /// length of its body, and what a newer sender appended is skipped.
 /// A struct whose layout depends on more than its version defines `void encode(Encoder&) const` and
-/// `void decode(Decoder&)` instead of fields(). Inside fields(), `if constexpr (wire.decoding)` tells the direction.
+/// `void decode(Decoder&)` instead of fields(). Inside fields(), `if (wire.decoding)` tells the direction.
 namespace spirula {
 
 class Encoder;
