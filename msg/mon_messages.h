@@ -103,7 +103,7 @@ struct MonGetVersion {
 
 /// Ceph: MMonGetVersionReply.
 struct MonGetVersionReply {
-  static constexpr std::uint16_t message_type = 20, header_version = 2, header_compat = 1;
+  static constexpr std::uint16_t message_type = 20, header_version = 2, header_compat = 2;
   std::uint64_t handle = 0;
   std::uint64_t newest = 0;
   std::uint64_t oldest = 0;

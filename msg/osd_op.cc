@@ -104,24 +104,6 @@ bool is_known(OpCode code) {
 
 OsdOp::Operand operand_for(OpCode code) {
   switch (code) {
-    case OpCode::read:
-    case OpCode::sync_read:
-    case OpCode::sparse_read:
-    case OpCode::mapext:
-    case OpCode::masktrunc:
-    case OpCode::cmpext:
-    case OpCode::write:
-    case OpCode::writefull:
-    case OpCode::truncate:
-    case OpCode::zero:
-    case OpCode::append:
-    case OpCode::settrunc:
-    case OpCode::trimtrunc:
-    // Stock clients leave these operands zero, or fill in an extent nobody reads.
-    case OpCode::stat:
-    case OpCode::create:
-    case OpCode::remove:
-      return ExtentOperand{};
     case OpCode::getxattr:
     case OpCode::cmpxattr:
     case OpCode::setxattr:
@@ -153,7 +135,7 @@ OsdOp::Operand operand_for(OpCode code) {
     case OpCode::checksum:
       return ChecksumOperand{};
     default:
-      return std::monostate{};
+      return ExtentOperand{};
   }
 }
 
@@ -163,11 +145,7 @@ void OsdOp::encode(Encoder& encoder) const {
   encoder(code);
   encoder(flags);
   std::size_t start = encoder.size();
-  std::visit(
-      [&](const auto& each) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(each)>, std::monostate>) encoder(each);
-      },
-      operand);
+  std::visit([&](const auto& each) { encoder(each); }, operand);
   encoder.zeros(operand_bytes - (encoder.size() - start));
   encoder(payload_length);
 }
@@ -178,11 +156,7 @@ void OsdOp::decode(Decoder& decoder) {
   Decoder inner(decoder.raw(operand_bytes));
   decoder(payload_length);
   operand = operand_for(code);
-  std::visit(
-      [&](auto& each) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(each)>, std::monostate>) inner(each);
-      },
-      operand);
+  std::visit([&](auto& each) { inner(each); }, operand);
 }
 
 std::string OsdOp::describe() const {

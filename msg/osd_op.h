@@ -133,6 +133,7 @@ inline constexpr std::uint8_t flush = 1, ignore_overlay = 2, ignore_cache = 4, m
 }
 
 // The operands of an operation: the union of ceph_osd_op, 28 bytes.
+/// Also of every operation without an operand of its own: librados leaves the length of the payload in such ones.
 struct ExtentOperand {
   std::uint64_t offset = 0, length = 0, truncate_size = 0;
   std::uint32_t truncate_sequence = 0;
@@ -243,9 +244,9 @@ struct ChecksumOperand {
 /// One operation of a request, and in a reply its result. On the wire it is 38 bytes; the payloads of all operations
 /// follow each other in the message's data (OsdRequest::data, OsdReply::data).
 struct OsdOp {
-  using Operand = std::variant<std::monostate, ExtentOperand, XattrOperand, CallOperand, ListingOperand, SnapOperand,
-                               WatchOperand, NotifyOperand, AssertVersionOperand, AllocHintOperand, CopyFromOperand,
-                               WriteSameOperand, ChecksumOperand>;
+  using Operand =
+      std::variant<ExtentOperand, XattrOperand, CallOperand, ListingOperand, SnapOperand, WatchOperand, NotifyOperand,
+                   AssertVersionOperand, AllocHintOperand, CopyFromOperand, WriteSameOperand, ChecksumOperand>;
 
   OpCode code = OpCode::none;
   std::uint32_t flags = 0;  ///< op_flag
