@@ -62,6 +62,8 @@ Problem check_bucket(const CrushMap& map, const Bucket& bucket) {
     if (!seen.insert(item).second) return fmt::format("bucket '{}' holds item {} twice", name, item);
     if (!is_bucket(item) && item >= map.max_devices)
       return fmt::format("bucket '{}' holds device {}, but max_devices is {}", name, item, map.max_devices);
+    if (map.is_shadow(item) != map.is_shadow(bucket.id) && is_bucket(item))
+      return fmt::format("bucket '{}' holds '{}'; shadows and real buckets do not mix", name, map.item_name(item));
     sum += bucket.item_weight(i);
   }
   if (sum != bucket.weight) return fmt::format("bucket '{}' weighs {}, its items {}", name, bucket.weight, sum);

@@ -101,8 +101,13 @@ class ShadowBuilder {
 Result<> rebuild_class_shadows(CrushMap& map) {
   drop_dead_classes(map);
   std::vector<ItemId> shadows;
-  for (const auto& bucket : map.buckets)
-    if (bucket && map.is_shadow(bucket->id)) shadows.push_back(bucket->id);
+  for (const auto& bucket : map.buckets) {
+    if (!bucket) continue;
+    if (map.is_shadow(bucket->id))
+      shadows.push_back(bucket->id);
+    else if (std::ranges::any_of(bucket->items, [&](ItemId item) { return map.is_shadow(item); }))
+      return Errc::invalid;
+  }
   const auto old = map.class_buckets;
   for (const auto shadow : shadows) draft::erase_bucket(map, shadow);
   map.class_buckets = old;

@@ -8,8 +8,8 @@ namespace spirula::crush {
 
 /// Makes every shadow bucket anew from the real ones. A shadow keeps its id as long as its bucket and class live, so
 /// rules and placements stay put. Forgets classes that no device has and no rule takes. Every function of edit.h ends
-/// with this. Errc::too_large, overflow as for adding buckets; the map is then half rebuilt. Ceph:
-/// rebuild_roots_with_classes, with the same ids.
+/// with this. Errc::invalid: a real bucket holds a shadow; Errc::too_large, overflow as for adding buckets. The map is
+/// then half rebuilt. Ceph: rebuild_roots_with_classes, with the same ids.
 Result<> rebuild_class_shadows(CrushMap& map);
 
 /// Gives a device its class, which is created if it is new. False if it had it. Errc::not_found: no such device;

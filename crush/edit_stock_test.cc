@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -163,6 +164,15 @@ void compare_edits(std::uint64_t seed, int steps) {
   const auto expected = boost::json::parse(shown, error);
   ASSERT_FALSE(error) << shown;
   EXPECT_EQ(boost::json::serialize(dump(map)), boost::json::serialize(expected));
+
+  // The first column of `--tree`, below its head line.
+  std::istringstream lines(tool.show(encode(map), "--tree"));
+  std::vector<ItemId> stock_order, order;
+  std::string line;
+  for (std::getline(lines, line); std::getline(lines, line);)
+    if (ItemId id; std::istringstream(line) >> id) stock_order.push_back(id);
+  for (const auto& node : walk_tree(map, true)) order.push_back(node.id);
+  EXPECT_EQ(order, stock_order);
 }
 
 TEST(EditStock, random_edits_give_the_bytes_of_the_stock_tool) {
