@@ -37,8 +37,8 @@ class Bench:
         self.seconds = seconds
 
     def client(self, *argv, timeout=300):
-        return disks.run(*network.inside(self.cluster.options.netns), argv[0], "-c", self.cluster.conf, *map(str, argv[1:]),
-                         timeout=timeout)
+        inside = network.inside(self.cluster.options.netns)
+        return disks.run(*inside, argv[0], "-c", self.cluster.conf, *map(str, argv[1:]), timeout=timeout)
 
     def make_pool(self, name):
         self.client("ceph", "osd", "pool", "create", name, 64)
@@ -48,11 +48,13 @@ class Bench:
         running = self.cluster.running()
         before = {name: process.cpu_seconds() for name, process in running.items()}
         rate, operations = work()
-        return Figure(rate, operations, {name: process.cpu_seconds() - before[name] for name, process in running.items()})
+        spent = {name: process.cpu_seconds() - before[name] for name, process in running.items()}
+        return Figure(rate, operations, spent)
 
     def rados_write(self, pool, size, depth):
         def work():
-            text = self.client("rados", "-p", pool, "bench", self.seconds, "write", "-b", size, "-t", depth, "--no-cleanup")
+            text = self.client("rados", "-p", pool, "bench", self.seconds, "write", "-b", size, "-t", depth,
+                               "--no-cleanup")
             made = _value(text, "Total writes made")
             took = _value(text, "Total time run")
             return made / took, int(made)

@@ -4,8 +4,8 @@
     file_history.py write FOLDER LOG        until SIGTERM
     file_history.py check FOLDER LOG
 
-A line `file PATH` is written once the file and its folder were fsynced, `moved OLD NEW` likewise after a rename. `end` is
-the last line when nothing failed.
+A line `file PATH` is written once the file and its folder were fsynced, `moved OLD NEW` likewise after a rename. `end`
+is the last line when nothing failed.
 """
 
 import os

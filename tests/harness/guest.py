@@ -49,7 +49,7 @@ class Guest:
 
     def run(self, deadline=60, echo=False):
         """Boots, runs the script, and returns what was reported: a list of (marker, rest). Raises GuestError with the
-        end of the serial log when the guest did not say `@@ end` within `deadline` seconds, or when it said `failed`."""
+        end of the serial log when the guest did not say `@@ end` within `deadline` seconds, or said `failed`."""
         kernel.prepare()
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="spirula-guest-") as scratch:

@@ -5,7 +5,8 @@
     rados_history.py check CONF POOL LOG
 
 The log has a line for each operation before it is sent (`send OBJECT VERSION`) and one when it was acknowledged (`done
-OBJECT VERSION`); it goes straight to the file, so that it survives our own SIGKILL. `end` is the last line when nothing failed.
+OBJECT VERSION`); it goes straight to the file, so that it survives our own SIGKILL. `end` is the last line when nothing
+failed.
 """
 
 import os

@@ -14,7 +14,8 @@ def make(top, files, seed=1):
     for index in range(files):
         if index % 20 == 0:
             parent = dice.choice(folders[-8:])
-            folders.append(os.path.join(parent, dice.choice(("folder {}", "d{}", "ordner-ä{}", ".hidden{}")).format(index)))
+            name = dice.choice(("folder {}", "d{}", "ordner-ä{}", ".hidden{}")).format(index)
+            folders.append(os.path.join(parent, name))
             os.mkdir(folders[-1])
         path = os.path.join(dice.choice(folders[-4:]), f"f{index}")
         size = 0 if index % 37 == 0 else dice.choice((dice.randrange(200), dice.randrange(20_000), 4096))

@@ -35,6 +35,7 @@ def _take_down(folder):
     ledger = Ledger(os.path.join(folder, "ledger"))
     processes.kill_all(processes.marked(folder))
     for entry in ledger.entries("cluster"):
+        processes.kill_all(processes.marked(entry["path"]))
         SpirulaCluster(entry["path"]).down()
     left = ledger.undo()
     if left:
@@ -117,7 +118,8 @@ class World:
 
     def spawn(self, argv, name):
         """A client in the background; its output is in the run's folder as NAME.out."""
-        return processes.spawn(self.inside() + list(map(str, argv)), self.folder, self.scratch(name + ".out"))
+        output = self.scratch(name + ".out")
+        return processes.spawn(self.inside() + list(map(str, argv)), self.folder, output)
 
     def output_of(self, name):
         with open(os.path.join(self.folder, name + ".out"), errors="replace") as f:

@@ -18,8 +18,8 @@ class ClusterScript(ClusterTest):
         self.world.ledger.record("cluster", path=self.folder)
 
     def run_script(self, verb, *words):
-        return subprocess.run([self.script, verb, self.folder, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=90, text=True)
+        return subprocess.run([self.script, verb, self.folder, *words], stdin=subprocess.DEVNULL, timeout=90, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def nothing_left(self):
         done = self.run_script("down")
@@ -46,6 +46,15 @@ class ClusterScript(ClusterTest):
         self.run_script("kill")
         self.nothing_left()
         self.nothing_left()  # and once more does no harm
+
+    def test_without_authentication(self):
+        done = self.run_script("up", "--osd-size", "2", "--auth", "none")
+        self.assertEqual(done.returncode, 0, done.stdout[-3000:])
+        conf = os.path.join(self.folder, "ceph.conf")
+        done = subprocess.run(["rados", "-c", conf, "--keyring", "/nonexistent", "lspools"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=40)
+        self.assertIn(b"cephfs.fs.data", done.stdout)
+        self.nothing_left()
 
     def test_down_after_up_was_killed(self):
         for seconds in (0.3, 0.6, 1.0, 2.0):

@@ -1,4 +1,4 @@
-"""Every daemon is killed in the middle of writing and started again: what was acknowledged or fsynced is still there."""
+"""Every daemon is killed in the middle of writing and started again: what was acknowledged or fsynced is there."""
 
 import os
 import signal

@@ -1,5 +1,5 @@
-"""Debian's unmodified kernel in a guest mounts the cluster, writes a tree and unmounts; every daemon is killed; a second
-guest mounts again and has to read the same tree."""
+"""Debian's unmodified kernel in a guest mounts the cluster, writes a tree and unmounts; every daemon is killed; a
+second guest mounts again and has to read the same tree."""
 
 from harness.guest import Guest
 from harness.network import SERVER

@@ -65,6 +65,19 @@ class RadosObjects(ClusterTest):
         rados("rmomapkey", "object", "key3")
         self.assertEqual(len(rados("listomapkeys", "object").split()), 4)
 
+    def test_secure_connections(self):
+        """The monitor's are secure by default; here those to the OSD are, too."""
+        pool = self.pool("secure")
+        source = self.world.scratch("source")
+        text = random.Random(2).randbytes(5_000_001)
+        with open(source, "wb") as f:
+            f.write(text)
+        secure = ("--ms-client-mode", "secure", "-p", pool)
+        self.world.client("rados", *secure, "put", "object", source)
+        self.assertEqual(self.world.client("rados", *secure, "get", "object", "-").stdout, text)
+        crc = ("--ms-mon-client-mode", "crc", "--ms-client-mode", "crc", "-p", pool)
+        self.assertEqual(self.world.client("rados", *crc, "get", "object", "-").stdout, text)
+
     def test_bench_and_list(self):
         pool = self.pool("bench")
         wrote = self.figure(self.bench(pool, "write", "-b", "4096", "-t", "16", "--no-cleanup"), "Total writes made")
