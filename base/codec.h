@@ -35,7 +35,8 @@
 /// start with a 32-bit count (Ceph: src/include/encoding.h); a versioned struct starts with version, compat and the
 /// length of its body, and what a newer sender appended is skipped.
 /// A struct whose layout depends on more than its version defines `void encode(Encoder&) const` and
-/// `void decode(Decoder&)` instead of fields(). Inside fields(), `if (wire.decoding)` tells the direction.
+/// `void decode(Decoder&)` instead of fields(). Inside fields(), `if constexpr (decodes<decltype(wire)>)`
+/// tells the direction.
 namespace spirula {
 
 class Encoder;
@@ -75,6 +76,10 @@ inline constexpr bool is_array = false;
 template <class T, std::size_t N>
 inline constexpr bool is_array<std::array<T, N>> = true;
 }  // namespace codec
+
+/// Whether a walk over fields reads them.
+template <class Wire>
+inline constexpr bool decodes = std::remove_cvref_t<Wire>::decoding;
 
 /// Appends values to a growing run of bytes.
 class Encoder {

@@ -1,0 +1,84 @@
+#include "maps/osd_map.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/random.h"
+
+namespace spirula::maps {
+namespace {
+
+Buffer golden(const std::string& name) {
+  std::ifstream file("tests/golden/maps/" + name, std::ios::binary);
+  EXPECT_TRUE(file) << name << ": run the tests from the top of the tree";
+  std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  return Buffer::copy_of(bytes);
+}
+
+class History : public testing::TestWithParam<std::pair<const char*, unsigned>> {
+ protected:
+  Buffer full(unsigned epoch) {
+    return golden(std::string(GetParam().first) + ".osdmap.full." + std::to_string(epoch));
+  }
+  Buffer incremental(unsigned epoch) {
+    return golden(std::string(GetParam().first) + ".osdmap.incremental." + std::to_string(epoch));
+  }
+};
+
+TEST_P(History, full_maps_keep_their_bytes) {
+  for (unsigned epoch = 1; epoch <= GetParam().second; ++epoch) {
+    auto map = OsdMap::decode_map(full(epoch));
+    ASSERT_TRUE(map) << epoch;
+    EXPECT_EQ(map->epoch.value, epoch);
+    EXPECT_EQ(to_hex(map->encode_map()), to_hex(full(epoch))) << epoch;
+  }
+}
+
+TEST_P(History, incrementals_keep_their_bytes) {
+  for (unsigned epoch = 1; epoch <= GetParam().second; ++epoch) {
+    auto change = OsdMapIncremental::decode_map(incremental(epoch));
+    ASSERT_TRUE(change) << epoch;
+    EXPECT_EQ(change->epoch.value, epoch);
+    EXPECT_EQ(to_hex(change->encode_map()), to_hex(incremental(epoch))) << epoch;
+  }
+}
+
+TEST_P(History, applying_an_incremental_gives_the_stock_monitor_s_next_map) {
+  for (unsigned epoch = 1; epoch < GetParam().second; ++epoch) {
+    OsdMap map = *OsdMap::decode_map(full(epoch));
+    OsdMapIncremental change = *OsdMapIncremental::decode_map(incremental(epoch + 1));
+    ASSERT_TRUE(map.apply(change)) << epoch;
+    EXPECT_EQ(to_hex(map.encode_map()), to_hex(full(epoch + 1))) << epoch;
+    EXPECT_EQ(*checksum_of_encoded_map(full(epoch + 1)), change.full_crc) << epoch;
+  }
+}
+
+TEST_P(History, damage_is_malformed) {
+  SeededRandom random(7);
+  for (int i = 0; i < 300; ++i) {
+    Buffer bytes = Buffer::copy_of(full(1 + random.below(GetParam().second)).view());
+    bytes.mutable_data()[random.below(bytes.size())] ^= std::byte(1 + random.below(255));
+    EXPECT_FALSE(OsdMap::decode_map(bytes));
+    EXPECT_FALSE(OsdMap::decode_map(bytes.slice(0, random.below(bytes.size()))));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Stock, History, testing::Values(std::pair{"upmap", 23u}, std::pair{"lifecycle", 24u}),
+                         [](const auto& info) { return std::string(info.param.first); });
+
+TEST(OsdMap, an_incremental_must_follow) {
+  OsdMap map;
+  OsdMapIncremental change;
+  change.epoch = Epoch(2);
+  EXPECT_FALSE(map.apply(change));
+  change.epoch = Epoch(1);
+  change.new_weight[3] = weight_in;
+  EXPECT_FALSE(map.apply(change)) << "no such OSD";
+  change.new_max_osd = 4;
+  EXPECT_TRUE(map.apply(change));
+}
+
+}  // namespace
+}  // namespace spirula::maps
