@@ -4,7 +4,7 @@
 #   X/*_main.cc   build/bin/*          (X/cmon_main.cc is the program build/bin/cmon)
 #   X/*_test.cc   build/test/X_test    (GoogleTest)
 #   X/*_bench.cc  build/bench/X_bench  (Google Benchmark)
-#   X/*_fuzz.cc   build/fuzz/*         (libFuzzer, one program each)
+#   X/*_fuzz.cc   build-fuzz/fuzz/*    (libFuzzer, one program each)
 #   X/*.cc        build/lib/libX.a     (everything else)
 
 FOLDERS := base msg crush maps filestore librados osd mon mds client appliance
@@ -119,9 +119,9 @@ $(BUILD)/fuzz/$(patsubst %_fuzz.cc,%,$(notdir $(1))): $(call objects,$(1)) $(lib
 	@$(CXX) $(LDFLAGS) -fsanitize=fuzzer $$< $(group) -o $$@
 endef
 $(foreach m,$(fuzzers),$(eval $(call fuzz_program,$m)))
-ifeq ($(SAN),)
+ifneq ($(BUILD),build-fuzz)
 fuzz:
-	$(MAKE) SAN=address fuzz
+	$(MAKE) SAN=address BUILD=build-fuzz fuzz
 else
 fuzz: CXXFLAGS += -fsanitize=fuzzer-no-link
 fuzz: $(patsubst %_fuzz.cc,$(BUILD)/fuzz/%,$(notdir $(fuzzers)))
