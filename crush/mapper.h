@@ -23,7 +23,7 @@ bool is_out(std::span<const Weight> reweights, ItemId device, std::uint32_t x);
 namespace limits {
 /// A map can ask for billions of tries. One call of do_rule compares at most this many items; afterwards every draw
 /// fails. A full-depth mapping of a 10,000-OSD cluster needs some thousand.
-inline constexpr std::uint64_t draws_max = std::uint64_t{1} << 26;
+inline constexpr std::uint64_t draws_max = std::uint64_t{1} << 24;
 /// No pool is wider.
 inline constexpr std::size_t result_max = 4096;
 }  // namespace limits
