@@ -23,18 +23,26 @@ class GuestError(Exception):
     """The guest did not reach its end, or said that something failed."""
 
 
+def parse_report(line):
+    """(marker, rest) of a line that the script reported with; None for any other."""
+    _, at, rest = line.partition("@@ ")
+    marker, _, words = rest.partition(" ")
+    return (marker, words) if at else None
+
+
 class Guest:
     """One boot. Lines that contain `@@ ` are what the script reported; the word after it is the marker.
 
     A guest is over when it powers off; only `@@ end` says that its script ran to the end."""
 
-    def __init__(self, netns, script, index=0, memory_mib=1024, mark=""):
+    def __init__(self, netns, script, index=0, memory_mib=1024, mark="", on_report=None):
         self.netns = netns
         self.script = script
         self.address = f"10.77.0.{2 + index}"
         self.index = index
         self.memory_mib = memory_mib
         self.mark = mark  # for the ledger of whoever started us
+        self.on_report = on_report or (lambda marker, words: None)  # called as the guest speaks; it runs on meanwhile
         self.lines = []
         self.seconds = 0.0
 
@@ -73,13 +81,7 @@ class Guest:
         return reports
 
     def reports(self):
-        found = []
-        for line in self.lines:
-            _, at, rest = line.partition("@@ ")
-            if at:
-                marker, _, words = rest.partition(" ")
-                found.append((marker, words))
-        return found
+        return [report for report in map(parse_report, self.lines) if report]
 
     def tail(self, lines=40):
         return "\n".join(self.lines[-lines:])
@@ -113,5 +115,8 @@ class Guest:
                     self.lines.append(line.decode(errors="replace").rstrip("\r"))
                     if echo:
                         print(self.lines[-1], flush=True)
+                    report = parse_report(self.lines[-1])
+                    if report:
+                        self.on_report(*report)
         if pending:
             self.lines.append(pending.decode(errors="replace"))

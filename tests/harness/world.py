@@ -7,7 +7,7 @@ import tempfile
 import time
 
 from . import disks, network, processes
-from .cluster import Options
+from .cluster import ClusterError, Options
 from .ledger import Ledger
 from .spirula import SpirulaCluster
 from .stock import StockCluster
@@ -61,16 +61,21 @@ class World:
         self.options.netns, self.options.addr = self.netns, network.SERVER
         self.current = None
         self.count = 0
+        self.failures = 0  # to come up, one after another
 
     def cluster(self):
-        """The shared cluster, made when there is none."""
+        """The shared cluster, made when there is none. Once it failed to come up twice, nobody waits for it again."""
+        if self.failures == 2:
+            raise ClusterError("no cluster comes up, see the first failures")
         if self.current is None:
+            self.failures += 1
             path = os.path.join(self.folder, f"c{self.count}")
             self.count += 1
             self.ledger.record("cluster", path=path)
             cluster = self.kind(path, self.options)
             cluster.up()
             self.current = cluster
+            self.failures = 0
         return self.current
 
     def discard(self, keep_logs_as=""):

@@ -53,6 +53,28 @@ dmesg | grep -E 'BUG|WARNING|Oops' && fail "the kernel complains"
 """
 
 
+#: Files that are fsynced one by one; the host ends every daemon at `halfway`, and the client has to get over it.
+GO_ON = """
+mkdir /mnt/go-on && cd /mnt/go-on || fail mkdir
+for i in $(seq 1 120); do
+  dd if=/dev/urandom of=f$i bs=10001 count=$((i % 7 + 1)) conv=fsync 2>/dev/null || fail "writing file $i"
+  if [ $((i % 5)) = 0 ]; then mv f$i moved$i || fail "moving file $i"; fi
+  if [ $i = 40 ]; then say halfway; fi
+done
+say written
+md5sum * > /tmp/sums
+cd /; umount /mnt || fail umount
+"""
+
+COMPARE = """
+cd /mnt/go-on || fail cd
+md5sum * > /tmp/sums-now
+cmp /tmp/sums /tmp/sums-now || fail "the files differ"
+[ $(wc -l < /tmp/sums) = 120 ] || fail "$(wc -l < /tmp/sums) files"
+cd /; umount /mnt || fail umount
+"""
+
+
 class KernelMount(ClusterTest):
     def test_crc(self):
         self.write_kill_read("crc")
@@ -60,18 +82,30 @@ class KernelMount(ClusterTest):
     def test_secure(self):
         self.write_kill_read("secure")
 
+    def test_goes_on_after_a_crash(self):
+        """The client stays mounted while every daemon dies and comes back."""
+        def crash(marker, words):
+            if marker == "halfway":
+                self.cluster.kill()
+                self.cluster.start_all()
+
+        reports = self.boot("prefer-crc", MOUNT + GO_ON + MOUNT + COMPARE, crash, deadline=120)
+        self.assertIn(("written", ""), reports)
+
     def write_kill_read(self, mode):
-        written = self.boot(mode, MOUNT + WRITE + "sync" + MANIFEST + LEAVE)
+        written = self.entries(mode, MOUNT + WRITE + "sync" + MANIFEST + LEAVE)
         self.assertGreater(len(written), 300)
         self.cluster.kill()
         self.cluster.start_all()
-        read = self.boot(mode, MOUNT + MANIFEST + LEAVE)
+        read = self.entries(mode, MOUNT + MANIFEST + LEAVE)
         lost = [line for line in written if line not in set(read)]
         other = [line for line in read if line not in set(written)]
         self.assertEqual((lost[:10], other[:10]), ([], []), "what was written, and what was read after the crash")
 
-    def boot(self, mode, script):
-        guest = Guest(self.world.netns, script.format(mode=mode, server=SERVER, key=self.cluster.admin_key()),
-                      mark=self.world.folder)
-        reports = guest.run(deadline=60)
-        return [report for report in reports if report[0] in ("stat", "sum", "folder", "link")]
+    def entries(self, mode, script):
+        return [report for report in self.boot(mode, script) if report[0] in ("stat", "sum", "folder", "link")]
+
+    def boot(self, mode, script, on_report=None, deadline=60):
+        words = {"mode": mode, "server": SERVER, "key": self.cluster.admin_key()}
+        guest = Guest(self.world.netns, script.format(**words), mark=self.world.folder, on_report=on_report)
+        return guest.run(deadline)
