@@ -77,6 +77,7 @@ Result<> OsdMap::apply(const OsdMapIncremental& change) {
     TRY(*this, decode_map(change.full_map));
     return {};
   }
+  if (change.new_max_osd > limits::osds_max) return Errc::invalid;
   auto known = [&](const auto& map) {
     return map.empty() ||
            (map.begin()->first >= 0 && map.rbegin()->first < std::max<std::int64_t>(osds.size(), change.new_max_osd));

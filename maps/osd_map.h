@@ -34,6 +34,11 @@ inline constexpr std::uint32_t default_primary_affinity = 0x10000;
 /// Ceph: ceph_release_t, by the number of the release.
 inline constexpr std::uint8_t release_luminous = 12, release_pacific = 16;
 
+namespace limits {
+/// No cluster has more OSD ids; an increment that asks for more is refused before anything is allocated.
+inline constexpr std::int32_t osds_max = 1 << 18;
+}  // namespace limits
+
 /// Ceph: osd_info_t. When an OSD was up and down.
 struct OsdInfo {
   Epoch last_clean_begin, last_clean_end, up_from, up_thru, down_at, lost_at;
