@@ -87,4 +87,11 @@ int to_wire(std::error_code error) {
   return condition.category() == std::generic_category() ? -condition.value() : -EIO;
 }
 
+std::error_code from_wire(int negative_errno) {
+  if (negative_errno >= 0) return {};
+  for (const Row& r : table)
+    if (r.number == -negative_errno) return make_error_code(r.code);
+  return from_errno(-negative_errno);
+}
+
 }  // namespace spirula

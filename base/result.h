@@ -80,6 +80,8 @@ std::error_code from_errno(int positive_errno);
 
 /// The negative errno a Ceph peer sees for this error; 0 for success.
 int to_wire(std::error_code error);
+/// And back: the Errc whose errno a peer sent (the first in the table), or that errno itself.
+std::error_code from_wire(int negative_errno);
 
 }  // namespace spirula
 
