@@ -22,6 +22,7 @@ using asio::local::stream_protocol;
 namespace {
 
 constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t write_bytes_max = 16 << 20;  ///< of one system call
 
 std::error_code translate(const boost::system::error_code& error) {
   if (!error) return {};
@@ -80,7 +81,11 @@ class SocketStream : public Stream {
     std::vector<asio::const_buffer> buffers;
     buffers.reserve(pieces.size());
     for (ByteView piece : pieces) buffers.emplace_back(piece.data(), piece.size());
-    auto [error, count] = co_await asio::async_write(socket_, buffers, use_tuple);
+    // Asio's own condition would hand the kernel 64 KiB at a time.
+    auto everything = [](const boost::system::error_code& failed, std::size_t) -> std::size_t {
+      return failed ? 0 : write_bytes_max;
+    };
+    auto [error, count] = co_await asio::async_write(socket_, buffers, everything, use_tuple);
     if (error) co_return translate(error);
     co_return Result<>{};
   }
@@ -90,8 +95,19 @@ class SocketStream : public Stream {
     socket_.shutdown(Protocol::socket::shutdown_both, ignored);
     socket_.close(ignored);
   }
+  std::unique_ptr<Stream> move_to(Shard& home) override {
+    boost::system::error_code error;
+    Protocol protocol = socket_.local_endpoint(error).protocol();
+    auto descriptor = error ? -1 : socket_.release(error);
+    typename Protocol::socket moved(home.context());
+    if (!error) moved.assign(protocol, descriptor, error);
+    return std::make_unique<SocketStream>(std::move(moved), local_, remote_);
+  }
   Endpoint local() const override { return local_; }
   Endpoint remote() const override { return remote_; }
+
+  SocketStream(typename Protocol::socket socket, Endpoint local, Endpoint remote)
+      : socket_(std::move(socket)), local_(local), remote_(remote) {}
 
  private:
   typename Protocol::socket socket_;

@@ -37,6 +37,8 @@ class Stream {
   virtual Task<Result<>> write(std::span<const ByteView> pieces) = 0;
   /// Ends pending reads and writes with an error. Idempotent.
   virtual void close() = 0;
+  /// The same stream, to live on `home`; this object is spent. Nobody may be reading or writing.
+  virtual std::unique_ptr<Stream> move_to(Shard& home) = 0;
   virtual Endpoint local() const = 0;
   virtual Endpoint remote() const = 0;
 

@@ -1,0 +1,172 @@
+#include <gtest/gtest.h>
+
+#include "base/coroutine.h"
+#include "base/shard.h"
+#include "msg/cephx_client.h"
+#include "msg/cephx_protocol.h"
+#include "msg/test_cluster.h"
+
+namespace spirula::msg {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(CryptoKey, text_and_bytes) {
+  // The key of Ceph's own documentation.
+  auto key = CryptoKey::parse("AQCvCbtToC6MDhAATtuT70Sl+DymPCfDSsyV4w==");
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->secret.size(), 16u);
+  EXPECT_EQ(key->print(), "AQCvCbtToC6MDhAATtuT70Sl+DymPCfDSsyV4w==");
+  EXPECT_FALSE(CryptoKey::parse(""));
+  EXPECT_FALSE(CryptoKey::parse("nonsense"));
+  EXPECT_FALSE(CryptoKey::parse("AQCvCbtToC6MDhAATtuT70Sl+DymPCfDSsyV4w="));
+}
+
+TEST(Cephx, sealed_opens_only_under_its_key) {
+  SeededRandom random(1);
+  auto key = CryptoKey::generate(random, {}), other = CryptoKey::generate(random, {});
+  Buffer sealed = *seal(key, std::string("a secret"));
+  EXPECT_EQ(*unseal<std::string>(key, sealed), "a secret");
+  EXPECT_EQ(unseal<std::string>(other, sealed).error(), make_error_code(Errc::access));
+  EXPECT_FALSE(unseal<std::string>(key, sealed.slice(0, 16)));
+}
+
+TEST(RotatingSecrets, three_keys_and_the_middle_one_seals) {
+  SeededRandom random(1);
+  RotatingSecrets secrets;
+  Time now{1000, 0};
+  EXPECT_TRUE(secrets.is_due(now));
+  secrets.rotate(now, 100s, random);
+  ASSERT_EQ(secrets.keys.size(), 3u);
+  std::uint64_t current = secrets.current()->first;
+  EXPECT_EQ(current, std::prev(secrets.keys.end(), 2)->first);
+  EXPECT_FALSE(secrets.is_due(now));
+  Time later = secrets.current()->second.expires;
+  EXPECT_TRUE(secrets.is_due(later));
+  secrets.rotate(later, 100s, random);
+  EXPECT_EQ(secrets.current()->first, current + 1);
+  EXPECT_TRUE(secrets.find(current)) << "tickets under the last key are still good";
+  auto copy = decode<RotatingSecrets>(encode(secrets));
+  EXPECT_EQ(copy->keys.size(), 3u);
+}
+
+/// A login and what follows, without a connection.
+struct Exchange : testing::Test {
+  test::Keys keys;
+  SeededRandom random{5};
+  CephxMonitorService monitor{keys, random};
+
+  Result<AuthOutcome> login(CephxClient& client, ConnectionMode mode, std::shared_ptr<AuthSession>* session = nullptr) {
+    TRY(auto attempt, client.attempt(EntityType::mon));
+    TRY(auto acceptance, monitor.accept(AuthMethod::cephx, EntityType::client, mode));
+    TRY(auto first, acceptance->step(attempt->request()));
+    TRY(Buffer answer, attempt->more(first.reply));
+    TRY(auto second, acceptance->step(answer));
+    EXPECT_TRUE(second.done);
+    if (session) *session = second.outcome.session;
+    TRY(auto outcome, attempt->done(second.outcome.identity.global_id, mode, second.reply));
+    EXPECT_EQ(outcome.session_key, second.outcome.session_key);
+    EXPECT_EQ(outcome.connection_secret, second.outcome.connection_secret);
+    return second.outcome;
+  }
+};
+
+TEST_F(Exchange, login_tickets_and_authorizers) {
+  run_main([this](Shard& shard) -> Task<int> {
+    KeyName name = *KeyName::parse("client.admin");
+    CephxClient client(name, keys.add("client.admin", {{"mon", "allow r"}, {"osd", "allow rw pool=a"}}),
+                       static_cast<std::uint32_t>(EntityType::osd) | static_cast<std::uint32_t>(EntityType::mon),
+                       EntityType::none, random, shard.clock());
+    EXPECT_EQ(client.attempt(EntityType::osd).error(), make_error_code(Errc::again));
+    std::shared_ptr<AuthSession> session;
+    auto outcome = login(client, ConnectionMode::secure, &session);
+    EXPECT_TRUE(outcome) << outcome.error().message();
+    EXPECT_EQ(outcome->identity.caps, "allow r");
+    EXPECT_EQ(outcome->connection_secret.size(), 64u);
+    EXPECT_TRUE(client.has_ticket(EntityType::osd));
+    EXPECT_FALSE(client.needs_renewal());
+
+    CephxTicketService osd(EntityType::osd, random, [this] { return keys.now(); });
+    auto try_osd = [&](ConnectionMode mode) -> Result<AuthOutcome> {
+      TRY(auto attempt, client.attempt(EntityType::osd));
+      TRY(auto acceptance, osd.accept(AuthMethod::cephx, EntityType::client, mode));
+      TRY(auto first, acceptance->step(attempt->request()));
+      EXPECT_FALSE(first.done);
+      TRY(Buffer answer, attempt->more(first.reply));
+      TRY(auto second, acceptance->step(answer));
+      TRY(auto mine, attempt->done(0, mode, second.reply));
+      EXPECT_EQ(mine.session_key, second.outcome.session_key);
+      EXPECT_EQ(mine.connection_secret, second.outcome.connection_secret);
+      return second.outcome;
+    };
+    EXPECT_FALSE(try_osd(ConnectionMode::crc)) << "no rotating secrets yet";
+    osd.set_secrets(keys.secrets(EntityType::osd));
+    auto admitted = try_osd(ConnectionMode::crc);
+    EXPECT_TRUE(admitted);
+    EXPECT_EQ(admitted->identity.caps, "allow rw pool=a");
+    EXPECT_EQ(admitted->identity.name, name);
+    EXPECT_EQ(admitted->identity.global_id, outcome->identity.global_id);
+    EXPECT_EQ(try_osd(ConnectionMode::secure)->connection_secret.size(), 64u);
+
+    // A refused ticket is renewed over the standing session, login first.
+    client.refused(EntityType::osd);
+    EXPECT_TRUE(client.needs_renewal());
+    for (int round = 0; client.needs_renewal() && round < 4; ++round) {
+      auto request = client.renewal_request();
+      EXPECT_TRUE(request);
+      auto reply = session->handle(*request);
+      EXPECT_TRUE(reply);
+      auto handled = client.handle_reply(0, *reply);
+      EXPECT_TRUE(handled);
+    }
+    EXPECT_FALSE(client.needs_renewal());
+    EXPECT_TRUE(try_osd(ConnectionMode::crc));
+
+    // A second login keeps the global id, which takes the old ticket.
+    auto again = login(client, ConnectionMode::crc);
+    EXPECT_TRUE(again);
+    EXPECT_EQ(again->identity.global_id, outcome->identity.global_id);
+    co_return 0;
+  });
+}
+
+TEST_F(Exchange, wrong_key_unknown_name_and_no_caps_are_refused) {
+  run_main([this](Shard& shard) -> Task<int> {
+    keys.add("client.a", {{"mon", "allow r"}});
+    CryptoKey no_caps = keys.add("client.b", {{"osd", "allow r"}});
+    CryptoKey wrong = CryptoKey::generate(random, {});
+    for (auto [text, key] :
+         {std::pair("client.a", wrong), std::pair("client.x", wrong), std::pair("client.b", no_caps)}) {
+      CephxClient client(*KeyName::parse(text), key, 4, EntityType::none, random, shard.clock());
+      auto outcome = login(client, ConnectionMode::crc);
+      EXPECT_EQ(outcome.error(), make_error_code(Errc::access)) << text;
+    }
+    co_return 0;
+  });
+}
+
+TEST_F(Exchange, services_get_their_rotating_secrets) {
+  run_main([this](Shard& shard) -> Task<int> {
+    CephxClient osd(*KeyName::parse("osd.0"), keys.add("osd.0", {{"mon", "allow profile osd"}}), 4, EntityType::osd,
+                    random, shard.clock());
+    std::shared_ptr<AuthSession> session;
+    EXPECT_TRUE(login(osd, ConnectionMode::crc, &session));
+    EXPECT_TRUE(osd.needs_renewal());
+    auto reply = session->handle(*osd.renewal_request());
+    EXPECT_TRUE(reply);
+    EXPECT_TRUE(osd.handle_reply(0, *reply));
+    auto secrets = osd.take_rotating_secrets();
+    EXPECT_TRUE(secrets);
+    EXPECT_EQ(secrets->keys.size(), 3u);
+    EXPECT_FALSE(osd.needs_renewal());
+
+    CephxClient client(*KeyName::parse("client.a"), keys.add("client.a", {{"mon", "allow r"}}), 4, EntityType::none,
+                       random, shard.clock());
+    EXPECT_TRUE(login(client, ConnectionMode::crc, &session));
+    EXPECT_FALSE(session->handle(encode(cephx::Request::rotating))) << "a client gets none";
+    co_return 0;
+  });
+}
+
+}  // namespace
+}  // namespace spirula::msg
