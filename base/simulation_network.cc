@@ -96,17 +96,26 @@ class SimulatedStream : public Stream {
   /// In an orderly way: the peer still reads what was written.
   void close() override {
     broken_ = true;
+    if (moved_) return;
     out_->closed = true;
     in_->closed = true;
     wake();
   }
   /// At once, for both sides; what was under way is lost.
   void reset() {
+    if (moved_) return;
     for (Pipe* pipe : {in_.get(), out_.get()}) {
       pipe->parts.clear();
       pipe->bytes = 0;
     }
     close();
+  }
+  /// All shards of a host are one thread here, so only this object changes.
+  std::unique_ptr<Stream> move_to(Shard&) override {
+    moved_ = true;
+    auto moved = std::make_unique<SimulatedStream>(network_, in_, out_, local_, remote_);
+    moved->broken_ = broken_;
+    return moved;
   }
   Endpoint local() const override { return local_; }
   Endpoint remote() const override { return remote_; }
@@ -123,6 +132,7 @@ class SimulatedStream : public Stream {
   std::shared_ptr<Pipe> in_, out_;
   Endpoint local_, remote_;
   bool broken_ = false;
+  bool moved_ = false;  ///< another object has the pipes now
 };
 
 class SimulatedListener : public Listener {
