@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/codec.h"
+#include "msg/mds_state.h"
 #include "msg/types.h"
 
 namespace spirula::maps {
@@ -37,26 +38,7 @@ struct CompatSet {
 /// (get_compat_set_all).
 CompatSet mds_compat_set(bool inline_data);
 
-/// Ceph: MDSMap::DaemonState.
-enum class MdsState : std::int32_t {
-  null = -10,
-  dne = 0,
-  stopped = -1,
-  boot = -4,
-  standby = -5,
-  creating = -6,
-  starting = -7,
-  standby_replay = -8,
-  replay = 8,
-  resolve = 9,
-  reconnect = 10,
-  rejoin = 11,
-  clientreplay = 12,
-  active = 13,
-  stopping = 14,
-  damaged = 15,
-};
-const char* describe(MdsState state);  ///< "up:active"
+using msg::MdsState;
 
 /// The number of one MDS process's life: its global id at the monitor.
 struct MdsGidTag {};

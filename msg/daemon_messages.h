@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "msg/mds_state.h"
 #include "msg/types.h"
 
 /// What our own daemons and our own monitor say to each other beside the stock client protocol (MonGetMap,
@@ -288,24 +289,6 @@ struct PgAction {
     wire(self.kind);
     wire(self.pgs, limits::beacon_pgs_max);
   }
-};
-
-/// CEPH_MDS_STATE_* (Ceph: MDSMap::DaemonState), as MDSMap shows them and as a beacon asks for them.
-enum class MdsState : std::int32_t {
-  dne = 0,  ///< in a beacon: stopping for good
-  stopped = -1,
-  boot = -4,
-  standby = -5,
-  creating = -6,
-  starting = -7,
-  standby_replay = -8,
-  replay = 8,
-  resolve = 9,
-  reconnect = 10,
-  rejoin = 11,
-  clientreplay = 12,
-  active = 13,
-  stopping = 14,
 };
 
 /// What "ceph fs status" shows of an active MDS.
