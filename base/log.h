@@ -8,7 +8,9 @@ namespace spirula {
 enum class LogLevel : int { error = 0, warning = 1, info = 2, debug = 3, trace = 4 };
 
 /// One line a call: time, level, subsystem, text. Subsystem is a short literal ("msg", "osd", ...). Thread-safe.
-/// Secrets are never logged.
+/// Secrets are never logged. Errors, warnings and infos of one subsystem beyond log_lines_per_second_max are counted
+/// instead of written, so that a misbehaving peer cannot fill the log disk; debug and trace lines are not limited.
+inline constexpr unsigned log_lines_per_second_max = 200;
 bool log_enabled(std::string_view subsystem, LogLevel level);
 void log_line(std::string_view subsystem, LogLevel level, std::string_view text);
 
