@@ -5,7 +5,8 @@
 /// Every bound of the store, with its reason.
 namespace spirula::filestore::limits {
 
-/// Of an object's data. Ceph's own default is 128 MiB (osd_max_object_size); a file system on top uses 4 MiB.
+/// Of an object's data: 4 KiB blocks in 64-block chunks, numbered in 32 bits, reach far beyond. Ceph's own default is
+/// 128 MiB (osd_max_object_size); a file system on top uses 4 MiB.
 inline constexpr std::uint64_t object_size_max = std::uint64_t{1} << 40;
 /// Of name space + key + name once escaped: they must fit an xattr of a 16 KiB btrfs leaf and an index key.
 inline constexpr std::size_t object_name_bytes_max = 12 * 1024;
@@ -15,5 +16,31 @@ inline constexpr std::size_t attribute_name_bytes_max = 4096;
 inline constexpr std::size_t attributes_bytes_max = 1 << 20;
 /// Of one transaction's encoding: 64 MiB of omap value and what goes with it. A quarter of the journal bounds it too.
 inline constexpr std::size_t transaction_bytes_max = 80 << 20;
+
+/// The unit of checksums and of what is shared between clones: btrfs's sector, the page of the machines we run on.
+inline constexpr std::uint64_t block_bytes = 4096;
+/// Checksums are kept in rows of this many blocks (256 KiB of data, 256 bytes of row): a 4 KiB overwrite rewrites one.
+inline constexpr std::uint64_t blocks_per_chunk = 64;
+inline constexpr std::uint64_t chunk_bytes = block_bytes * blocks_per_chunk;
+/// Objects up to this size live in the index; larger ones get a file.
+inline constexpr std::uint64_t inline_bytes_max = 32 << 10;
+
+/// Open data files kept for the next call.
+inline constexpr std::size_t open_files_max = 512;
+/// Objects whose onode an apply lane keeps between batches.
+inline constexpr std::size_t lane_objects_max = 2048;
+/// Transactions an apply lane takes at once, and bytes it collects before it writes them to the index.
+inline constexpr std::size_t lane_batch_transactions_max = 256;
+inline constexpr std::size_t index_batch_bytes_max = 4 << 20;
+/// Removing more omap entries than this at once uses a range tombstone instead of one per entry.
+inline constexpr std::size_t point_deletes_max = 10'000;
+
+/// One journal write carries at most this many bytes of small records; a larger record travels alone.
+inline constexpr std::size_t journal_batch_bytes_max = 1 << 20;
+/// Below this a journal cannot hold the records of two commit intervals of any use.
+inline constexpr std::uint64_t journal_bytes_min = 64 << 20;
+
+/// A read served on the calling shard at most; more is copied and verified on the read pool.
+inline constexpr std::uint64_t inline_read_bytes_max = 64 << 10;
 
 }  // namespace spirula::filestore::limits

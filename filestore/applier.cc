@@ -1,0 +1,614 @@
+#include "filestore/applier.h"
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/crc32c.h"
+#include "filestore/btrfs.h"
+#include "filestore/key.h"
+#include "filestore/limits.h"
+
+namespace spirula::filestore {
+namespace {
+
+using limits::block_bytes;
+using T = Transaction;
+
+std::uint64_t blocks_in(std::uint64_t bytes) {
+  return (bytes + block_bytes - 1) / block_bytes;
+}
+Buffer zero_bytes(std::uint64_t length) {
+  static const Buffer block = Buffer::zeros(block_bytes);
+  return length <= block_bytes ? block.slice(0, length) : Buffer::zeros(length);
+}
+
+}  // namespace
+
+Applier::Applier(Index& index, DataFiles& files, ApplyCounters& counters)
+    : index_(index), files_(files), counters_(counters) {}
+Applier::~Applier() = default;
+
+Result<> Applier::apply(const CollectionId& collection, const Transaction& transaction) {
+  for (const T::Operation& each : transaction.operations()) {
+    if (const auto* on = std::get_if<T::OnObject>(&each)) {
+      TRY(apply_to_object(on->object, on->operation));
+    } else {
+      TRY(apply_to_collection(collection, std::get<T::CollectionOperation>(each)));
+    }
+  }
+  return flush_if_large();
+}
+
+Result<> Applier::flush_if_large() {
+  if (batch_.bytes() > limits::index_batch_bytes_max) return write_out();
+  return {};
+}
+
+Result<> Applier::write_out() {
+  for (Object* object : dirty_) {
+    if (object->onode) {
+      batch_.put(object->key, encode(*object->onode).view());
+      for (auto& [number, dirty] : object->chunks_dirty) {
+        if (!dirty) continue;
+        const ChecksumChunk& chunk = object->chunks[number];
+        std::string key = key::checksums(object->onode->id, number);
+        if (chunk.empty()) {
+          batch_.remove(key);
+        } else {
+          batch_.put(key, chunk.row());
+        }
+      }
+      if (object->inline_dirty) batch_.put(key::inline_data(object->onode->id), *object->inline_data);
+    } else {
+      batch_.remove(object->key);
+    }
+    object->dirty = object->inline_dirty = false;
+    object->chunks_dirty.clear();
+    object->inline_data.reset();
+    if (object->chunks.size() > 16) object->chunks.clear();
+  }
+  dirty_.clear();
+  if (!batch_.empty()) {
+    TRY(index_.write(batch_));
+    batch_.clear();
+  }
+  return {};
+}
+
+Result<> Applier::flush() {
+  TRY(write_out());
+  if (objects_.size() > limits::lane_objects_max) objects_.clear();
+  return {};
+}
+
+void Applier::forget() {
+  CHECK(dirty_.empty());
+  objects_.clear();
+}
+
+Result<Applier::Object*> Applier::load(const ObjectId& id) {
+  std::string key = key::object(id);
+  auto it = objects_.find(key);
+  if (it != objects_.end()) return &it->second;
+  TRY(auto row, index_.get(key, Access::blocking));
+  Object object;
+  object.key = key;
+  if (row) {
+    TRY(object.onode, decode<Onode>(Buffer::copy_of(*row)));
+  }
+  return &objects_.emplace(std::move(key), std::move(object)).first->second;
+}
+
+void Applier::mark(Object& object) {
+  if (object.dirty) return;
+  object.dirty = true;
+  dirty_.push_back(&object);
+}
+
+/// Makes the object if it is not there; it is about to change.
+void Applier::create(Object& object) {
+  if (!object.onode) {
+    object.onode.emplace();
+    object.onode->id = counters_.next_id.fetch_add(1);
+    counters_.object_count.fetch_add(1);
+  }
+  mark(object);
+}
+
+Result<> Applier::apply_to_object(const ObjectId& id, const T::ObjectOperation& operation) {
+  TRY(Object * found, load(id));
+  Object& object = *found;
+  return std::visit(
+      [&]<class Operation>(const Operation& o) -> Result<> {
+        if constexpr (std::is_same_v<Operation, T::Touch>) {
+          create(object);
+        } else if constexpr (std::is_same_v<Operation, T::Write>) {
+          create(object);
+          return write(id, object, o.offset, o.data, true);
+        } else if constexpr (std::is_same_v<Operation, T::Zero>) {
+          create(object);
+          return zero(id, object, o.offset, o.length);
+        } else if constexpr (std::is_same_v<Operation, T::Truncate>) {
+          create(object);
+          return truncate(id, object, o.size);
+        } else if constexpr (std::is_same_v<Operation, T::Remove>) {
+          if (object.onode) return remove(object);
+        } else if constexpr (std::is_same_v<Operation, T::SetAttributes>) {
+          create(object);
+          for (const auto& [name, value] : o.values) object.onode->attributes[name] = value;
+        } else if constexpr (std::is_same_v<Operation, T::RemoveAttribute>) {
+          if (object.onode && object.onode->attributes.erase(o.name)) create(object);
+        } else if constexpr (std::is_same_v<Operation, T::RemoveAllAttributes>) {
+          if (!object.onode) return {};
+          create(object);
+          object.onode->attributes.clear();
+        } else if constexpr (std::is_same_v<Operation, T::Clone>) {
+          return clone(o.source, id, object);
+        } else if constexpr (std::is_same_v<Operation, T::CloneRange>) {
+          return clone_range(id, object, o);
+        } else if constexpr (std::is_same_v<Operation, T::OmapSet>) {
+          create(object);
+          object.onode->has_omap = object.onode->has_omap || !o.values.empty();
+          for (const auto& [name, value] : o.values) batch_.put(key::omap_entry(object.onode->id, name), value.view());
+        } else if constexpr (std::is_same_v<Operation, T::OmapRemove>) {
+          if (!object.onode || !object.onode->has_omap) return {};
+          for (const std::string& name : o.keys) batch_.remove(key::omap_entry(object.onode->id, name));
+        } else if constexpr (std::is_same_v<Operation, T::OmapRemoveRange>) {
+          if (!object.onode || !object.onode->has_omap || o.first >= o.last) return {};
+          return remove_rows({key::omap_entry(object.onode->id, o.first), key::omap_entry(object.onode->id, o.last)});
+        } else if constexpr (std::is_same_v<Operation, T::OmapClear>) {
+          if (!object.onode) return {};
+          if (object.onode->has_omap) TRY(remove_rows(key::omap_entries(object.onode->id)));
+          if (object.onode->has_header) batch_.remove(key::omap_header(object.onode->id));
+          create(object);
+          object.onode->has_omap = object.onode->has_header = false;
+        } else if constexpr (std::is_same_v<Operation, T::OmapSetHeader>) {
+          create(object);
+          object.onode->has_header = true;
+          batch_.put(key::omap_header(object.onode->id), o.value.view());
+        } else {
+          static_assert(std::is_same_v<Operation, T::Rename>);
+          return rename(o.source, id, object);
+        }
+        return {};
+      },
+      operation);
+}
+
+Result<> Applier::apply_to_collection(const CollectionId& id, const T::CollectionOperation& operation) {
+  auto put_bits = [this](const CollectionId& collection, std::uint32_t bits) {
+    batch_.put(key::collection(collection), encode(bits).view());
+  };
+  return std::visit(
+      [&]<class Operation>(const Operation& o) -> Result<> {
+        if constexpr (std::is_same_v<Operation, T::CreateCollection>) {
+          put_bits(id, o.bits);
+        } else if constexpr (std::is_same_v<Operation, T::RemoveCollection>) {
+          batch_.remove(key::collection(id));
+          return remove_rows(key::collection_entries(id));
+        } else if constexpr (std::is_same_v<Operation, T::SplitCollection>) {
+          put_bits(id, o.bits);
+          put_bits(o.child, o.bits);
+        } else if constexpr (std::is_same_v<Operation, T::MergeCollection>) {
+          put_bits(id, o.bits);
+          batch_.remove(key::collection(o.from));
+          return remove_rows(key::collection_entries(o.from));
+        } else if constexpr (std::is_same_v<Operation, T::CollectionSet>) {
+          for (const auto& [name, value] : o.values) batch_.put(key::collection_entry(id, name), value.view());
+        } else if constexpr (std::is_same_v<Operation, T::CollectionRemove>) {
+          for (const std::string& name : o.keys) batch_.remove(key::collection_entry(id, name));
+        } else {
+          static_assert(std::is_same_v<Operation, T::CollectionRemoveRange>);
+          if (o.first >= o.last) return {};
+          return remove_rows({key::collection_entry(id, o.first), key::collection_entry(id, o.last)});
+        }
+        return {};
+      },
+      operation);
+}
+
+// --- data
+// -------------------------------------------------------------------------------------------------------------
+
+Result<std::string*> Applier::inline_data(Object& object) {
+  if (!object.inline_data) {
+    object.inline_data.emplace();
+    if (object.onode->has_inline) {
+      TRY(auto row, index_.get(key::inline_data(object.onode->id), Access::blocking));
+      if (!row) return Errc::io;
+      object.inline_data = std::move(*row);
+    }
+  }
+  return &*object.inline_data;
+}
+
+Result<> Applier::move_to_file(const ObjectId& id, Object& object) {
+  Onode& onode = *object.onode;
+  TRY(std::string * data, inline_data(object));
+  TRY(auto file, files_.create(onode.id, id));
+  onode.has_file = true;
+  if (onode.has_inline) {
+    onode.has_inline = false;
+    batch_.remove(key::inline_data(onode.id));
+    if (!data->empty()) TRY(write_file(object, 0, Buffer::copy_of(*data), true));
+  }
+  object.inline_data.reset();
+  object.inline_dirty = false;
+  return {};
+}
+
+Result<> Applier::write(const ObjectId& id, Object& object, std::uint64_t offset, const BufferList& data,
+                        bool verified) {
+  Onode& onode = *object.onode;
+  std::uint64_t end = offset + data.size();
+  if (data.empty()) return {};
+  if (!onode.has_file && end <= limits::inline_bytes_max && verified) {
+    TRY(std::string * text, inline_data(object));
+    if (text->size() < end) text->resize(end);
+    std::size_t at = offset;
+    for (const Buffer& piece : data.buffers()) {
+      std::memcpy(text->data() + at, piece.data(), piece.size());
+      at += piece.size();
+    }
+    onode.has_inline = object.inline_dirty = true;
+  } else {
+    if (!onode.has_file) TRY(move_to_file(id, object));
+    TRY(write_file(object, offset, data, verified));
+  }
+  onode.size = std::max(onode.size, end);
+  return {};
+}
+
+Result<ChecksumChunk*> Applier::chunk(Object& object, std::uint64_t block) {
+  auto number = static_cast<std::uint32_t>(block / limits::blocks_per_chunk);
+  auto it = object.chunks.find(number);
+  if (it == object.chunks.end()) {
+    TRY(auto row, index_.get(key::checksums(object.onode->id, number), Access::blocking));
+    it = object.chunks.emplace(number, row ? ChecksumChunk::from_row(*row) : ChecksumChunk{}).first;
+  }
+  return &it->second;
+}
+Result<std::uint32_t> Applier::checksum(Object& object, std::uint64_t block) {
+  TRY(ChecksumChunk * of, chunk(object, block));
+  return of->crc[block % limits::blocks_per_chunk];
+}
+Result<> Applier::set_checksum(Object& object, std::uint64_t block, std::uint32_t crc) {
+  TRY(ChecksumChunk * of, chunk(object, block));
+  std::uint32_t& slot = of->crc[block % limits::blocks_per_chunk];
+  if (slot != crc) {
+    slot = crc;
+    object.chunks_dirty[static_cast<std::uint32_t>(block / limits::blocks_per_chunk)] = true;
+  }
+  return {};
+}
+Result<> Applier::clear_checksums(Object& object, std::uint64_t first, std::uint64_t end) {
+  // Only rows that exist are walked: an object may be a terabyte of hole.
+  if (first >= end) return {};
+  std::uint64_t id = object.onode->id;
+  if (end - first <= 64 * limits::blocks_per_chunk) {
+    for (std::uint64_t block = first; block < end; ++block) TRY(set_checksum(object, block, 0));
+    return {};
+  }
+  TRY(write_out());
+  mark(object);
+  auto cursor =
+      index_.cursor({key::checksums(id, static_cast<std::uint32_t>(first / limits::blocks_per_chunk)),
+                     key::checksums(id, static_cast<std::uint32_t>((end - 1) / limits::blocks_per_chunk) + 1)},
+                    Access::blocking);
+  std::vector<std::uint32_t> present;
+  for (; cursor->valid(); cursor->next()) {
+    std::uint32_t number = 0;
+    for (char c : cursor->key().substr(9)) number = number << 8 | static_cast<unsigned char>(c);
+    present.push_back(number);
+  }
+  TRY(cursor->status());
+  for (std::uint32_t number : present) {
+    std::uint64_t begin = std::uint64_t{number} * limits::blocks_per_chunk;
+    for (std::uint64_t block = std::max(begin, first); block < std::min(begin + limits::blocks_per_chunk, end); ++block)
+      TRY(set_checksum(object, block, 0));
+  }
+  return {};
+}
+
+Result<bool> Applier::read_block(Object& object, DataFile& file, std::uint64_t block, std::byte* into) {
+  TRY(std::uint32_t crc, checksum(object, block));
+  if (crc == 0) {
+    std::memset(into, 0, block_bytes);
+    return true;
+  }
+  TRY(file.read(block * block_bytes, {into, block_bytes}, Access::blocking));
+  return block_checksum({into, block_bytes}) == crc;
+}
+
+/// Writes whole blocks: what the data covers of the first and last is merged with what is there.
+Result<> Applier::write_file(Object& object, std::uint64_t offset, const BufferList& data, bool verified) {
+  mark(object);
+  TRY(auto file, files_.open(object.onode->id, Access::blocking));
+  std::uint64_t end = offset + data.size();
+  std::uint64_t first = offset / block_bytes, last = (end - 1) / block_bytes;
+  std::uint64_t before = offset - first * block_bytes, after = (last + 1) * block_bytes - end;
+  Buffer head, tail;
+  bool head_verified = true, tail_verified = true;
+  if (before || (first == last && after)) {
+    Buffer old = Buffer::allocate(block_bytes);
+    TRY(head_verified, read_block(object, *file, first, old.mutable_data()));
+    head = old.slice(0, before);
+    if (first == last) {
+      tail = old.slice(block_bytes - after);
+      tail_verified = head_verified;
+    }
+  }
+  if (after && first != last) {
+    Buffer old = Buffer::allocate(block_bytes);
+    TRY(tail_verified, read_block(object, *file, last, old.mutable_data()));
+    tail = old.slice(block_bytes - after);
+  }
+  std::vector<iovec> pieces;
+  pieces.reserve(data.buffers().size() + 2);
+  std::uint64_t block = first, filled = 0;
+  std::uint32_t crc = ~0u;
+  auto add = [&](ByteView piece) -> Result<> {
+    if (piece.empty()) return {};
+    pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
+    while (!piece.empty()) {
+      std::uint64_t here = std::min<std::uint64_t>(piece.size(), block_bytes - filled);
+      crc = crc32c(crc, piece.first(here));
+      piece = piece.subspan(here);
+      filled += here;
+      if (filled < block_bytes) break;
+      if (crc == 0) crc = 1;  // as block_checksum() says
+      bool good = verified && (block != first || head_verified) && (block != last || tail_verified);
+      TRY(set_checksum(object, block, good ? crc : ~crc ? ~crc : 2));
+      ++block;
+      filled = 0;
+      crc = ~0u;
+    }
+    return {};
+  };
+  TRY(add(head.view()));
+  for (const Buffer& piece : data.buffers()) TRY(add(piece.view()));
+  TRY(add(tail.view()));
+  CHECK(filled == 0 && block == last + 1);
+  counters_.bytes_written.fetch_add((last + 1 - first) * block_bytes, std::memory_order_relaxed);
+  return file->write(first * block_bytes, pieces);
+}
+
+Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset, std::uint64_t length) {
+  Onode& onode = *object.onode;
+  if (length == 0) return {};
+  std::uint64_t end = offset + length;
+  if (!onode.has_file && end <= limits::inline_bytes_max) {
+    TRY(std::string * text, inline_data(object));
+    if (offset < text->size()) {
+      std::memset(text->data() + offset, 0, std::min<std::uint64_t>(text->size(), end) - offset);
+      object.inline_dirty = true;
+    }
+  } else {
+    if (!onode.has_file) TRY(move_to_file(id, object));
+    std::uint64_t first = blocks_in(offset), last = end / block_bytes;  // blocks [first, last) are covered whole
+    auto part = [&](std::uint64_t from, std::uint64_t to) -> Result<> {
+      if (from >= to) return {};
+      TRY(std::uint32_t crc, checksum(object, from / block_bytes));
+      if (crc == 0) return {};
+      return write_file(object, from, zero_bytes(to - from), true);
+    };
+    if (first > last) {  // within one block
+      TRY(part(offset, end));
+    } else {
+      TRY(part(offset, first * block_bytes));
+      TRY(part(last * block_bytes, end));
+      if (first < last) {
+        TRY(clear_checksums(object, first, last));
+        TRY(auto file, files_.open(onode.id, Access::blocking));
+        TRY(file->punch(first * block_bytes, (last - first) * block_bytes));
+      }
+    }
+  }
+  onode.size = std::max(onode.size, end);
+  return {};
+}
+
+Result<> Applier::truncate(const ObjectId& id, Object& object, std::uint64_t size) {
+  Onode& onode = *object.onode;
+  if (!onode.has_file) {
+    if (size > limits::inline_bytes_max) {
+      TRY(move_to_file(id, object));
+    } else if (size < onode.size && onode.has_inline) {
+      TRY(std::string * text, inline_data(object));
+      if (text->size() > size) {
+        text->resize(size);
+        object.inline_dirty = true;
+      }
+    }
+  } else if (size < onode.size) {
+    TRY(auto file, files_.open(onode.id, Access::blocking));
+    if (std::uint64_t inside = size % block_bytes) {
+      TRY(std::uint32_t crc, checksum(object, size / block_bytes));
+      if (crc) TRY(write_file(object, size, zero_bytes(block_bytes - inside), true));
+    }
+    TRY(clear_checksums(object, blocks_in(size), blocks_in(onode.size)));
+    TRY(file->truncate(blocks_in(size) * block_bytes));
+  }
+  onode.size = size;
+  return {};
+}
+
+Result<> Applier::remove(Object& object) {
+  Onode onode = *object.onode;
+  if (onode.has_omap) TRY(remove_rows(key::omap_entries(onode.id)));
+  if (onode.has_header) batch_.remove(key::omap_header(onode.id));
+  if (onode.has_inline) batch_.remove(key::inline_data(onode.id));
+  if (onode.has_file) {
+    std::uint64_t chunks = (onode.size + limits::chunk_bytes - 1) / limits::chunk_bytes;
+    if (chunks <= 64) {
+      for (std::uint32_t number = 0; number < chunks; ++number) batch_.remove(key::checksums(onode.id, number));
+    } else {
+      TRY(remove_rows(key::checksums(onode.id)));
+    }
+    TRY(files_.remove(onode.id));
+  }
+  mark(object);
+  object.onode.reset();
+  object.chunks.clear();
+  object.chunks_dirty.clear();
+  object.inline_data.reset();
+  object.inline_dirty = false;
+  counters_.object_count.fetch_sub(1);
+  return {};
+}
+
+Result<Applier::Extract> Applier::extract(Object& object, std::uint64_t offset, std::uint64_t length) {
+  Extract extract{Buffer::zeros(length), true};
+  if (!object.onode || length == 0) return extract;
+  const Onode& onode = *object.onode;
+  std::uint64_t end = std::min(offset + length, onode.size);
+  std::byte* to = extract.data.mutable_data();
+  if (onode.has_inline) {
+    TRY(std::string * text, inline_data(object));
+    std::uint64_t stop = std::min<std::uint64_t>(end, text->size());
+    if (offset < stop) std::memcpy(to, text->data() + offset, stop - offset);
+  } else if (onode.has_file) {
+    TRY(auto file, files_.open(onode.id, Access::blocking));
+    std::array<std::byte, block_bytes> block;
+    for (std::uint64_t at = offset; at < end;) {
+      std::uint64_t number = at / block_bytes, inside = at % block_bytes;
+      std::uint64_t here = std::min(block_bytes - inside, end - at);
+      TRY(bool verified, read_block(object, *file, number, block.data()));
+      extract.verified &= verified;
+      std::memcpy(to + (at - offset), block.data() + inside, here);
+      at += here;
+    }
+  }
+  return extract;
+}
+
+// --- copies
+// -----------------------------------------------------------------------------------------------------------
+
+Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Object& target) {
+  TRY(Object * source, load(source_id));
+  if (!source->onode) return Errc::not_found;
+  if (source == &target) return {};
+  if (target.onode) TRY(remove(target));
+  TRY(write_out());  // rows are copied from the index
+  create(target);
+  Onode& onode = *target.onode;
+  const Onode& from = *source->onode;
+  std::uint64_t id = onode.id;
+  onode = from;
+  onode.id = id;
+  if (from.has_inline) {
+    TRY(std::string * text, inline_data(*source));
+    target.inline_data = *text;
+    target.inline_dirty = true;
+    source->inline_data.reset();
+  }
+  if (from.has_omap) TRY(copy_rows(key::omap_entries(from.id), key::omap_entry(id, "")));
+  if (from.has_header) {
+    TRY(auto header, index_.get(key::omap_header(from.id), Access::blocking));
+    if (header) batch_.put(key::omap_header(id), *header);
+  }
+  if (from.has_file) {
+    TRY(auto source_file, files_.open(from.id, Access::blocking));
+    TRY(auto target_file, files_.create(id, target_id));
+    TRY(btrfs::clone_range(source_file->fd(), 0, 0, target_file->fd(), 0));
+    TRY(copy_rows(key::checksums(from.id), key::checksums(id, 0).substr(0, 9)));
+  }
+  return {};
+}
+
+Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T::CloneRange& o) {
+  TRY(Object * source, load(o.source));
+  if (!source->onode) return Errc::not_found;
+  create(target);
+  if (o.length == 0) return {};
+  std::uint64_t end = o.offset + o.length;
+  auto copy = [&](std::uint64_t from, std::uint64_t length, std::uint64_t to) -> Result<> {
+    constexpr std::uint64_t step = 1 << 20;
+    while (length > 0) {
+      std::uint64_t here = std::min(length, step);
+      TRY(Extract piece, extract(*source, from, here));
+      TRY(write(target_id, target, to, piece.data, piece.verified));
+      from += here;
+      to += here;
+      length -= here;
+    }
+    return {};
+  };
+  bool shareable =
+      source->onode->has_file && source != &target && o.source_offset % block_bytes == o.offset % block_bytes;
+  std::uint64_t first = blocks_in(o.offset) * block_bytes, last = end / block_bytes * block_bytes;
+  if (!shareable || first >= last || (!target.onode->has_file && end <= limits::inline_bytes_max))
+    return copy(o.source_offset, o.length, o.offset);
+
+  if (!target.onode->has_file) TRY(move_to_file(target_id, target));
+  std::uint64_t head = first - o.offset, tail = end - last;
+  TRY(copy(o.source_offset, head, o.offset));
+  // Whole blocks are shared as far as the source's file reaches; past that everything is zeros.
+  std::uint64_t from = o.source_offset + head;
+  std::uint64_t reach = blocks_in(source->onode->size) * block_bytes;
+  std::uint64_t shared = std::min(last - first, from < reach ? reach - from : 0);
+  TRY(auto source_file, files_.open(source->onode->id, Access::blocking));
+  TRY(auto target_file, files_.open(target.onode->id, Access::blocking));
+  if (shared) {
+    TRY(source_file->truncate(reach));  // a file of which only the front was written ends earlier
+    TRY(btrfs::clone_range(source_file->fd(), from, shared, target_file->fd(), first));
+    for (std::uint64_t at = 0; at < shared; at += block_bytes) {
+      TRY(std::uint32_t crc, checksum(*source, (from + at) / block_bytes));
+      TRY(set_checksum(target, (first + at) / block_bytes, crc));
+    }
+  }
+  target.onode->size = std::max(target.onode->size, first + shared);
+  if (first + shared < last) TRY(zero(target_id, target, first + shared, last - first - shared));
+  return copy(from + (last - first), tail, last);
+}
+
+Result<> Applier::rename(const ObjectId& source_id, const ObjectId& target_id, Object& target) {
+  TRY(Object * source, load(source_id));
+  if (!source->onode) return Errc::not_found;
+  if (source == &target) return {};
+  if (target.onode) TRY(remove(target));
+  TRY(write_out());
+  target.onode = std::move(source->onode);
+  target.chunks = std::move(source->chunks);
+  source->onode.reset();
+  source->chunks.clear();
+  mark(*source);
+  mark(target);
+  if (target.onode->has_file) return files_.set_owner(target.onode->id, target_id);
+  return {};
+}
+
+Result<> Applier::remove_rows(const key::Range& range) {
+  TRY(write_out());
+  auto cursor = index_.cursor(range, Access::blocking);
+  std::size_t count = 0;
+  for (; cursor->valid(); cursor->next()) {
+    if (++count > limits::point_deletes_max) {
+      batch_.remove_range(range);
+      break;
+    }
+    batch_.remove(cursor->key());
+  }
+  TRY(cursor->status());
+  return {};
+}
+
+Result<> Applier::copy_rows(const key::Range& from, const std::string& to_prefix) {
+  auto cursor = index_.cursor(from, Access::blocking);
+  for (; cursor->valid(); cursor->next()) {
+    std::string key = to_prefix;
+    key += cursor->key().substr(from.first.size());
+    batch_.put(key, cursor->value());
+    if (batch_.bytes() > limits::index_batch_bytes_max) {
+      TRY(index_.write(batch_));
+      batch_.clear();
+    }
+  }
+  return cursor->status();
+}
+
+}  // namespace spirula::filestore

@@ -1,0 +1,92 @@
+#pragma once
+#include <atomic>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "filestore/data_files.h"
+#include "filestore/index.h"
+#include "filestore/onode.h"
+#include "filestore/transaction.h"
+
+namespace spirula::filestore {
+
+/// Numbers of the store that applying changes, kept in each commit point.
+struct ApplyCounters {
+  std::atomic<std::uint64_t> next_id{1};
+  std::atomic<std::int64_t> object_count{0};
+  std::atomic<std::uint64_t> bytes_written{0};  ///< into data files since the last commit
+};
+
+/// Carries transactions out on current/: data files at once, the index in batches. Belongs to one apply lane (or to
+/// recovery), and so do the objects of the collections it is given: between batches it remembers what it last wrote of
+/// them. It never looks back: transactions were checked when they were submitted, and what still fails (Errc::io,
+/// Errc::no_space) ends the store.
+/// A block that does not verify while a write covers part of it stays marked as bad, so that the rest of it is never
+/// taken for data.
+class Applier {
+ public:
+  Applier(Index& index, DataFiles& files, ApplyCounters& counters);
+  ~Applier();
+
+  Result<> apply(const CollectionId& collection, const Transaction& transaction);
+  /// Writes what apply() collected to the index; only then may the pending copy of the transactions be dropped.
+  Result<> flush();
+  /// Forgets what it remembers of objects; after flush().
+  void forget();
+
+ private:
+  struct Object {
+    std::string key;
+    std::optional<Onode> onode;
+    bool dirty = false;
+    std::map<std::uint32_t, ChecksumChunk> chunks;  ///< what is loaded
+    std::map<std::uint32_t, bool> chunks_dirty;
+    std::optional<std::string> inline_data;  ///< between load and flush
+    bool inline_dirty = false;
+  };
+  struct Extract {
+    Buffer data;
+    bool verified = true;
+  };
+
+  Result<Object*> load(const ObjectId& id);
+  void create(Object& object);
+  void mark(Object& object);
+  Result<> apply_to_object(const ObjectId& id, const Transaction::ObjectOperation& operation);
+  Result<> apply_to_collection(const CollectionId& id, const Transaction::CollectionOperation& operation);
+
+  Result<> write(const ObjectId& id, Object& object, std::uint64_t offset, const BufferList& data, bool verified);
+  Result<> write_file(Object& object, std::uint64_t offset, const BufferList& data, bool verified);
+  Result<> zero(const ObjectId& id, Object& object, std::uint64_t offset, std::uint64_t length);
+  Result<> truncate(const ObjectId& id, Object& object, std::uint64_t size);
+  Result<> remove(Object& object);
+  Result<> clone(const ObjectId& source_id, const ObjectId& target_id, Object& target);
+  Result<> clone_range(const ObjectId& target_id, Object& target, const Transaction::CloneRange& operation);
+  Result<> rename(const ObjectId& source_id, const ObjectId& target_id, Object& target);
+
+  Result<std::string*> inline_data(Object& object);
+  Result<> move_to_file(const ObjectId& id, Object& object);
+  Result<ChecksumChunk*> chunk(Object& object, std::uint64_t block);
+  Result<std::uint32_t> checksum(Object& object, std::uint64_t block);
+  Result<> set_checksum(Object& object, std::uint64_t block, std::uint32_t crc);
+  Result<> clear_checksums(Object& object, std::uint64_t first_block, std::uint64_t end_block);
+  /// One block as it is, zeros for a hole; false if it does not verify.
+  Result<bool> read_block(Object& object, DataFile& file, std::uint64_t block, std::byte* into);
+  /// `length` bytes with zeros for what lies past the end.
+  Result<Extract> extract(Object& object, std::uint64_t offset, std::uint64_t length);
+  Result<> remove_rows(const key::Range& range);
+  Result<> copy_rows(const key::Range& from, const std::string& to_prefix);
+  Result<> flush_if_large();
+  Result<> write_out();
+
+  Index& index_;
+  DataFiles& files_;
+  ApplyCounters& counters_;
+  std::unordered_map<std::string, Object> objects_;
+  std::vector<Object*> dirty_;
+  IndexBatch batch_;
+};
+
+}  // namespace spirula::filestore

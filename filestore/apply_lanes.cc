@@ -1,0 +1,173 @@
+#include "filestore/apply_lanes.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+#include "filestore/limits.h"
+
+namespace spirula::filestore {
+
+ApplyLanes::ApplyLanes(Index& index, DataFiles& files, ApplyCounters& counters, unsigned count, OnApplied on_applied,
+                       OnFailed on_failed)
+    : on_applied_(std::move(on_applied)), on_failed_(std::move(on_failed)) {
+  for (unsigned i = 0; i < std::bit_floor(std::max(count, 1u)); ++i) {
+    lanes_.push_back(std::make_unique<Lane>());
+    lanes_.back()->applier = std::make_unique<Applier>(index, files, counters);
+  }
+  for (auto& lane : lanes_)
+    lane->thread = std::thread([this, &lane = *lane] {
+      pthread_setname_np(pthread_self(), "apply");
+      run(lane);
+    });
+}
+
+ApplyLanes::~ApplyLanes() {
+  abandon();
+}
+
+unsigned ApplyLanes::lane_of(const CollectionId& collection) const {
+  return (collection.seed + static_cast<std::uint32_t>(collection.pool)) & static_cast<unsigned>(lanes_.size() - 1);
+}
+
+void ApplyLanes::enqueue(std::span<const SubmissionPointer> submissions) {
+  std::lock_guard lock(mutex_);
+  for (const SubmissionPointer& each : submissions) {
+    if (each->barrier) barriers_.insert(each->sequence);
+    lanes_[each->lane]->queue.push_back(each);
+  }
+  for (auto& lane : lanes_)
+    if (lane->busy_from == 0 && may_take_locked(*lane)) lane->work.notify_one();
+}
+
+/// Nothing up to `sequence` is queued or in hand.
+bool ApplyLanes::quiet_until_locked(const Lane& lane, std::uint64_t sequence) const {
+  if (lane.busy_from && lane.busy_from <= sequence) return false;
+  return lane.queue.empty() || lane.queue.front()->sequence > sequence;
+}
+
+bool ApplyLanes::may_take_locked(const Lane& lane) const {
+  if (lane.queue.empty() || failed_) return false;
+  std::uint64_t next = lane.queue.front()->sequence;
+  if (next > hold_at_) return false;
+  if (barriers_.empty() || next < *barriers_.begin()) return true;
+  if (next != *barriers_.begin()) return false;
+  return std::ranges::all_of(
+      lanes_, [&](const auto& other) { return other.get() == &lane || quiet_until_locked(*other, next); });
+}
+
+void ApplyLanes::run(Lane& lane) {
+  std::vector<SubmissionPointer> batch;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    lane.work.wait(lock, [&] { return stopping_ || may_take_locked(lane); });
+    if (abandoned_ || failed_ || (stopping_ && lane.queue.empty())) return;
+    if (!may_take_locked(lane)) {  // stopping, but behind a barrier of another lane
+      lane.work.wait(lock, [&] { return abandoned_ || failed_ || may_take_locked(lane); });
+      continue;
+    }
+    while (batch.size() < limits::lane_batch_transactions_max && may_take_locked(lane)) {
+      bool barrier = lane.queue.front()->barrier;
+      if (barrier && !batch.empty()) break;
+      if (batch.empty()) lane.busy_from = lane.queue.front()->sequence;
+      batch.push_back(std::move(lane.queue.front()));
+      lane.queue.pop_front();
+      if (barrier) break;
+    }
+    lock.unlock();
+    bool barrier = batch.front()->barrier;
+    std::uint64_t first = batch.front()->sequence;
+    Result<> applied = apply(lane, batch);
+    batch.clear();
+    lock.lock();
+    lane.busy_from = 0;
+    if (barrier) {
+      barriers_.erase(first);
+      // The others remember objects that may be this lane's from now on, and the other way round.
+      for (auto& each : lanes_) each->applier->forget();
+    }
+    if (!applied && !failed_) {
+      failed_ = true;
+      lock.unlock();
+      on_failed_(applied.error());
+      lock.lock();
+    }
+    quiet_.notify_all();
+    if (barrier || failed_ || !barriers_.empty())
+      for (auto& each : lanes_) each->work.notify_one();
+  }
+}
+
+Result<> ApplyLanes::apply(Lane& lane, std::vector<SubmissionPointer>& batch) {
+  std::lock_guard applying(lane.applying);
+  std::size_t done = 0;
+  auto finish = [&](std::size_t end) -> Result<> {
+    TRY(lane.applier->flush());
+    on_applied_(std::span(batch).subspan(done, end - done));
+    done = end;
+    return {};
+  };
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const Submission& each = *batch[i];
+    // Readers take a copy's source as of the copy's place: nothing behind it may begin before it is applied whole.
+    if (each.copies) {
+      TRY(finish(i));
+      lane.copy_started.store(each.sequence);
+    }
+    TRY(lane.applier->apply(each.collection, each.transaction));
+    if (each.copies) TRY(finish(i + 1));
+  }
+  return finish(batch.size());
+}
+
+bool ApplyLanes::hold(std::uint64_t sequence) {
+  std::unique_lock lock(mutex_);
+  hold_at_ = sequence;
+  quiet_.wait(lock, [&] {
+    return failed_ ||
+           std::ranges::all_of(lanes_, [&](const auto& lane) { return quiet_until_locked(*lane, sequence); });
+  });
+  return !failed_;
+}
+
+void ApplyLanes::release() {
+  std::lock_guard lock(mutex_);
+  hold_at_ = ~std::uint64_t{0};
+  for (auto& lane : lanes_) lane->work.notify_one();
+}
+
+void ApplyLanes::join() {
+  for (auto& lane : lanes_) {
+    lane->work.notify_all();
+    if (lane->thread.joinable()) lane->thread.join();
+  }
+}
+
+void ApplyLanes::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (auto& lane : lanes_) lane->work.notify_all();
+  }
+  join();
+}
+
+void ApplyLanes::abandon() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = abandoned_ = true;
+    quiet_.notify_all();
+    for (auto& lane : lanes_) lane->work.notify_all();
+  }
+  join();
+}
+
+std::vector<std::unique_lock<std::mutex>> ApplyLanes::exclude() {
+  std::vector<std::unique_lock<std::mutex>> locks;
+  for (auto& lane : lanes_) locks.emplace_back(lane->applying);
+  return locks;
+}
+
+}  // namespace spirula::filestore

@@ -1,0 +1,75 @@
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "filestore/applier.h"
+#include "filestore/pending.h"
+
+namespace spirula::filestore {
+
+/// The threads that apply durable transactions: in order within a lane, and a collection stays in one lane. A barrier
+/// (split, merge) is applied alone. hold() makes current/ stand still at one sequence number, for the snapshot.
+/// Invariant: a transaction is applied only after it is durable.
+class ApplyLanes {
+ public:
+  /// Called by the lane's thread when transactions have reached the index; the lane is excluded (see exclude()) still.
+  using OnApplied = std::function<void(std::span<const SubmissionPointer>)>;
+  /// Called once; the lane has stopped and what it had is not applied.
+  using OnFailed = std::function<void(std::error_code)>;
+
+  ApplyLanes(Index& index, DataFiles& files, ApplyCounters& counters, unsigned count, OnApplied on_applied,
+             OnFailed on_failed);
+  ~ApplyLanes();
+
+  unsigned lane_of(const CollectionId& collection) const;
+  /// Durable transactions, in the order of their sequences.
+  void enqueue(std::span<const SubmissionPointer> submissions);
+
+  /// Applies everything up to `sequence` and stands still there until release(). False if a lane has failed.
+  bool hold(std::uint64_t sequence);
+  void release();
+  /// Finishes what is queued (unless a lane has failed), then ends the threads. abandon(): only what has begun.
+  void stop();
+  void abandon();
+
+  /// The last copying transaction that the lane has begun to apply.
+  std::uint64_t copy_started(unsigned lane) const { return lanes_[lane]->copy_started.load(); }
+  /// While the locks are held nothing is being applied.
+  std::vector<std::unique_lock<std::mutex>> exclude();
+
+ private:
+  struct Lane {
+    std::unique_ptr<Applier> applier;
+    std::deque<SubmissionPointer> queue;
+    std::uint64_t busy_from = 0;  ///< first sequence in hand; 0: none
+    std::atomic<std::uint64_t> copy_started{0};
+    std::mutex applying;
+    std::condition_variable work;
+    std::thread thread;
+  };
+  bool may_take_locked(const Lane& lane) const;
+  bool quiet_until_locked(const Lane& lane, std::uint64_t sequence) const;
+  void run(Lane& lane);
+  Result<> apply(Lane& lane, std::vector<SubmissionPointer>& batch);
+  void join();
+
+  OnApplied on_applied_;
+  OnFailed on_failed_;
+  std::mutex mutex_;
+  std::condition_variable quiet_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::set<std::uint64_t> barriers_;
+  std::uint64_t hold_at_ = ~std::uint64_t{0};
+  bool stopping_ = false, abandoned_ = false, failed_ = false;
+};
+
+}  // namespace spirula::filestore

@@ -1,0 +1,113 @@
+#include "filestore/btrfs.h"
+
+#include <btrfsutil.h>
+#include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/btrfs_tree.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "filestore/file_descriptor.h"
+
+namespace spirula::filestore::btrfs {
+
+Result<> require(const std::string& path) {
+  struct statfs status{};
+  if (::statfs(path.c_str(), &status) < 0) return last_errno();
+  if (static_cast<unsigned long>(status.f_type) != BTRFS_SUPER_MAGIC) return Errc::unsupported;
+  if (status.f_flags & ST_RDONLY) return Errc::read_only;
+  return {};
+}
+
+Result<> sync(int directory) {
+  if (::ioctl(directory, BTRFS_IOC_SYNC) < 0) return last_errno();
+  return {};
+}
+
+Result<> create_subvolume(int directory, const std::string& name) {
+  btrfs_ioctl_vol_args_v2 arguments{};
+  if (name.size() > BTRFS_SUBVOL_NAME_MAX) return Errc::name_too_long;
+  std::memcpy(arguments.name, name.data(), name.size());
+  if (::ioctl(directory, BTRFS_IOC_SUBVOL_CREATE_V2, &arguments) < 0) return last_errno();
+  return {};
+}
+
+Result<> create_snapshot(int directory, const std::string& source, const std::string& name, bool read_only) {
+  FileDescriptor from(::openat(directory, source.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!from) return last_errno();
+  btrfs_ioctl_vol_args_v2 arguments{};
+  if (name.size() > BTRFS_SUBVOL_NAME_MAX) return Errc::name_too_long;
+  std::memcpy(arguments.name, name.data(), name.size());
+  arguments.fd = from.get();
+  if (read_only) arguments.flags |= BTRFS_SUBVOL_RDONLY;
+  if (::ioctl(directory, BTRFS_IOC_SNAP_CREATE_V2, &arguments) < 0) return last_errno();
+  return {};
+}
+
+Result<> destroy_subvolume(int directory, const std::string& name) {
+  btrfs_ioctl_vol_args arguments{};
+  if (name.size() > BTRFS_PATH_NAME_MAX) return Errc::name_too_long;
+  std::memcpy(arguments.name, name.data(), name.size());
+  if (::ioctl(directory, BTRFS_IOC_SNAP_DESTROY, &arguments) < 0) return last_errno();
+  return {};
+}
+
+Result<std::size_t> deleted_subvolumes(int directory) {
+  std::uint64_t* ids = nullptr;
+  std::size_t count = 0;
+  btrfs_util_error error = btrfs_util_deleted_subvolumes_fd(directory, &ids, &count);
+  if (error != BTRFS_UTIL_OK) return last_errno();
+  std::free(ids);
+  return count;
+}
+
+Result<> disable_checksums(int fd) {
+  int flags = 0;
+  if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0) return last_errno();
+  flags |= FS_NOCOW_FL;
+  if (::ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0) return last_errno();
+  return {};
+}
+
+Result<> clone_range(int source, std::uint64_t source_offset, std::uint64_t length, int target, std::uint64_t offset) {
+  file_clone_range range{source, source_offset, length, offset};
+  if (::ioctl(target, FICLONERANGE, &range) < 0) return last_errno();
+  return {};
+}
+
+Result<Space> space(int directory) {
+  struct statvfs status{};
+  if (::fstatvfs(directory, &status) < 0) return last_errno();
+  Space space;
+  space.total = status.f_blocks * status.f_frsize;
+  space.used = (status.f_blocks - status.f_bfree) * status.f_frsize;
+  space.available = status.f_bavail * status.f_frsize;
+
+  // struct btrfs_ioctl_space_args: two 64-bit counts, then the slots.
+  constexpr std::size_t slots = 16;
+  struct {
+    std::uint64_t slot_count = slots, total = 0;
+    btrfs_ioctl_space_info info[slots];
+  } answer{};
+  if (::ioctl(directory, BTRFS_IOC_SPACE_INFO, &answer) < 0) return last_errno();
+  std::uint64_t allocated = 0;
+  for (std::size_t i = 0; i < std::min<std::size_t>(answer.total, slots); ++i) {
+    const btrfs_ioctl_space_info& info = answer.info[i];
+    if (info.flags & BTRFS_SPACE_INFO_GLOBAL_RSV) continue;
+    std::uint64_t copies = info.flags & (BTRFS_BLOCK_GROUP_DUP | BTRFS_BLOCK_GROUP_RAID1) ? 2 : 1;
+    allocated += info.total_bytes * copies;
+    if (info.flags & BTRFS_BLOCK_GROUP_METADATA) space.metadata_available += info.total_bytes - info.used_bytes;
+  }
+  if (space.total > allocated) space.metadata_available += (space.total - allocated) / 2;
+  return space;
+}
+
+}  // namespace spirula::filestore::btrfs

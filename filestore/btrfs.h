@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+/// The btrfs calls the store is made of; every one of them may block.
+namespace spirula::filestore::btrfs {
+
+/// Errc::unsupported if `path` is not on btrfs, Errc::read_only if that is mounted so.
+Result<> require(const std::string& path);
+/// Writes all data and commits the transaction (BTRFS_IOC_SYNC).
+Result<> sync(int directory);
+Result<> create_subvolume(int directory, const std::string& name);
+/// Flushes the source's data, snapshots it and returns after the commit (BTRFS_IOC_SNAP_CREATE_V2 on kernels of today).
+Result<> create_snapshot(int directory, const std::string& source, const std::string& name, bool read_only);
+/// The name is gone at once; the cleaner gives the space back later.
+Result<> destroy_subvolume(int directory, const std::string& name);
+/// Subvolumes of the file system that are deleted but not yet cleaned.
+Result<std::size_t> deleted_subvolumes(int directory);
+/// Files made in this directory from now on are NODATACOW and so NODATASUM: extents shared with a snapshot are still
+/// copied on write, fresh ones are written in place, which a rollback to the snapshot survives.
+Result<> disable_checksums(int fd);
+/// Shares [source_offset, +length) of `source` at `offset` of `target`; all multiples of 4096 except at the source's
+/// end.
+Result<> clone_range(int source, std::uint64_t source_offset, std::uint64_t length, int target, std::uint64_t offset);
+
+struct Space {
+  std::uint64_t total = 0, used = 0, available = 0;
+  std::uint64_t metadata_available = 0;  ///< in allocated metadata chunks and in what is unallocated
+};
+Result<Space> space(int directory);
+
+}  // namespace spirula::filestore::btrfs

@@ -1,0 +1,153 @@
+#include "filestore/data_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/crc32c.h"
+#include "filestore/btrfs.h"
+#include "filestore/key.h"
+#include "filestore/limits.h"
+#include "filestore/onode.h"
+
+namespace spirula::filestore {
+namespace {
+
+constexpr unsigned directories = 256;
+
+std::string path_of(std::uint64_t id) {
+  return fmt::format("{:02x}/{:x}", id % directories, id);
+}
+
+}  // namespace
+
+std::uint32_t block_checksum(ByteView block) {
+  std::uint32_t crc = crc32c(~0u, block);
+  return crc ? crc : 1;
+}
+
+Result<> DataFile::read(std::uint64_t offset, std::span<std::byte> into, Access access) const {
+  while (!into.empty()) {
+    iovec piece{into.data(), into.size()};
+    ssize_t got =
+        ::preadv2(fd_.get(), &piece, 1, static_cast<off_t>(offset), access == Access::cached ? RWF_NOWAIT : 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return last_errno();
+    if (got == 0) {
+      std::memset(into.data(), 0, into.size());
+      return {};
+    }
+    offset += static_cast<std::uint64_t>(got);
+    into = into.subspan(static_cast<std::size_t>(got));
+  }
+  return {};
+}
+
+Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
+  while (!pieces.empty()) {
+    int count = static_cast<int>(std::min<std::size_t>(pieces.size(), 512));
+    ssize_t put = ::pwritev(fd_.get(), pieces.data(), count, static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return last_errno();
+    offset += static_cast<std::uint64_t>(put);
+    auto left = static_cast<std::size_t>(put);
+    while (!pieces.empty() && left >= pieces[0].iov_len) {
+      left -= pieces[0].iov_len;
+      pieces = pieces.subspan(1);
+    }
+    if (left) {
+      pieces[0].iov_base = static_cast<std::byte*>(pieces[0].iov_base) + left;
+      pieces[0].iov_len -= left;
+    }
+  }
+  return {};
+}
+
+Result<> DataFile::punch(std::uint64_t offset, std::uint64_t length) {
+  if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                  static_cast<off_t>(length)) < 0)
+    return last_errno();
+  return {};
+}
+
+Result<> DataFile::truncate(std::uint64_t size) {
+  if (::ftruncate(fd_.get(), static_cast<off_t>(size)) < 0) return last_errno();
+  return {};
+}
+
+Result<> DataFiles::format(int objects) {
+  TRY(btrfs::disable_checksums(objects));
+  for (unsigned i = 0; i < directories; ++i)
+    if (::mkdirat(objects, fmt::format("{:02x}", i).c_str(), 0700) < 0) return last_errno();
+  return {};
+}
+
+void DataFiles::remember(std::uint64_t id, std::shared_ptr<DataFile> file) {
+  std::shared_ptr<DataFile> closed;  // outside the lock
+  std::lock_guard lock(mutex_);
+  auto [it, fresh] = open_.try_emplace(id);
+  if (!fresh) return;
+  recent_.push_front(id);
+  it->second = {std::move(file), recent_.begin()};
+  if (open_.size() > limits::open_files_max) {
+    auto last = open_.find(recent_.back());
+    closed = std::move(last->second.file);
+    open_.erase(last);
+    recent_.pop_back();
+  }
+}
+
+Result<std::shared_ptr<DataFile>> DataFiles::create(std::uint64_t id, const ObjectId& owner) {
+  FileDescriptor fd(::openat(objects_.get(), path_of(id).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return last_errno();
+  std::string name = key::object(owner);
+  if (::fsetxattr(fd.get(), owner_attribute, name.data(), name.size(), 0) < 0) return last_errno();
+  auto file = std::make_shared<DataFile>(std::move(fd));
+  remember(id, file);
+  return file;
+}
+
+Result<std::shared_ptr<DataFile>> DataFiles::open(std::uint64_t id, Access access) {
+  {
+    std::lock_guard lock(mutex_);
+    if (auto it = open_.find(id); it != open_.end()) {
+      recent_.splice(recent_.begin(), recent_, it->second.place);
+      return it->second.file;
+    }
+  }
+  if (access == Access::cached) return Errc::again;
+  FileDescriptor fd(::openat(objects_.get(), path_of(id).c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd) return last_errno();
+  auto file = std::make_shared<DataFile>(std::move(fd));
+  remember(id, file);
+  return file;
+}
+
+Result<> DataFiles::set_owner(std::uint64_t id, const ObjectId& owner) {
+  TRY(auto file, open(id, Access::blocking));
+  std::string name = key::object(owner);
+  if (::fsetxattr(file->fd(), owner_attribute, name.data(), name.size(), 0) < 0) return last_errno();
+  return {};
+}
+
+Result<> DataFiles::remove(std::uint64_t id) {
+  std::shared_ptr<DataFile> closed;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto it = open_.find(id); it != open_.end()) {
+      closed = std::move(it->second.file);
+      recent_.erase(it->second.place);
+      open_.erase(it);
+    }
+  }
+  if (::unlinkat(objects_.get(), path_of(id).c_str(), 0) < 0) return last_errno();
+  return {};
+}
+
+}  // namespace spirula::filestore

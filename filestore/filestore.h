@@ -1,0 +1,146 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/blocking.h"
+#include "filestore/apply_lanes.h"
+#include "filestore/btrfs.h"
+#include "filestore/data_files.h"
+#include "filestore/index.h"
+#include "filestore/journal.h"
+#include "filestore/object_store.h"
+#include "filestore/pending.h"
+#include "filestore/superblock.h"
+
+namespace spirula::filestore {
+
+class View;
+
+/// What the commit cycle has done, for metrics and benchmarks.
+struct CommitStatistics {
+  std::uint64_t commits = 0;
+  std::chrono::microseconds presync_last{}, hold_last{}, snapshot_last{};
+  std::chrono::microseconds hold_max{}, interval{};
+};
+
+/// ObjectStore on btrfs. A transaction's life: submit() checks it and gives it its sequence, the journal makes it
+/// durable, an apply lane carries it out on current/, a commit point puts it into a snapshot, and the journal's room is
+/// given back when both kept snapshots contain it.
+/// Threads: callers' shards, the journal's, one per apply lane, the committer's, the read pool's.
+/// Locks: mutex_ (collections, pending operations, sequences) is held for microseconds and never across I/O; taken
+/// before the journal's own.
+class Filestore : public ObjectStore {
+ public:
+  static Result<std::unique_ptr<Filestore>> open(const FilestoreOptions& options);
+  /// Without stop() before: like a crash, except that transactions that wait for the journal are waited for.
+  ~Filestore() override;
+
+  Task<Result<>> submit(CollectionId collection, Transaction transaction) override;
+  Task<Result<BufferList>> read(ObjectId object, std::uint64_t offset, std::uint64_t length) override;
+  Task<Result<ObjectStat>> stat(ObjectId object) override;
+  Task<Result<std::vector<Extent>>> extents(ObjectId object, std::uint64_t offset, std::uint64_t length) override;
+  Task<Result<Buffer>> get_attribute(ObjectId object, std::string name) override;
+  Task<Result<std::map<std::string, Buffer>>> get_attributes(ObjectId object) override;
+  Task<Result<Buffer>> omap_header(ObjectId object) override;
+  Task<Result<std::map<std::string, Buffer>>> omap_get(ObjectId object, std::set<std::string> keys) override;
+  Task<Result<OmapPage>> omap_list(ObjectId object, std::string after, std::string from, std::size_t count_max,
+                                   std::size_t bytes_max) override;
+  Task<Result<ObjectPage>> list(CollectionId collection, std::optional<ObjectId> start, std::size_t count_max) override;
+  Task<Result<std::vector<CollectionInfo>>> collections() override;
+  Task<Result<std::map<std::string, Buffer>>> collection_get(CollectionId collection,
+                                                             std::set<std::string> keys) override;
+  Task<Result<OmapPage>> collection_list(CollectionId collection, std::string after, std::size_t count_max) override;
+  StoreStatistics statistics() override;
+  Task<Result<>> commit() override;
+  Task<> stop() override;
+
+  CommitStatistics commit_statistics() const;
+  const char* journal_engine() const { return journal_->engine(); }
+  std::uint64_t journal_bytes() const { return journal_->bytes_written(); }
+
+ private:
+  explicit Filestore(const FilestoreOptions& options);
+
+  // opening (filestore_open.cc)
+  Result<> mount();
+  Result<> roll_back(std::uint64_t sequence);
+  Result<JournalPosition> replay(const JournalPosition& from);
+  Result<> load_collections();
+  Result<> start(const JournalPosition& end, const JournalPosition& tail);
+
+  // submitting (filestore_submit.cc)
+  Result<> admit(const SubmissionPointer& submission);
+  Result<> check_limits(Submission& submission) const;
+  Result<> check_sources(const Submission& submission);
+  using Bits = std::map<CollectionId, std::optional<unsigned>>;
+  Result<> check_collections(const Submission& submission, Bits& changes) const;
+  void on_durable(Journal::EntryList& entries, Result<> result);
+  void on_applied(std::span<const SubmissionPointer> submissions);
+  void fail(std::error_code why, const char* where);
+
+  // reading (filestore_read.cc)
+  template <class T, class F>
+  Result<T> attempt(Access access, const F& evaluate, bool& again);
+  template <class T, class F>
+  Result<T> insist(const F& evaluate);
+  template <class T, class F>
+  Task<Result<T>> observe(bool try_here, F evaluate);
+  template <class T, class F>
+  static auto of_object(ObjectId object, F evaluate);
+  std::optional<unsigned> bits_of(const CollectionId& collection) const;
+  Result<bool> object_exists(const std::string& key);
+  Result<bool> collection_empty(const CollectionId& collection, const std::set<std::string>& except);
+
+  // committing (filestore_commit.cc)
+  void run_committer();
+  bool commit_due_locked() const;
+  Result<> commit_now();
+  Result<> drop_old_snapshots();
+  void refresh_space();
+  void shut_down();
+
+  FilestoreOptions options_;
+  StoreSuperblock superblock_;
+  FileDescriptor root_, current_;
+  std::unique_ptr<Index> index_;
+  std::unique_ptr<DataFiles> files_;
+  std::unique_ptr<Journal> journal_;
+  ApplyCounters counters_;
+
+  mutable std::mutex mutex_;
+  std::map<CollectionId, unsigned> collections_;
+  PendingTable pending_;
+  std::uint64_t last_sequence_ = 0;
+  JournalPosition durable_;  ///< after the last durable transaction
+
+  std::atomic<std::uint64_t> unapplied_bytes_{0};  ///< durable, not applied
+  std::atomic<bool> failed_{false}, closing_{false};
+  std::atomic<std::int64_t> room_{0};  ///< bytes that ordinary transactions may still take
+  std::atomic<std::int64_t> reserve_{0};
+  std::uint64_t pending_bytes_max_ = 0;
+
+  mutable std::mutex commit_mutex_;
+  std::condition_variable commit_wanted_, commit_done_;
+  std::vector<JournalPosition> kept_;  ///< the commit points of the kept snapshots, newest first
+  std::uint64_t commit_requests_ = 0, commits_served_ = 0;
+  Result<> commit_result_;
+  bool stop_committer_ = false;
+  CommitStatistics commit_statistics_;
+  std::chrono::steady_clock::time_point commit_last_;
+  std::uint64_t journal_bytes_at_commit_ = 0;
+  btrfs::Space space_;
+
+  std::unique_ptr<BlockingPool> read_pool_;
+  std::unique_ptr<ApplyLanes> lanes_;
+  std::thread committer_;
+};
+
+}  // namespace spirula::filestore

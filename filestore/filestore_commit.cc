@@ -1,0 +1,228 @@
+#include <pthread.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "filestore/error.h"
+#include "filestore/filestore.h"
+#include "filestore/limits.h"
+
+namespace spirula::filestore {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+
+/// A commit costs what it costs whatever it contains: it may take this part of the time.
+constexpr int interval_per_cost = 10;
+/// Of the ring, written since the last commit: two intervals and what arrives during a commit must fit.
+constexpr std::uint64_t ring_part = 4;
+/// Dirty data in the page cache that one pre-sync has to write.
+constexpr std::uint64_t dirty_bytes_max = std::uint64_t{512} << 20;
+constexpr auto tick = std::chrono::milliseconds(100);
+
+}  // namespace
+
+CommitStatistics Filestore::commit_statistics() const {
+  std::lock_guard lock(commit_mutex_);
+  return commit_statistics_;
+}
+
+StoreStatistics Filestore::statistics() {
+  std::lock_guard lock(commit_mutex_);
+  auto left = std::max<std::int64_t>(room_.load(), 0);
+  return {space_.total, space_.used, static_cast<std::uint64_t>(left),
+          static_cast<std::uint64_t>(std::max<std::int64_t>(counters_.object_count.load(), 0))};
+}
+
+/// What is left, less what two commit cycles may need before a dropped snapshot gives anything back.
+void Filestore::refresh_space() {
+  Result<btrfs::Space> now = btrfs::space(root_.get());
+  if (!now) return;
+  std::uint64_t reserve = std::clamp<std::uint64_t>(now->total / 20, 64 << 20, std::uint64_t{4} << 30);
+  // Metadata has room of its own that can run out first; an eighth of the data room is far more than it needs.
+  std::uint64_t left = std::min(now->available, now->metadata_available * 8);
+  reserve_.store(static_cast<std::int64_t>(reserve * 3 / 4));  // the rest belongs to btrfs itself and the commit
+  room_.store(static_cast<std::int64_t>(left) - static_cast<std::int64_t>(reserve + unapplied_bytes_.load()));
+  std::lock_guard lock(commit_mutex_);
+  space_ = *now;
+}
+
+bool Filestore::commit_due_locked() const {
+  if (failed_.load()) return false;
+  if (commit_requests_ > commits_served_) return true;
+  std::uint64_t written = journal_->bytes_written() - journal_bytes_at_commit_;
+  if (journal_->starved() && unapplied_bytes_.load() == 0) return true;
+  if (written == 0) return false;
+  if (written > journal_->ring_size() / ring_part) return true;
+  if (counters_.bytes_written.load() > dirty_bytes_max) return true;
+  return Clock::now() - commit_last_ >= commit_statistics_.interval;
+}
+
+void Filestore::run_committer() {
+  pthread_setname_np(pthread_self(), "commit");
+  auto space_last = Clock::now();
+  std::unique_lock lock(commit_mutex_);
+  while (!stop_committer_) {
+    if (!commit_due_locked()) {
+      commit_wanted_.wait_for(lock, tick);
+      if (Clock::now() - space_last > std::chrono::seconds(1)) {
+        lock.unlock();
+        refresh_space();
+        space_last = Clock::now();
+        lock.lock();
+      }
+      continue;
+    }
+    std::uint64_t serving = commit_requests_;
+    lock.unlock();
+    Result<> committed = commit_now();
+    if (!committed) fail(committed.error(), "the commit");
+    refresh_space();
+    lock.lock();
+    commits_served_ = serving;
+    commit_result_ = committed;
+    commit_done_.notify_all();
+  }
+}
+
+/// Makes what is durable a commit point. Nobody waits for this but the lanes, from hold() to release().
+Result<> Filestore::commit_now() {
+  auto begin = Clock::now();
+  std::uint64_t written = journal_->bytes_written();
+  TRY(btrfs::sync(root_.get()));  // most of the data goes to disk here, with nobody held
+  auto synced = Clock::now();
+
+  JournalPosition position;
+  {
+    std::lock_guard lock(mutex_);
+    position = durable_;
+  }
+  bool nothing_new;
+  {
+    std::lock_guard lock(commit_mutex_);
+    nothing_new = position.sequence == kept_.front().sequence;
+  }
+  auto held = synced, released = synced;
+  if (!nothing_new) {
+    if (!lanes_->hold(position.sequence)) {
+      lanes_->release();
+      return Errc::io;
+    }
+    held = Clock::now();
+    CommitPoint point{superblock_.store, position, counters_.next_id.load(),
+                      static_cast<std::uint64_t>(std::max<std::int64_t>(counters_.object_count.load(), 0))};
+    std::string name = snapshot_name(position.sequence);
+    Result<> done = write_commit_point(current_.get(), point);
+    if (done) done = btrfs::create_snapshot(root_.get(), current_name, name, true);
+    if (!done && is(done.error(), Errc::exists)) {  // an unusable one that recovery passed over
+      done = btrfs::destroy_subvolume(root_.get(), name);
+      if (done) done = btrfs::create_snapshot(root_.get(), current_name, name, true);
+    }
+    released = Clock::now();
+    counters_.bytes_written.store(0);
+    lanes_->release();
+    TRY(done);
+  }
+  {
+    std::lock_guard lock(commit_mutex_);
+    if (nothing_new) {
+      kept_.resize(1);  // the journal is full of what the newest contains: the older one goes
+    } else {
+      kept_.insert(kept_.begin(), position);
+      if (kept_.size() > 2) kept_.resize(2);
+    }
+    auto cost = duration_cast<microseconds>(Clock::now() - begin);
+    auto& s = commit_statistics_;
+    ++s.commits;
+    s.presync_last = duration_cast<microseconds>(synced - begin);
+    s.hold_last = duration_cast<microseconds>(released - held);
+    s.snapshot_last = s.hold_last;
+    s.hold_max = std::max(s.hold_max, s.hold_last);
+    s.interval = std::clamp(cost * interval_per_cost, microseconds(options_.commit_interval_min),
+                            microseconds(options_.commit_interval_max));
+    commit_last_ = Clock::now();
+    journal_bytes_at_commit_ = written;
+    log_debug("filestore", "commit {}: pre-sync {} us, hold {} us, next in {} us", position.sequence,
+              s.presync_last.count(), s.hold_last.count(), s.interval.count());
+  }
+  TRY(drop_old_snapshots());
+  journal_->trim(kept_.back());
+  return {};
+}
+
+/// At most one dropped snapshot may still be uncleaned, or space would come back later than it is promised.
+Result<> Filestore::drop_old_snapshots() {
+  TRY(auto snapshots, list_snapshots(options_.path));
+  for (std::uint64_t sequence : snapshots) {
+    if (std::ranges::any_of(kept_, [&](const JournalPosition& each) { return each.sequence == sequence; })) continue;
+    TRY(btrfs::destroy_subvolume(root_.get(), snapshot_name(sequence)));
+  }
+  for (int i = 0; i < 600; ++i) {
+    Result<std::size_t> left = btrfs::deleted_subvolumes(root_.get());
+    if (!left || *left <= 1 || journal_->starved()) break;
+    if (i % 50 == 0) TRY(btrfs::sync(root_.get()));  // pokes the cleaner
+    std::unique_lock lock(commit_mutex_);
+    if (commit_wanted_.wait_for(lock, std::chrono::milliseconds(20), [this] { return stop_committer_; })) break;
+  }
+  return {};
+}
+
+Task<Result<>> Filestore::commit() {
+  Result<> result;
+  co_await read_pool_->run([&] {
+    std::unique_lock lock(commit_mutex_);
+    std::uint64_t mine = ++commit_requests_;
+    commit_wanted_.notify_all();
+    commit_done_.wait(lock, [&] { return commits_served_ >= mine || stop_committer_ || failed_.load(); });
+    result = commits_served_ >= mine ? commit_result_ : Result<>(Errc::io);
+  });
+  co_return result;
+}
+
+void Filestore::shut_down() {
+  closing_.store(true);
+  journal_->stop();
+  if (!failed_.load()) lanes_->hold(~std::uint64_t{0});  // until all is applied
+  {
+    std::lock_guard lock(commit_mutex_);
+    stop_committer_ = true;
+    commit_wanted_.notify_all();
+    commit_done_.notify_all();
+  }
+  committer_.join();
+  if (!failed_.load()) {
+    Result<> committed = commit_now();
+    if (!committed) fail(committed.error(), "the last commit");
+  }
+  lanes_->stop();
+}
+
+Task<> Filestore::stop() {
+  co_await read_pool_->run([this] { shut_down(); });
+  lanes_.reset();
+  files_.reset();
+  index_.reset();
+  journal_.reset();
+  current_ = {};
+  root_ = {};
+}
+
+Filestore::~Filestore() {
+  if (!journal_ || !committer_.joinable()) return;
+  closing_.store(true);
+  journal_->stop();
+  {
+    std::lock_guard lock(commit_mutex_);
+    stop_committer_ = true;
+    commit_wanted_.notify_all();
+  }
+  lanes_->abandon();
+  committer_.join();
+  read_pool_.reset();
+}
+
+}  // namespace spirula::filestore

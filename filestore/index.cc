@@ -1,0 +1,179 @@
+#include "filestore/index.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace spirula::filestore {
+
+struct IndexBatch::Impl {
+  rocksdb::WriteBatch batch;
+};
+
+namespace {
+
+rocksdb::Slice slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+std::string_view view(const rocksdb::Slice& text) {
+  return {text.data(), text.size()};
+}
+
+Result<> from_status(const rocksdb::Status& status) {
+  if (status.ok()) return {};
+  if (status.IsIncomplete()) return Errc::again;
+  if (status.IsNoSpace()) return Errc::no_space;
+  log_error("filestore", "index: {}", status.ToString());
+  return Errc::io;
+}
+
+class RocksMoment final : public Index::Moment {
+ public:
+  explicit RocksMoment(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
+  ~RocksMoment() override { db_.ReleaseSnapshot(snapshot_); }
+  const rocksdb::Snapshot* get() const { return snapshot_; }
+
+ private:
+  rocksdb::DB& db_;
+  const rocksdb::Snapshot* snapshot_;
+};
+
+class RocksCursor final : public IndexCursor {
+ public:
+  RocksCursor(rocksdb::DB& db, const key::Range& range, rocksdb::ReadOptions options) : range_(range) {
+    lower_ = slice(range_.first);
+    upper_ = slice(range_.last);
+    options.iterate_lower_bound = &lower_;
+    if (!range_.last.empty()) options.iterate_upper_bound = &upper_;
+    iterator_.reset(db.NewIterator(options));
+    iterator_->Seek(lower_);
+  }
+  bool valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return view(iterator_->key()); }
+  std::string_view value() const override { return view(iterator_->value()); }
+  void next() override { iterator_->Next(); }
+  void seek(std::string_view key) override { iterator_->Seek(slice(key)); }
+  Result<> status() const override { return from_status(iterator_->status()); }
+
+ private:
+  key::Range range_;
+  rocksdb::Slice lower_, upper_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+class RocksIndex final : public Index {
+ public:
+  explicit RocksIndex(std::unique_ptr<rocksdb::DB> db, std::shared_ptr<rocksdb::Cache> cache)
+      : db_(std::move(db)), cache_(std::move(cache)) {}
+  ~RocksIndex() override { (void)db_->Close(); }
+
+  Result<std::optional<std::string>> get(std::string_view key, Access access, const Moment* moment) override {
+    std::string value;
+    rocksdb::Status status = db_->Get(options(access, moment), slice(key), &value);
+    if (status.IsNotFound()) return std::optional<std::string>{};
+    TRY(from_status(status));
+    return std::optional<std::string>(std::move(value));
+  }
+  std::unique_ptr<IndexCursor> cursor(const key::Range& range, Access access, const Moment* moment) override {
+    return std::make_unique<RocksCursor>(*db_, range, options(access, moment));
+  }
+  std::unique_ptr<Moment> moment() override { return std::make_unique<RocksMoment>(*db_); }
+  Result<> write(IndexBatch& batch) override;
+  std::uint64_t memory_bytes() override {
+    std::uint64_t tables = 0;
+    db_->GetIntProperty("rocksdb.cur-size-all-mem-tables", &tables);
+    return tables + cache_->GetUsage();
+  }
+
+ private:
+  static rocksdb::ReadOptions options(Access access, const Moment* moment) {
+    rocksdb::ReadOptions options;
+    if (access == Access::cached) options.read_tier = rocksdb::kBlockCacheTier;
+    if (moment) options.snapshot = static_cast<const RocksMoment*>(moment)->get();
+    return options;
+  }
+  std::unique_ptr<rocksdb::DB> db_;
+  std::shared_ptr<rocksdb::Cache> cache_;
+};
+
+}  // namespace
+
+IndexBatch::IndexBatch() : impl_(std::make_unique<Impl>()) {}
+IndexBatch::~IndexBatch() = default;
+void IndexBatch::put(std::string_view key, std::string_view value) {
+  (void)impl_->batch.Put(slice(key), slice(value));
+}
+void IndexBatch::remove(std::string_view key) {
+  (void)impl_->batch.Delete(slice(key));
+}
+void IndexBatch::remove_range(const key::Range& range) {
+  (void)impl_->batch.DeleteRange(slice(range.first), slice(range.last));
+}
+std::size_t IndexBatch::bytes() const {
+  return impl_->batch.GetDataSize();
+}
+bool IndexBatch::empty() const {
+  return impl_->batch.Count() == 0;
+}
+void IndexBatch::clear() {
+  impl_->batch.Clear();
+}
+
+Result<> RocksIndex::write(IndexBatch& batch) {
+  rocksdb::WriteOptions options;
+  options.sync = false;
+  return from_status(db_->Write(options, &batch.impl().batch));
+}
+
+Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_t memory_bytes, bool create) {
+  rocksdb::Options options;
+  options.create_if_missing = create;
+  options.error_if_exists = create;
+  options.paranoid_checks = true;
+  // Half of the memory for two memtables, half for blocks with the filters and the tables' own indexes among them.
+  options.write_buffer_size = std::max<std::uint64_t>(memory_bytes / 4, 4 << 20);
+  options.max_write_buffer_number = 2;
+  options.max_background_jobs = 2;
+  options.max_open_files = 256;
+  options.compression = rocksdb::kNoCompression;
+  options.allow_fallocate = false;  // preallocated extents on copy-on-write files cost and gain nothing
+  options.allow_mmap_reads = options.allow_mmap_writes = false;
+  options.manual_wal_flush = false;
+  options.max_total_wal_size = options.write_buffer_size * 4;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = 1 << 20;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  // Nobody writes while a snapshot is taken, so a log that ends in the middle of a record is damage.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+  options.level_compaction_dynamic_level_bytes = true;
+
+  rocksdb::BlockBasedTableOptions table;
+  auto cache = rocksdb::NewLRUCache(std::max<std::uint64_t>(memory_bytes / 2, 4 << 20), 4, false, 0.5);
+  table.block_cache = cache;
+  table.block_size = 4096;
+  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10, false));
+  table.format_version = 5;
+  table.checksum = rocksdb::kCRC32c;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+
+  rocksdb::DB* db = nullptr;
+  rocksdb::Status status = rocksdb::DB::Open(options, path, &db);
+  if (!status.ok()) {
+    log_error("filestore", "index at {}: {}", path, status.ToString());
+    return status.IsCorruption() ? Errc::malformed : Errc::io;
+  }
+  return std::make_unique<RocksIndex>(std::unique_ptr<rocksdb::DB>(db), std::move(cache));
+}
+
+}  // namespace spirula::filestore

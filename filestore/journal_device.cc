@@ -1,0 +1,198 @@
+#include "filestore/journal_device.h"
+
+#include <fcntl.h>
+#include <libaio.h>
+#include <liburing.h>
+#include <linux/fs.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "filestore/file_descriptor.h"
+
+namespace spirula::filestore {
+namespace {
+
+/// What both engines share. A write is O_DIRECT with RWF_DSYNC: one request to the block layer that completes when the
+/// device says it is stable (FUA, or a write and a flush). O_DIRECT alone would leave it in the device's cache.
+class SystemDevice : public JournalDevice {
+ public:
+  SystemDevice(FileDescriptor fd, std::uint64_t size) : fd_(std::move(fd)), size_(size) {}
+  std::uint64_t size() const override { return size_; }
+  Result<> read(std::uint64_t offset, std::span<std::byte> into) override {
+    while (!into.empty()) {
+      ssize_t got = ::pread(fd_.get(), into.data(), into.size(), static_cast<off_t>(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return last_errno();
+      if (got == 0) return Errc::io;
+      offset += static_cast<std::uint64_t>(got);
+      into = into.subspan(static_cast<std::size_t>(got));
+    }
+    return {};
+  }
+
+ protected:
+  static Result<> outcome(std::int64_t result, std::size_t expected) {
+    if (result < 0) return from_errno(static_cast<int>(-result));
+    if (static_cast<std::size_t>(result) != expected) return Errc::io;
+    return {};
+  }
+  FileDescriptor fd_;
+  std::uint64_t size_;
+};
+
+class UringDevice final : public SystemDevice {
+ public:
+  using SystemDevice::SystemDevice;
+  ~UringDevice() override {
+    if (ready_) io_uring_queue_exit(&ring_);
+  }
+  Result<> open() {
+    int error = io_uring_queue_init(8, &ring_, 0);
+    if (error < 0) return from_errno(-error);
+    ready_ = true;
+    return {};
+  }
+  Result<> start_write(std::uint64_t offset, ByteView bytes) override {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    CHECK(sqe, "one write in flight");
+    expected_ = bytes.size();
+    io_uring_prep_write(sqe, fd_.get(), bytes.data(), static_cast<unsigned>(bytes.size()), offset);
+    sqe->rw_flags = RWF_DSYNC;
+    io_uring_sqe_set_data64(sqe, tag_write);
+    return submit();
+  }
+  Result<> wait() override {
+    io_uring_cqe* cqe = nullptr;
+    int error;
+    do error = io_uring_wait_cqe(&ring_, &cqe);
+    while (error == -EINTR);
+    if (error < 0) return from_errno(-error);
+    bool interrupted = io_uring_cqe_get_data64(cqe) == tag_interrupt;
+    std::int64_t result = cqe->res;
+    io_uring_cqe_seen(&ring_, cqe);
+    if (interrupted) return Errc::cancelled;
+    return outcome(result, expected_);
+  }
+  void interrupt() override {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    CHECK(sqe);
+    io_uring_prep_nop(sqe);
+    io_uring_sqe_set_data64(sqe, tag_interrupt);
+    (void)submit();
+  }
+  const char* engine() const override { return "io_uring"; }
+
+ private:
+  static constexpr std::uint64_t tag_write = 1, tag_interrupt = 2;
+  Result<> submit() {
+    int error;
+    do error = io_uring_submit(&ring_);
+    while (error == -EINTR);
+    if (error < 0) return from_errno(-error);
+    return {};
+  }
+  io_uring ring_{};
+  std::size_t expected_ = 0;
+  bool ready_ = false;
+};
+
+/// For kernels and containers that refuse io_uring. Completions raise an eventfd, which interrupt() raises as well.
+class AioDevice final : public SystemDevice {
+ public:
+  using SystemDevice::SystemDevice;
+  ~AioDevice() override {
+    if (context_) io_destroy(context_);
+  }
+  Result<> open() {
+    int error = io_setup(8, &context_);
+    if (error < 0) return from_errno(-error);
+    event_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
+    if (!event_) return last_errno();
+    return {};
+  }
+  Result<> start_write(std::uint64_t offset, ByteView bytes) override {
+    expected_ = bytes.size();
+    io_prep_pwrite(&control_, fd_.get(), const_cast<std::byte*>(bytes.data()), bytes.size(),
+                   static_cast<long long>(offset));
+    io_set_eventfd(&control_, event_.get());
+    control_.aio_rw_flags = RWF_DSYNC;
+    iocb* list[] = {&control_};
+    int submitted;
+    do submitted = io_submit(context_, 1, list);
+    while (submitted == -EINTR);
+    if (submitted < 0) return from_errno(-submitted);
+    return {};
+  }
+  Result<> wait() override {
+    for (;;) {
+      io_event event{};
+      timespec now{};
+      int got = io_getevents(context_, 0, 1, &event, &now);
+      if (got == 1) return outcome(static_cast<std::int64_t>(event.res), expected_);
+      if (got < 0 && got != -EINTR) return from_errno(-got);
+      std::uint64_t count = 0;
+      if (::read(event_.get(), &count, sizeof count) < 0 && errno != EINTR) return last_errno();
+      if (count >= interrupted) return Errc::cancelled;
+    }
+  }
+  void interrupt() override {
+    std::uint64_t count = interrupted;
+    CHECK(::write(event_.get(), &count, sizeof count) == sizeof count);
+  }
+  const char* engine() const override { return "libaio"; }
+
+ private:
+  static constexpr std::uint64_t interrupted = std::uint64_t{1} << 32;
+  io_context_t context_ = nullptr;
+  FileDescriptor event_;
+  iocb control_{};
+  std::size_t expected_ = 0;
+};
+
+}  // namespace
+
+Result<> JournalDevice::write(std::uint64_t offset, ByteView bytes) {
+  TRY(start_write(offset, bytes));
+  return wait();
+}
+
+Result<std::unique_ptr<JournalDevice>> open_journal_device(const std::string& path,
+                                                           FilestoreOptions::JournalEngine engine) {
+  auto open = [&](FileDescriptor& into, std::uint64_t& size) -> Result<> {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) < 0) return last_errno();
+    bool block = S_ISBLK(status.st_mode);
+    if (!block && !S_ISREG(status.st_mode)) return Errc::invalid;
+    into = FileDescriptor(::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC | (block ? O_EXCL : 0)));
+    if (!into) return last_errno();
+    if (!block && ::flock(into.get(), LOCK_EX | LOCK_NB) < 0) return errno == EWOULDBLOCK ? Errc::busy : Errc::io;
+    size = static_cast<std::uint64_t>(status.st_size);
+    if (block && ::ioctl(into.get(), BLKGETSIZE64, &size) < 0) return last_errno();
+    size -= size % journal_block_bytes;
+    return {};
+  };
+  FileDescriptor fd;
+  std::uint64_t size = 0;
+  TRY(open(fd, size));
+  if (engine != FilestoreOptions::JournalEngine::libaio) {
+    auto uring = std::make_unique<UringDevice>(std::move(fd), size);
+    Result<> ready = uring->open();
+    if (ready) return uring;
+    if (engine == FilestoreOptions::JournalEngine::io_uring) return ready.error();
+    log_info("filestore", "io_uring is refused ({}), the journal uses libaio", ready.error().message());
+    uring.reset();
+    TRY(open(fd, size));
+  }
+  auto aio = std::make_unique<AioDevice>(std::move(fd), size);
+  TRY(aio->open());
+  return aio;
+}
+
+}  // namespace spirula::filestore

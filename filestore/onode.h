@@ -1,0 +1,57 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string>
+
+#include "base/buffer.h"
+#include "base/codec.h"
+#include "filestore/limits.h"
+
+namespace spirula::filestore {
+
+/// What the index knows about one object; its attributes with it, because nearly every operation reads or writes some.
+struct Onode {
+  static constexpr std::uint8_t version = 1, compat = 1;
+  std::uint64_t id = 0;
+  std::uint64_t size = 0;
+  bool has_file = false;    ///< data in objects/xx/id and checksums in the index
+  bool has_inline = false;  ///< data in the index; neither: all of it is a hole
+  bool has_omap = false;    ///< false: there are no entries; true: there may be
+  bool has_header = false;
+  std::map<std::string, Buffer> attributes;
+  static void fields(auto& self, auto& wire) {
+    wire(self.id);
+    wire(self.size);
+    wire(self.has_file);
+    wire(self.has_inline);
+    wire(self.has_omap);
+    wire(self.has_header);
+    wire(self.attributes);
+  }
+};
+
+/// Checksums of limits::blocks_per_chunk blocks of a data file, as a row of the index holds them: crc32c of the whole
+/// block (files are written in whole blocks, zeros beyond the object's end). 0: the block is a hole and reads as zeros.
+struct ChecksumChunk {
+  std::array<std::uint32_t, limits::blocks_per_chunk> crc{};
+
+  static ChecksumChunk from_row(std::string_view row) {
+    ChecksumChunk chunk;
+    std::memcpy(chunk.crc.data(), row.data(), std::min(row.size(), sizeof chunk.crc));
+    return chunk;
+  }
+  std::string_view row() const { return {reinterpret_cast<const char*>(crc.data()), sizeof crc}; }
+  bool empty() const {
+    for (std::uint32_t each : crc)
+      if (each) return false;
+    return true;
+  }
+};
+
+/// Never 0; see ChecksumChunk.
+std::uint32_t block_checksum(ByteView block);
+
+}  // namespace spirula::filestore

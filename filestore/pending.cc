@@ -1,0 +1,129 @@
+#include "filestore/pending.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+
+namespace spirula::filestore {
+
+using T = Transaction;
+
+void Submission::wait(std::move_only_function<void()> resume) {
+  resume_ = std::move(resume);
+  State expected = State::open;
+  if (!state_.compare_exchange_strong(expected, State::awaited, std::memory_order_acq_rel)) resume_();
+}
+
+void Submission::settle(Result<> with) {
+  outcome = with;
+  if (state_.exchange(State::settled, std::memory_order_acq_rel) == State::awaited) resume_();
+}
+
+const ObjectId* source_of(const T::ObjectOperation& operation) {
+  if (const auto* o = std::get_if<T::Clone>(&operation)) return &o->source;
+  if (const auto* o = std::get_if<T::CloneRange>(&operation)) return &o->source;
+  if (const auto* o = std::get_if<T::Rename>(&operation)) return &o->source;
+  return nullptr;
+}
+
+void PendingTable::add(const SubmissionPointer& submission) {
+  const auto& operations = submission->transaction.operations();
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (const auto* on = std::get_if<T::OnObject>(&operations[i])) {
+      objects_[submission->keys[i]].push_back({submission, i, false});
+      if (const auto* rename = std::get_if<T::Rename>(&on->operation))
+        objects_[key::object(rename->source)].push_back({submission, i, true});
+    } else {
+      collections_[submission->collection].push_back({submission, i, false});
+      if (const auto* merge = std::get_if<T::MergeCollection>(&std::get<T::CollectionOperation>(operations[i])))
+        collections_[merge->from].push_back({submission, i, true});
+    }
+  }
+}
+
+void PendingTable::remove(const Submission& submission) {
+  auto drop = [&](auto& map, const auto& key) {
+    auto it = map.find(key);
+    if (it == map.end()) return;
+    auto& references = it->second;
+    auto kept = std::find_if(references.begin(), references.end(),
+                             [&](const Reference& each) { return each.submission->sequence > submission.sequence; });
+    if (kept == references.end()) {
+      map.erase(it);
+    } else {
+      references.erase(references.begin(), kept);
+    }
+  };
+  const auto& operations = submission.transaction.operations();
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (const auto* on = std::get_if<T::OnObject>(&operations[i])) {
+      drop(objects_, submission.keys[i]);
+      if (const auto* rename = std::get_if<T::Rename>(&on->operation)) drop(objects_, key::object(rename->source));
+    } else {
+      drop(collections_, submission.collection);
+      if (const auto* merge = std::get_if<T::MergeCollection>(&std::get<T::CollectionOperation>(operations[i])))
+        drop(collections_, merge->from);
+    }
+  }
+}
+
+std::unique_ptr<PendingPlan> PendingTable::plan_before(const std::string& key, std::uint64_t sequence,
+                                                       std::size_t index, std::vector<Copy>& copies) const {
+  auto plan = std::make_unique<PendingPlan>();
+  plan->key = key;
+  auto it = objects_.find(key);
+  if (it == objects_.end()) return plan;
+  const auto& references = it->second;
+  auto end = std::find_if(references.begin(), references.end(), [&](const Reference& each) {
+    return each.submission->sequence > sequence || (each.submission->sequence == sequence && each.index >= index);
+  });
+  // Back to the last step that replaced the object whole.
+  auto begin = end;
+  auto operation_of = [](const Reference& each) -> const T::ObjectOperation& {
+    return std::get<T::OnObject>(each.submission->transaction.operations()[each.index]).operation;
+  };
+  while (begin != references.begin()) {
+    --begin;
+    const auto& operation = operation_of(*begin);
+    if (begin->as_source || std::holds_alternative<T::Remove>(operation) ||
+        std::holds_alternative<T::Clone>(operation) || std::holds_alternative<T::Rename>(operation)) {
+      plan->replaced = true;
+      break;
+    }
+  }
+  for (auto each = begin; each != end; ++each) {
+    const auto& operation = operation_of(*each);
+    PendingPlan::Step step{each->submission, &operation, each->as_source, nullptr};
+    if (const ObjectId* source = each->as_source ? nullptr : source_of(operation)) {
+      copies.push_back({each->submission->lane, each->submission->sequence});
+      step.source = plan_before(key::object(*source), each->submission->sequence, each->index, copies);
+    }
+    plan->steps.push_back(std::move(step));
+  }
+  return plan;
+}
+
+std::unique_ptr<PendingPlan> PendingTable::plan(const std::string& key, std::vector<Copy>& copies) const {
+  return plan_before(key, std::numeric_limits<std::uint64_t>::max(), 0, copies);
+}
+
+CollectionPlan PendingTable::collection_plan(const CollectionId& id) const {
+  CollectionPlan plan;
+  auto it = collections_.find(id);
+  if (it == collections_.end()) return plan;
+  for (const Reference& each : it->second)
+    plan.steps.push_back(
+        {each.submission, &std::get<T::CollectionOperation>(each.submission->transaction.operations()[each.index])});
+  return plan;
+}
+
+std::vector<std::unique_ptr<PendingPlan>> PendingTable::plans(const key::Range& range,
+                                                              std::vector<Copy>& copies) const {
+  std::vector<std::unique_ptr<PendingPlan>> found;
+  auto end = range.last.empty() ? objects_.end() : objects_.lower_bound(range.last);
+  for (auto it = objects_.lower_bound(range.first); it != end; ++it) found.push_back(plan(it->first, copies));
+  return found;
+}
+
+}  // namespace spirula::filestore

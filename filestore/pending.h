@@ -1,0 +1,99 @@
+#pragma once
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "filestore/journal.h"
+#include "filestore/key.h"
+#include "filestore/transaction.h"
+
+namespace spirula::filestore {
+
+/// A transaction on its way: submitted, then durable, then applied.
+struct Submission : Journal::Entry {
+  CollectionId collection;
+  Transaction transaction;
+  std::vector<std::string> keys;  ///< key::object() of each operation's object, empty for collection operations
+  std::uint64_t bytes = 0;        ///< of memory, about
+  unsigned lane = 0;
+  bool copies = false;   ///< reads other objects (Clone, CloneRange, Rename)
+  bool barrier = false;  ///< moves objects between collections: applied while nothing else is
+
+  /// The one who waits for it, on any thread: `resume` is called once, at once if it is settled already.
+  void wait(std::move_only_function<void()> resume);
+  void settle(Result<> with);
+  bool settled() const { return state_.load(std::memory_order_acquire) == State::settled; }
+  Result<> outcome;  ///< once settled
+
+ private:
+  enum class State : std::uint8_t { open, awaited, settled };
+  std::atomic<State> state_{State::open};
+  std::move_only_function<void()> resume_;
+};
+using SubmissionPointer = std::shared_ptr<Submission>;
+
+/// What a reader has to add to the applied state of one object: its pending operations in order, back to the last one
+/// that replaced the object whole. Applying them to a state that already has some of them gives the same result, with
+/// one exception: a copy takes its source as of its own place, so the source comes with its own plan, and the reader
+/// must see (copies_still_pending) that no copy has begun to be applied while it was reading.
+struct PendingPlan {
+  struct Step {
+    SubmissionPointer submission;  ///< keeps the operation alive
+    const Transaction::ObjectOperation* operation;
+    bool removed_by_rename = false;  ///< the object was the source of a Rename
+    std::unique_ptr<PendingPlan> source;
+  };
+  std::string key;
+  std::vector<Step> steps;
+  bool replaced = false;  ///< the first step replaces the object: what is applied does not matter
+};
+struct CollectionPlan {
+  struct Step {
+    SubmissionPointer submission;
+    const Transaction::CollectionOperation* operation;
+  };
+  std::vector<Step> steps;
+};
+
+/// Every pending operation by the object it concerns. Guarded by the store's mutex, which callers hold.
+class PendingTable {
+ public:
+  void add(const SubmissionPointer& submission);
+  /// When it is applied (or has failed). In the order of add() within a collection.
+  void remove(const Submission& submission);
+
+  /// `copies` collects the lane and sequence of each copy that the plan depends on.
+  struct Copy {
+    unsigned lane;
+    std::uint64_t sequence;
+  };
+  std::unique_ptr<PendingPlan> plan(const std::string& key, std::vector<Copy>& copies) const;
+  CollectionPlan collection_plan(const CollectionId& id) const;
+  /// Objects with pending operations in a range of keys.
+  std::vector<std::unique_ptr<PendingPlan>> plans(const key::Range& range, std::vector<Copy>& copies) const;
+  bool empty() const { return objects_.empty() && collections_.empty(); }
+
+ private:
+  struct Reference {
+    SubmissionPointer submission;
+    std::size_t index;
+    bool as_source;
+  };
+  std::unique_ptr<PendingPlan> plan_before(const std::string& key, std::uint64_t sequence, std::size_t index,
+                                           std::vector<Copy>& copies) const;
+  std::map<std::string, std::deque<Reference>> objects_;
+  std::map<CollectionId, std::deque<Reference>> collections_;
+};
+
+/// The source of a copying operation, or null.
+const ObjectId* source_of(const Transaction::ObjectOperation& operation);
+
+}  // namespace spirula::filestore

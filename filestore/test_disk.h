@@ -1,0 +1,40 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "filestore/object_store.h"
+
+/// For tests and benchmarks only: a btrfs and a journal device of their own on loop devices. Needs root.
+namespace spirula::filestore::testing {
+
+/// Made under build/disks (TMPDIR is no better: it may be tmpfs, which has no O_DIRECT), taken down by the destructor.
+/// What a killed process left behind is taken down by the next.
+class TestDisk {
+ public:
+  struct Size {
+    std::uint64_t data_bytes = std::uint64_t{2} << 30;
+    std::uint64_t journal_bytes = 128 << 20;
+  };
+  explicit TestDisk(const Size& size);
+  TestDisk() : TestDisk(Size{}) {}
+  ~TestDisk();
+
+  FilestoreOptions options() const;
+  /// mkfs of a store on it.
+  void format();
+  const std::string& data_device() const { return data_device_; }
+  const std::string& journal_device() const { return journal_device_; }
+  const std::string& mount_point() const { return mount_point_; }
+  const std::string& data_image() const { return data_image_; }
+  void unmount();
+  void mount();
+
+ private:
+  std::string directory_, data_image_, journal_image_, data_device_, journal_device_, mount_point_;
+};
+
+/// Runs a shell command; what it prints, without the last newline. CHECKs that it succeeds.
+std::string shell(const std::string& command);
+
+}  // namespace spirula::filestore::testing
