@@ -1,0 +1,93 @@
+#include "mds/memory_store.h"
+
+#include <fmt/format.h>
+
+#include "base/coroutine.h"
+
+namespace spirula::mds {
+
+std::string MetadataStore::directory_object(Ino ino) {
+  return fmt::format("{:x}.{:08x}", ino.value, 0);
+}
+
+std::string MetadataStore::data_object(Ino ino, std::uint64_t number) {
+  return fmt::format("{:x}.{:08x}", ino.value, number);
+}
+
+Result<> MemoryStore::change() {
+  ++changes;
+  if (before_change) return before_change();
+  return {};
+}
+
+Task<Result<Buffer>> MemoryStore::read(std::string object) {
+  auto it = metadata.find(object);
+  if (it == metadata.end()) co_return Errc::not_found;
+  co_return Buffer::copy_of(it->second.bytes);
+}
+
+Task<Result<>> MemoryStore::write_full(std::string object, Buffer bytes) {
+  CO_TRY(change());
+  metadata[object].bytes = bytes.to_string();
+  co_return Result<>{};
+}
+
+Task<Result<>> MemoryStore::write(std::string object, std::uint64_t offset, Buffer bytes) {
+  CO_TRY(change());
+  std::string& whole = metadata[object].bytes;
+  if (whole.size() < offset + bytes.size()) whole.resize(offset + bytes.size());
+  whole.replace(offset, bytes.size(), bytes.text());
+  co_return Result<>{};
+}
+
+Task<Result<>> MemoryStore::remove(std::string object) {
+  CO_TRY(change());
+  metadata.erase(object);
+  co_return Result<>{};
+}
+
+Task<Result<MetadataStore::Names>> MemoryStore::names(std::string object, std::string after, std::uint64_t count_max) {
+  auto found = metadata.find(object);
+  if (found == metadata.end()) co_return Errc::not_found;
+  Names page;
+  auto it = found->second.names.upper_bound(after);
+  if (after.empty()) it = found->second.names.begin();
+  for (; it != found->second.names.end() && page.values.size() < count_max; ++it) page.values.insert(*it);
+  page.more = it != found->second.names.end();
+  co_return page;
+}
+
+Task<Result<>> MemoryStore::update_names(std::string object, NamesUpdate update) {
+  CO_TRY(change());
+  Object& known = metadata[object];
+  for (const std::string& name : update.remove) known.names.erase(name);
+  for (auto& [name, value] : update.set) known.names[name] = value;
+  if (update.parent) known.parent = update.parent;
+  co_return Result<>{};
+}
+
+Task<Result<Buffer>> MemoryStore::parent(std::int64_t pool, std::string object) {
+  auto& objects = pool < 0 ? metadata : data;
+  auto it = objects.find(object);
+  if (it == objects.end() || !it->second.parent) co_return Errc::not_found;
+  co_return *it->second.parent;
+}
+
+Task<Result<>> MemoryStore::set_parent(std::int64_t pool, std::string object, Buffer value) {
+  CO_TRY(change());
+  (pool < 0 ? metadata : data)[object].parent = value;
+  co_return Result<>{};
+}
+
+Task<Result<>> MemoryStore::purge(Ino ino, msg::FileLayout layout, std::uint64_t size) {
+  CO_TRY(change());
+  std::uint64_t count = layout.object_size ? size / layout.object_size + 1 : 1;
+  for (std::uint64_t i = 0; i < count; ++i) data.erase(data_object(ino, i));
+  co_return Result<>{};
+}
+
+Task<Result<>> MemoryStore::truncate(Ino, msg::FileLayout, std::uint64_t, std::uint64_t, std::uint32_t) {
+  co_return change();
+}
+
+}  // namespace spirula::mds

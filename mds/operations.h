@@ -1,0 +1,93 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "mds/tree.h"
+
+/// What each request does to the tree, as plain functions: they answer, apply the whole request in one step, or say
+/// what stands in the way. Whoever called removes the obstacle and calls again from the start, so nothing is ever half
+/// done and nothing is remembered between attempts.
+namespace spirula::mds {
+
+/// One try at one request.
+struct Attempt {
+  // Who asks, and in which batch a change would go.
+  ClientId client;
+  BatchId batch, committed;
+  Time now;      ///< for what has no stamp of the client's
+  Ino next_ino;  ///< a number for what is made; taken if Outcome::made says so
+  msg::FileLayout default_layout;
+  bool completed = false;  ///< done before (the reply was lost): only look at what it did
+
+  enum class Obstacle {
+    none,
+    load,    ///< the directory `ino` must be loaded
+    find,    ///< the inode `ino` must be found by its number; if it cannot: Errc::stale
+    claims,  ///< others hold caps that contradict `claims`
+    commit,  ///< `wait_for` must be durable: somebody else's change would be seen
+  };
+  Obstacle obstacle = Obstacle::none;
+  Ino ino;
+  BatchId wait_for;
+  std::vector<std::pair<Ino, Claim>> claims;  ///< all that the request needs, those in the way included
+
+  ChangeContext change(Time stamp) const { return {client, batch, stamp == Time{} ? now : stamp}; }
+
+  // For the operations: each returns Errc::again with the obstacle noted.
+  std::error_code must_load(Ino dir);
+  std::error_code must_find(Ino inode);
+  std::error_code must_commit(BatchId batch_needed);
+  /// Notes a claim; claims_met() then says whether all of them are.
+  void claim(const Inode& inode, cap::Group group, Claim::Mode mode);
+  Result<> claims_met(Tree& tree);
+  /// The inode (and the names in it, of a directory) may be shown to this client.
+  Result<> visible(const Inode& inode);
+};
+
+/// What came of it. Pointers are good until the tree changes.
+struct Outcome {
+  Inode* dir = nullptr;  ///< with `name`: the dentry of the reply
+  std::string name;
+  Inode* target = nullptr;
+  bool changed = false;     ///< there is something to journal
+  bool made_inode = false;  ///< the request made `target`, numbered Attempt::next_ino
+  bool opened = false;
+  cap::Bits wanted = 0;  ///< by an open
+  bool truncated = false;
+  Inode* unlinked = nullptr;    ///< lost a name: a stray to be purged once nobody has it open
+  std::vector<Inode*> touched;  ///< others whose caps deserve a look
+};
+
+/// Everything but readdir and file locks. On an error the dentry may be set: a name known to be missing.
+Result<> operate(Tree& tree, const msg::ClientRequest& request, Attempt& attempt, Outcome& outcome);
+
+/// A part of a directory, as the client's cursor asks for it.
+struct Listing {
+  Inode* dir = nullptr;
+  std::vector<std::pair<const Dentry*, Inode*>> entries;
+  bool from_start = false, to_end = false;
+};
+Result<> list(Tree& tree, const msg::ClientRequest& request, Attempt& attempt, Listing& listing);
+
+// Shared by them.
+
+/// The inode a path names. Errc of path resolution.
+Result<Inode*> resolve(Tree& tree, const msg::FilePath& path, Attempt& attempt);
+struct Place {
+  Inode* dir = nullptr;  ///< loaded
+  std::string name;
+  Dentry* dentry = nullptr;  ///< if there is one
+  Inode* inode = nullptr;    ///< what it stands for
+};
+/// The directory and last name of a path.
+Result<Place> resolve_place(Tree& tree, const msg::FilePath& path, Attempt& attempt);
+
+Result<> set_attributes(Tree& tree, const msg::ClientRequest& request, Attempt& attempt, Outcome& outcome);
+Result<> set_xattr(Tree& tree, const msg::ClientRequest& request, Attempt& attempt, Outcome& outcome);
+Result<> set_layout(Tree& tree, const msg::ClientRequest& request, Attempt& attempt, Outcome& outcome);
+/// Cuts or extends a file; the caller journals and has the claims.
+void resize(InodeRecord& record, std::uint64_t size, Time stamp);
+/// How far clients may write before they must ask again.
+std::uint64_t writable_size_for(const InodeRecord& record);
+
+}  // namespace spirula::mds

@@ -1,0 +1,76 @@
+#pragma once
+#include <cstdint>
+
+#include "base/strong.h"
+#include "msg/mds_messages.h"
+
+/// The vocabulary of the metadata server.
+namespace spirula::mds {
+
+using msg::Ino;
+
+/// A client's global id: who holds a session, caps and file locks.
+struct ClientTag {};
+using ClientId = Strong<ClientTag, std::int64_t>;
+
+/// The number of a journal batch. State changed "in" a batch is durable once that batch is.
+struct BatchTag {};
+using BatchId = Strong<BatchTag, std::uint64_t>;
+
+namespace inos {
+/// Numbers that are not files of the user's. Real ones start at `first`, as in Ceph, so that clients and tools show
+/// familiar numbers; they are never used twice.
+inline constexpr Ino super{0};  ///< holds the root and the strays; no client sees it
+inline constexpr Ino root{1};
+inline constexpr Ino stray{0x600};  ///< files without a name that are still open or not yet purged
+inline constexpr Ino first{0x10000000000};
+}  // namespace inos
+
+/// Capability bits (CEPH_CAP_*), by lock group: auth, link, xattr, file.
+namespace cap {
+using Bits = std::uint32_t;
+enum class Group : std::uint8_t { auth, link, xattr, file };
+inline constexpr Group groups[] = {Group::auth, Group::link, Group::xattr, Group::file};
+
+inline constexpr Bits shared = 1, exclusive = 2, cache = 4, read = 8, write = 16, buffer = 32, extend = 64, lazy = 128;
+inline constexpr unsigned shift(Group group) {
+  return 2 + 2 * static_cast<unsigned>(group);
+}
+inline constexpr Bits in(Group group, Bits generic) {
+  return generic << shift(group);
+}
+inline constexpr Bits mask(Group group) {
+  return in(group, group == Group::file ? 0xff : 3);
+}
+inline constexpr Bits pin = 1;
+inline constexpr Bits auth_shared = in(Group::auth, shared), auth_exclusive = in(Group::auth, exclusive);
+inline constexpr Bits link_shared = in(Group::link, shared), link_exclusive = in(Group::link, exclusive);
+inline constexpr Bits xattr_shared = in(Group::xattr, shared), xattr_exclusive = in(Group::xattr, exclusive);
+inline constexpr Bits file_shared = in(Group::file, shared), file_exclusive = in(Group::file, exclusive);
+inline constexpr Bits file_cache = in(Group::file, cache), file_read = in(Group::file, read);
+inline constexpr Bits file_write = in(Group::file, write), file_buffer = in(Group::file, buffer);
+inline constexpr Bits file_extend = in(Group::file, extend), file_lazy = in(Group::file, lazy);
+inline constexpr Bits any_shared = auth_shared | link_shared | xattr_shared | file_shared;
+inline constexpr Bits any_file_write = file_write | file_buffer | file_exclusive;
+
+/// "pAsLsXsFscr", as Ceph's logs write them.
+std::string describe(Bits bits);
+/// What a file opened with these CEPH_O_* flags wants (Ceph: ceph_caps_for_mode).
+Bits wanted_by_open(std::uint32_t open_flags);
+}  // namespace cap
+
+namespace limits {
+inline constexpr std::size_t name_bytes_max = 255;      ///< NAME_MAX
+inline constexpr std::size_t path_depth_max = 4096;     ///< names in one path of a request
+inline constexpr std::size_t symlink_bytes_max = 4096;  ///< PATH_MAX
+inline constexpr std::size_t xattrs_bytes_max = 64
+                                                << 10;  ///< of one inode, names and values (mds_max_xattr_pairs_size)
+inline constexpr std::size_t links_max =
+    4096;  ///< names of one file: an inode's record lists them, so it must stay small
+inline constexpr std::uint64_t file_bytes_max = std::uint64_t{1} << 40;  ///< mds max_file_size, Ceph's default
+inline constexpr std::size_t session_completed_max = 100'000;  ///< requests a client has not yet told us to forget
+inline constexpr std::size_t readdir_bytes_max = 512 << 10;    ///< of one reply (mds_max_... as stock sends them)
+inline constexpr std::size_t readdir_entries_max = 8192;
+}  // namespace limits
+
+}  // namespace spirula::mds

@@ -1,0 +1,266 @@
+#include "mds/write_back.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/task_group.h"
+#include "base/wait.h"
+
+namespace spirula::mds {
+
+namespace {
+
+constexpr std::uint64_t names_per_read = 4096;
+constexpr std::size_t names_per_update = 1024;
+constexpr std::uint64_t writes_in_flight = 16;
+const char* const sessions_object = "mds0_sessions";
+const char* const table_object = "mds0_inotable";
+
+struct InoTable {
+  static constexpr std::uint8_t version = 1, compat = 1;
+  Ino next;
+  static void fields(auto& self, auto& wire) { wire(self.next); }
+};
+
+std::string session_key(ClientId client) {
+  return fmt::format("{:016x}", client.value);
+}
+
+}  // namespace
+
+Task<Result<>> WriteBack::open() {
+  std::string after;
+  for (;;) {
+    Result<MetadataStore::Names> page = co_await store_.names(sessions_object, after, names_per_read);
+    if (!page && page.error() == Errc::not_found) break;
+    if (!page) co_return page.error();
+    for (const auto& [key, value] : page->values) {
+      CO_TRY(SessionRecord record, decode<SessionRecord>(value));
+      sessions_[record.info.client] = std::move(record);
+      after = key;
+    }
+    if (!page->more) break;
+  }
+  Result<Buffer> table = co_await store_.read(table_object);
+  if (!table && table.error() != Errc::not_found) co_return table.error();
+  if (table) {
+    CO_TRY(InoTable record, decode<InoTable>(*table));
+    next_ino_ = next_ino_written_ = record.next;
+  }
+  co_return Result<>{};
+}
+
+void WriteBack::index(const DentryUpdate& update, bool add) {
+  if (!update.record) return;
+  Result<DentryRecord> record = decode<DentryRecord>(*update.record);
+  if (!record || record->kind != DentryRecord::Kind::primary) return;
+  if (add) {
+    places_[record->inode.ino] = update.at;
+  } else {
+    auto it = places_.find(record->inode.ino);
+    if (it != places_.end() && it->second == update.at) places_.erase(it);
+  }
+}
+
+void WriteBack::apply(const Batch& batch) {
+  for (const DentryUpdate& update : batch.dentries) {
+    auto [it, fresh] = directories_[update.at.dir].try_emplace(update.at.name);
+    Entry& entry = it->second;
+    if (fresh) {
+      entry.first = batch.id;
+      ++waiting_;
+    } else {
+      index({update.at, entry.record, false}, false);
+    }
+    entry.record = update.record;
+    entry.placed |= update.placed;
+    entry.last = batch.id;
+    index(update, true);
+  }
+  for (const SessionUpdate& update : batch.sessions) {
+    dirty_sessions_.try_emplace(update.client, batch.id);
+    if (update.kind == SessionUpdate::Kind::opened) {
+      if (update.info) sessions_[update.client].info = *update.info;
+      continue;
+    }
+    if (update.kind == SessionUpdate::Kind::closed) {
+      sessions_.erase(update.client);
+      continue;
+    }
+    auto it = sessions_.find(update.client);
+    if (it == sessions_.end()) continue;
+    SessionProgress& progress = it->second.progress;
+    switch (update.kind) {
+      case SessionUpdate::Kind::request_done:
+        progress.requests[update.tid] = update.made;
+        break;
+      case SessionUpdate::Kind::flush_done:
+        progress.flushes.insert(update.tid);
+        break;
+      case SessionUpdate::Kind::forget_requests:
+        progress.requests.erase(progress.requests.begin(), progress.requests.lower_bound(update.tid));
+        break;
+      case SessionUpdate::Kind::forget_flushes:
+        progress.flushes.erase(progress.flushes.begin(), progress.flushes.lower_bound(update.tid));
+        break;
+      default:
+        break;
+    }
+  }
+  next_ino_ = std::max(next_ino_, batch.next_ino);
+}
+
+Task<Result<std::map<std::string, DentryRecord>>> WriteBack::read_directory(Ino dir) {
+  std::map<std::string, std::optional<Buffer>> names;
+  auto overlay = [&] {
+    auto it = directories_.find(dir);
+    if (it == directories_.end()) return;
+    for (const auto& [name, entry] : it->second) names[name] = entry.record;
+  };
+  // What waits here may reach the object, and leave, while we read it: what was here first counts for that.
+  std::map<std::string, std::optional<Buffer>> before;
+  overlay();
+  before.swap(names);
+  std::string after;
+  for (;;) {
+    Result<MetadataStore::Names> page =
+        co_await store_.names(MetadataStore::directory_object(dir), after, names_per_read);
+    if (!page && page.error() == Errc::not_found) break;
+    if (!page) co_return page.error();
+    for (auto& [name, value] : page->values) {
+      names[name] = value;
+      after = name;
+    }
+    if (!page->more) break;
+  }
+  for (auto& [name, record] : before) names[name] = record;
+  overlay();
+  std::map<std::string, DentryRecord> records;
+  for (auto& [name, value] : names) {
+    if (!value) continue;
+    CO_TRY(DentryRecord record, decode<DentryRecord>(*value));
+    records.emplace(name, std::move(record));
+  }
+  co_return records;
+}
+
+Task<Result<Location>> WriteBack::find(Ino ino, std::vector<std::int64_t> data_pools) {
+  if (auto it = places_.find(ino); it != places_.end()) co_return it->second;
+  data_pools.insert(data_pools.begin(), -1);
+  for (std::int64_t pool : data_pools) {
+    Result<Buffer> value = co_await store_.parent(pool, MetadataStore::data_object(ino, 0));
+    if (!value && value.error() == Errc::not_found) continue;
+    if (!value) co_return value.error();
+    Result<Backtrace> trace = decode<Backtrace>(*value);
+    if (trace && trace->ino == ino) co_return trace->at;
+  }
+  // It may have got a record here meanwhile.
+  if (auto it = places_.find(ino); it != places_.end()) co_return it->second;
+  co_return Errc::not_found;
+}
+
+BatchId WriteBack::oldest(BatchId otherwise) const {
+  BatchId oldest = otherwise;
+  for (const auto& [dir, names] : directories_)
+    for (const auto& [name, entry] : names) oldest = std::min(oldest, entry.first);
+  for (const auto& [client, first] : dirty_sessions_) oldest = std::min(oldest, first);
+  return oldest;
+}
+
+Task<> WriteBack::flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir, Result<>& outcome) {
+  Result<> done;
+  if (is_dir) {
+    MetadataStore::NamesUpdate update;
+    update.parent = encode(trace);
+    done = co_await store_.update_names(MetadataStore::directory_object(trace.ino), std::move(update));
+  } else {
+    done = co_await store_.set_parent(pool, MetadataStore::data_object(trace.ino, 0), encode(trace));
+  }
+  if (!done) outcome = done;
+}
+
+Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
+  auto found = directories_.find(dir);
+  if (found == directories_.end()) co_return;
+  std::vector<std::pair<std::string, Entry>> entries(found->second.begin(), found->second.end());
+
+  // Backtraces first: as long as the record waits here it is found without one.
+  TaskGroup traces(shard_);
+  for (const auto& [name, entry] : entries) {
+    if (!entry.placed || !entry.record || !outcome) continue;
+    Result<DentryRecord> record = decode<DentryRecord>(*entry.record);
+    if (!record || record->kind != DentryRecord::Kind::primary || dir == inos::super || dir == inos::stray) continue;
+    const InodeRecord& inode = record->inode;
+    std::int64_t pool = inode.is_file() ? inode.layout.pool : -1;
+    traces.spawn(flush_backtrace({inode.ino, {dir, name}}, pool, inode.is_dir(), outcome));
+    while (traces.size() >= writes_in_flight) (void)co_await shard_.clock().sleep(std::chrono::microseconds(200));
+  }
+  co_await traces.join();
+
+  for (std::size_t from = 0; from < entries.size() && outcome; from += names_per_update) {
+    MetadataStore::NamesUpdate update;
+    std::size_t to = std::min(entries.size(), from + names_per_update);
+    for (std::size_t i = from; i < to; ++i) {
+      const auto& [name, entry] = entries[i];
+      if (entry.record)
+        update.set[name] = *entry.record;
+      else
+        update.remove.insert(name);
+    }
+    Result<> done = co_await store_.update_names(MetadataStore::directory_object(dir), std::move(update));
+    if (!done) {
+      outcome = done;
+      co_return;
+    }
+    Names& names = directories_[dir];
+    for (std::size_t i = from; i < to; ++i) {
+      const auto& [name, written] = entries[i];
+      auto it = names.find(name);
+      CHECK(it != names.end());
+      if (it->second.last == written.last) {
+        index({{dir, name}, it->second.record, false}, false);
+        names.erase(it);
+        --waiting_;
+      } else {
+        it->second.first = it->second.last;  // only what came since is still missing
+      }
+    }
+    if (names.empty()) directories_.erase(dir);
+  }
+}
+
+Task<Result<>> WriteBack::flush_sessions() {
+  if (next_ino_written_ != next_ino_) {
+    Ino next = next_ino_;
+    CO_TRY(co_await store_.write_full(table_object, encode(InoTable{next})));
+    next_ino_written_ = next;
+  }
+  if (dirty_sessions_.empty()) co_return Result<>{};
+  MetadataStore::NamesUpdate update;
+  for (const auto& [client, first] : std::exchange(dirty_sessions_, {})) {
+    auto it = sessions_.find(client);
+    if (it == sessions_.end())
+      update.remove.insert(session_key(client));
+    else
+      update.set[session_key(client)] = encode(it->second);
+  }
+  co_return co_await store_.update_names(sessions_object, std::move(update));
+}
+
+Task<Result<>> WriteBack::flush() {
+  CO_TRY(co_await flush_sessions());
+  std::vector<Ino> dirs;
+  for (const auto& [dir, names] : directories_) dirs.push_back(dir);
+  Result<> outcome;
+  TaskGroup writes(shard_);
+  for (Ino dir : dirs) {
+    while (writes.size() >= writes_in_flight) (void)co_await shard_.clock().sleep(std::chrono::microseconds(200));
+    if (!outcome) break;
+    writes.spawn(flush_directory(dir, outcome));
+  }
+  co_await writes.join();
+  co_return outcome;
+}
+
+}  // namespace spirula::mds
