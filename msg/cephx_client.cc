@@ -16,6 +16,8 @@ constexpr EntityType ticket_types[] = {EntityType::mon, EntityType::mds, EntityT
 
 /// How soon rotating secrets are asked for again when the newest set names no earlier moment.
 constexpr std::chrono::seconds rotating_interval_max = std::chrono::minutes(15);
+/// A monitor that has no secrets for a kind of service yet is asked again after this long.
+constexpr std::chrono::seconds ungranted_pause = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -69,6 +71,7 @@ bool CephxClient::is_fresh(EntityType service) const {
 
 std::uint32_t CephxClient::services_due() const {
   std::uint32_t due = 0;
+  if (clock_.now() < services_asked_again_) return due;
   for (EntityType service : ticket_types)
     if ((services_ & mask(service)) && !is_fresh(service)) due |= mask(service);
   return due;
@@ -175,7 +178,9 @@ Result<> CephxClient::handle_reply(std::int32_t result, const Buffer& payload) {
       auto login = tickets_.find(EntityType::auth);
       if (login == tickets_.end()) return Errc::access;
       const CryptoKey session_key = login->second.session_key;
-      return read_tickets(session_key, decoder);
+      TRY(read_tickets(session_key, decoder));
+      if (services_due() != 0) services_asked_again_ = clock_.now() + ungranted_pause;
+      return {};
     }
     case Request::rotating: {
       auto sealed = decoder.read<Buffer>();

@@ -66,6 +66,7 @@ class CephxClient : public AuthClient {
   std::map<EntityType, Ticket> tickets_;
   std::optional<RotatingSecrets> rotating_new_;
   MonotonicTime rotating_due_{};
+  MonotonicTime services_asked_again_{};  ///< tickets the monitor did not grant are not asked for before
 };
 
 /// Says a name and proves nothing: auth none.
