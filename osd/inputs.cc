@@ -1,0 +1,93 @@
+#include "osd/inputs.h"
+
+#include "base/check.h"
+#include "base/coroutine.h"
+
+namespace spirula::osd {
+
+template <class T>
+const T* Inputs::ask(Question question) {
+  std::size_t at = next_++;
+  if (at < entries_.size() && entries_[at].question == question) {
+    if (const T* answer = std::get_if<T>(&entries_[at].answer)) return answer;
+  } else {
+    // Answers that came since the last run led it elsewhere: what was asked from here on is stale.
+    entries_.resize(at, Entry{});
+    if (question.kind == Kind::data) data_bytes_ += question.length;
+    entries_.push_back({std::move(question), {}});
+  }
+  incomplete_ = true;
+  return nullptr;
+}
+
+const Result<BufferList>* Inputs::data(const ObjectId& object, std::uint64_t offset, std::uint64_t length) {
+  return ask<Result<BufferList>>({Kind::data, object, offset, length, {}, {}, {}});
+}
+const Result<std::vector<Extent>>* Inputs::extents(const ObjectId& object, std::uint64_t offset, std::uint64_t length) {
+  return ask<Result<std::vector<Extent>>>({Kind::extents, object, offset, length, {}, {}, {}});
+}
+const Result<Attributes>* Inputs::attributes(const ObjectId& object) {
+  return ask<Result<Attributes>>({Kind::attributes, object, 0, 0, {}, {}, {}});
+}
+const Result<Buffer>* Inputs::omap_header(const ObjectId& object) {
+  return ask<Result<Buffer>>({Kind::omap_header, object, 0, 0, {}, {}, {}});
+}
+const Result<Inputs::OmapValues>* Inputs::omap_values(const ObjectId& object, const std::set<std::string>& keys) {
+  return ask<Result<OmapValues>>({Kind::omap_values, object, 0, 0, {}, {}, keys});
+}
+const Result<OmapPage>* Inputs::omap_page(const ObjectId& object, const std::string& after, const std::string& from,
+                                          std::size_t count_max, std::size_t bytes_max) {
+  return ask<Result<OmapPage>>({Kind::omap_page, object, count_max, bytes_max, after, from, {}});
+}
+const Result<ObjectPage>* Inputs::objects(const ObjectId& start, std::size_t count_max) {
+  return ask<Result<ObjectPage>>({Kind::objects, start, count_max, 0, {}, {}, {}});
+}
+
+Task<> Inputs::fetch_one(ObjectStore& store, CollectionId collection, Entry& entry) {
+  const Question& q = entry.question;
+  switch (q.kind) {
+    case Kind::data: {
+      Result<BufferList> data = co_await store.read(q.object, q.offset, q.length);
+      entry.answer = std::move(data);
+      break;
+    }
+    case Kind::extents: {
+      Result<std::vector<Extent>> extents = co_await store.extents(q.object, q.offset, q.length);
+      entry.answer = std::move(extents);
+      break;
+    }
+    case Kind::attributes: {
+      Result<Attributes> attributes = co_await store.get_attributes(q.object);
+      entry.answer = std::move(attributes);
+      break;
+    }
+    case Kind::omap_header: {
+      Result<Buffer> header = co_await store.omap_header(q.object);
+      entry.answer = std::move(header);
+      break;
+    }
+    case Kind::omap_values: {
+      Result<OmapValues> values = co_await store.omap_get(q.object, q.keys);
+      entry.answer = std::move(values);
+      break;
+    }
+    case Kind::omap_page: {
+      Result<OmapPage> page = co_await store.omap_list(q.object, q.after, q.from, q.offset, q.length);
+      entry.answer = std::move(page);
+      break;
+    }
+    case Kind::objects: {
+      Result<ObjectPage> page = co_await store.list(collection, q.object, q.offset);
+      entry.answer = std::move(page);
+      break;
+    }
+  }
+}
+
+Task<> Inputs::fetch(ObjectStore& store, CollectionId collection) {
+  // Grows only in ask(): stable while we wait.
+  for (Entry& entry : entries_)
+    if (std::holds_alternative<std::monostate>(entry.answer)) co_await fetch_one(store, collection, entry);
+}
+
+}  // namespace spirula::osd

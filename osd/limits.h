@@ -1,0 +1,69 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+/// Every bound of the OSD, with its reason.
+namespace spirula::osd::limits {
+
+/// Of an object's data; a request beyond it is -EFBIG (Ceph: osd_max_object_size).
+inline constexpr std::uint64_t object_size_max = 128 << 20;
+/// Of one request's data; beyond it -EMSGSIZE (Ceph: osd_max_write_size, in MiB).
+inline constexpr std::uint64_t write_size_max = 90 << 20;
+/// Ceph: osd_max_object_name_len, osd_max_object_namespace_len, osd_max_attr_name_len. Beyond them -ENAMETOOLONG.
+inline constexpr std::size_t object_name_max = 2048, name_space_max = 256, attribute_name_max = 100;
+/// Of one attribute: two of them must fit the store's limit for all attributes of an object.
+inline constexpr std::size_t attribute_size_max = 256 << 10;
+/// Of the attributes of one object together, below what the store allows (1 MiB), with room for our own.
+inline constexpr std::size_t attributes_size_max = 896 << 10;
+/// Operations of one request. Clients send a handful; the reply repeats every one.
+inline constexpr std::size_t operations_max = 1024;
+/// Bytes that the operations of one request may read together.
+inline constexpr std::uint64_t read_size_max = 256 << 20;
+/// Entries of one omap listing (Ceph: osd_max_omap_entries_per_request) and their bytes.
+inline constexpr std::size_t omap_entries_max = 1024;
+inline constexpr std::size_t omap_bytes_max = 32 << 20;
+/// Names of one pgls/pgnls reply; a client asks again (Ceph: osd_max_pgls).
+inline constexpr std::size_t list_entries_max = 1024;
+/// Output of an operation that also writes, when the client asks for it (Ceph: osd_max_write_op_reply_len).
+inline constexpr std::size_t write_reply_max = 64;
+/// Watchers of one object: they live in its info attribute.
+inline constexpr std::size_t watchers_max = 4096;
+/// Snapshots and clones of one object.
+inline constexpr std::size_t clones_max = 16384;
+/// Times the interpreter may run over before its inputs are complete: an object class reads step by step.
+inline constexpr unsigned passes_max = 256;
+
+/// Log entries of a PG that are kept to recognise repeated requests, whatever the number of PGs ...
+inline constexpr std::size_t log_entries_min = 256;
+/// ... and at most, when there are few PGs (Ceph: osd_pg_log_dups_tracked).
+inline constexpr std::size_t log_entries_max = 3000;
+/// Together, on one OSD: bounds the memory of the index of request ids (48 bytes each).
+inline constexpr std::size_t log_entries_total = 300'000;
+/// Entries are trimmed in batches, so that most writes pay nothing for it.
+inline constexpr std::size_t log_trim_batch = 64;
+
+/// Object contexts kept although nobody uses them, a PG shard.
+inline constexpr std::size_t idle_objects_max = 4096;
+/// Client operations being worked on, and their bytes; beyond it connections are not read.
+inline constexpr std::size_t operations_in_flight_max = 8192;
+/// Operations that wait for a newer map or an inactive PG, a shard; the oldest beyond it are dropped (clients resend on
+/// the next map).
+inline constexpr std::size_t waiting_operations_max = 65536;
+/// While less than this is free, writes to one object do not overlap, so that a refusal undoes nothing behind it.
+inline constexpr std::uint64_t cautious_below_bytes = 512 << 20;
+
+/// Full maps kept in the store. Peers and clients that ask for older ones get the oldest kept full map.
+inline constexpr std::uint32_t maps_kept = 200;
+/// Maps in one MOSDMap to a client (Ceph: osd_map_message_max, osd_map_message_max_bytes).
+inline constexpr std::uint32_t maps_per_message = 40;
+
+/// Objects removed by one transaction of the background removal of a PG, and objects trimmed in one go.
+inline constexpr std::size_t removal_batch = 64;
+/// A watch's timeout, when the client does not say (Ceph: osd_client_watch_timeout), and a notify's.
+inline constexpr std::uint32_t watch_timeout_default_s = 30, notify_timeout_default_s = 30;
+inline constexpr std::uint32_t watch_timeout_max_s = 600, notify_timeout_max_s = 600;
+/// Notifies of one object not completed yet.
+inline constexpr std::size_t notifies_max = 1024;
+
+}  // namespace spirula::osd::limits
