@@ -55,7 +55,7 @@ class ExecutionMethods : public MethodContext {
     return done(0);
   }
 
-  msg::EntityName origin() const override { return run_.request_.id.client; }
+  msg::EntityName origin() const override { return run_.request_.client; }
   msg::AddressVector origin_address() const override { return run_.request_.origin; }
   msg::Time now() const override { return run_.request_.now; }
 

@@ -315,7 +315,7 @@ std::int32_t Execution::list_snaps(OpResult& result) {
 
 std::int32_t Execution::watch(const msg::WatchOperand& op) {
   if (!exists()) return not_found;
-  WatchKey key{op.cookie, request_.id.client};
+  WatchKey key{op.cookie, request_.client};
   std::uint32_t timeout = op.timeout_s ? std::min(op.timeout_s, limits::watch_timeout_max_s)
                                        : limits::watch_timeout_default_s;
   WatchInfo watch{timeout, request_.origin};
@@ -328,7 +328,8 @@ std::int32_t Execution::watch(const msg::WatchOperand& op) {
         info().watchers.emplace(key, watch);
         out_.changes = true;
       }
-      out_.watches.push_back({WatchEffect::Kind::connect, key, watch});
+      out_.watches.push_back(
+          {WatchEffect::Kind::connect, key, watch, op.op != msg::WatchOp::legacy_watch});
       return 0;
     case msg::WatchOp::reconnect:
       if (found == info().watchers.end()) return -ENOTCONN;

@@ -43,8 +43,8 @@ inline constexpr std::size_t log_entries_total = 300'000;
 /// Entries are trimmed in batches, so that most writes pay nothing for it.
 inline constexpr std::size_t log_trim_batch = 64;
 
-/// Object contexts kept although nobody uses them, a PG shard.
-inline constexpr std::size_t idle_objects_max = 4096;
+/// Object contexts kept although nobody uses them (about 600 bytes each): of a PG at least, and of an OSD together.
+inline constexpr std::size_t idle_objects_min = 32, idle_objects_total = 16384;
 /// Client operations being worked on, and their bytes; beyond it connections are not read.
 inline constexpr std::size_t operations_in_flight_max = 8192;
 /// Operations that wait for a newer map or an inactive PG, a shard; the oldest beyond it are dropped (clients resend on

@@ -39,6 +39,15 @@ void PgLog::append(PgLogEntry entry, const PgTotals& delta, std::size_t entries_
   transaction.add(filestore::Transaction::CollectionRemoveRange{entries_first, entry_key(keep_from)});
 }
 
+void PgLog::retract(const RequestId& request, Version at, const PgTotals& delta) {
+  auto answer = answers_.find(request);
+  if (answer != answers_.end() && answer->second.at == at) answers_.erase(answer);
+  totals_.bytes -= delta.bytes;
+  totals_.objects -= delta.objects;
+  totals_.clones -= delta.clones;
+  totals_.omap_objects -= delta.omap_objects;
+}
+
 std::optional<PgLog::Answer> PgLog::find(const RequestId& request) const {
   auto it = answers_.find(request);
   if (it == answers_.end()) return std::nullopt;

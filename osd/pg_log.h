@@ -90,6 +90,8 @@ class PgLog {
   /// Takes the next place in the log and adds the key to `transaction`; the entry's totals become those of the PG plus
   /// `delta`. Trims to `entries_max` now and then.
   void append(PgLogEntry entry, const PgTotals& delta, std::size_t entries_max, filestore::Transaction& transaction);
+  /// An entry that append() prepared did not reach the store: nothing happened.
+  void retract(const RequestId& request, Version at, const PgTotals& delta);
   /// The answer given to `request`, if it changed something not too long ago.
   std::optional<Answer> find(const RequestId& request) const;
 

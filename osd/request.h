@@ -26,6 +26,7 @@ struct ObjectRequest {
   Time modified;                 ///< the client's time
   Time now;                      ///< ours
   RequestId id;
+  msg::EntityName client;    ///< who watches, locks; usually id.client
   msg::AddressVector origin;
   std::uint32_t flags = 0;  ///< msg::request_flag
 };
@@ -49,12 +50,14 @@ struct WatchEffect {
   Kind kind;
   WatchKey key;
   WatchInfo info;
+  bool pings = true;  ///< the client promised to ping within the timeout
 };
 struct NotifyEffect {
   std::uint64_t cookie = 0;
   std::uint32_t timeout_seconds = 0;
   Buffer payload;
-  std::size_t op = 0;  ///< which operation's output carries the notify id
+  std::size_t op = 0;      ///< which operation's output carries the notify id
+  std::uint64_t id = 0;  ///< given when it is acted upon
 };
 struct NotifyAckEffect {
   std::uint64_t notify_id = 0, cookie = 0;

@@ -1,0 +1,31 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "msg/messenger.h"
+#include "msg/osd_messages.h"
+#include "osd/request.h"
+
+namespace spirula::osd {
+
+/// A client's request from its arrival to its reply. Lives on the shard of its PG.
+struct ClientOp {
+  msg::ConnectionRef connection;  ///< nullptr only in tests
+  std::uint64_t tid = 0;
+  msg::OsdRequest wire;  ///< its operations have moved into `object`
+  ObjectRequest object;
+  RequestNature nature;
+  bool from_mds = false;
+  MonotonicTime received{};
+  const char* stage = "received";  ///< where it waits, for people
+  std::shared_ptr<void> budget_hold;
+  /// The same request sent again while this one is being worked on; they get the same answer.
+  std::vector<std::shared_ptr<ClientOp>> duplicates;
+
+  std::string describe() const;
+};
+using ClientOpRef = std::shared_ptr<ClientOp>;
+
+}  // namespace spirula::osd

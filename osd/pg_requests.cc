@@ -1,0 +1,354 @@
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "osd/interpreter.h"
+#include "osd/placement_group.h"
+
+/// The life of a client's request in its PG: queued at its object, decided, written, answered. What can be done at
+/// once is done without a coroutine.
+namespace spirula::osd {
+
+struct PlacementGroup::Writing {
+  ClientOpRef op;
+  ObjectContext* object;
+  Hold hold;
+  Outcome outcome;
+  Version at;
+  std::uint64_t user_version;
+};
+
+std::string ClientOp::describe() const {
+  std::string text = fmt::format("osd_op({}.{} {} {} [", object.id.client.describe(), tid, wire.pg.pg.describe(),
+                                 wire.object);
+  for (std::size_t i = 0; i < object.ops.size(); ++i) text += (i ? "," : "") + object.ops[i].describe();
+  return text + "])";
+}
+
+void PlacementGroup::submit(ClientOpRef op) {
+  if (stopping_ || info_.removing || !primary_) return;  // a newer map tells the client whom to ask
+  if (!active_) {
+    op->stage = "waiting for peering";
+    if (waiting_for_active_.size() >= limits::waiting_operations_max) waiting_for_active_.pop_front();
+    waiting_for_active_.push_back(std::move(op));
+    return;
+  }
+  in_flight_.emplace(op.get(), op);
+  if (op->nature.is_listing) {
+    tasks_.spawn(list(std::move(op)));
+    return;
+  }
+  ObjectContext& object = objects_.get(op->object.head);
+  op->stage = "waiting for its object";
+  object.queue.push_back(std::move(op));
+  start_queued(object);
+}
+
+Hold PlacementGroup::hold_for(const ClientOp& op, const ObjectContext& object) const {
+  if (!object.loaded) return Hold::alone;
+  if (!op.nature.changes) return Hold::read;
+  return op.nature.depends_on_content || host_.is_cautious() ? Hold::alone : Hold::change;
+}
+
+void PlacementGroup::start_queued(ObjectContext& object) {
+  if (object.starting) return;
+  object.starting = true;
+  while (!object.queue.empty()) {
+    Hold hold = hold_for(*object.queue.front(), object);
+    if (!object.may_start(hold)) break;
+    object.take(hold);
+    ClientOpRef op = std::move(object.queue.front());
+    object.queue.pop_front();
+    begin(op, object, hold);
+  }
+  object.starting = false;
+  objects_.release(object);
+}
+
+void PlacementGroup::finish(const ClientOpRef& op, ObjectContext& object, Hold hold) {
+  in_flight_.erase(op.get());
+  object.release(hold);
+  start_queued(object);  // `object` may be gone after this
+}
+
+void PlacementGroup::begin(const ClientOpRef& op, ObjectContext& object, Hold hold) {
+  if (op->connection && op->connection->closed()) return finish(op, object, hold);  // it will be sent again
+  if (op->nature.changes && answer_repeated(op)) return finish(op, object, hold);
+  if (!object.loaded) {
+    op->stage = "reading the object's info";
+    tasks_.spawn(load_and_decide(op, object, hold));
+    return;
+  }
+  Inputs inputs;
+  Outcome outcome = interpret(op->object, object.state, object.snaps, host_.classes(), inputs);
+  if (inputs.incomplete()) {
+    op->stage = "reading";
+    tasks_.spawn(fetch_and_decide(op, object, hold, std::move(inputs)));
+    return;
+  }
+  act(op, object, hold, std::move(outcome));
+}
+
+Task<> PlacementGroup::load_and_decide(ClientOpRef op, ObjectContext& object, Hold hold) {
+  auto attributes = co_await host_.store().get_attributes(object.head);
+  if (stopping_) co_return;
+  auto state = decode_state(attributes);
+  auto snaps = decode_snaps(attributes);
+  if (!state || !snaps) {
+    log_error("osd", "pg {}: info of {} does not decode: {}", id_.describe(), object.head.describe(),
+              state ? snaps.error().message() : state.error().message());
+    reply_result(*op, -EIO, {}, 0);
+    finish(op, object, hold);
+    co_return;
+  }
+  object.state = std::move(*state);
+  object.snaps = std::move(*snaps);
+  object.loaded = true;
+  if (!object.state.info.watchers.empty()) {
+    object.watches.restore(object.state.info, host_.shard().clock().now());
+    watched_.insert(&object);
+  }
+  // From "alone" down to what the request needs.
+  Hold enough = hold_for(*op, object);
+  object.release(hold);
+  object.take(enough);
+  object.starting = true;  // keeps it alive while begin() may already finish
+  begin(op, object, enough);
+  object.starting = false;
+  start_queued(object);
+}
+
+Task<> PlacementGroup::fetch_and_decide(ClientOpRef op, ObjectContext& object, Hold hold, Inputs inputs) {
+  Outcome outcome;
+  for (unsigned pass = 0;; ++pass) {
+    co_await inputs.fetch(host_.store(), collection());
+    if (stopping_) co_return;
+    outcome = interpret(op->object, object.state, object.snaps, host_.classes(), inputs);
+    if (!inputs.incomplete()) break;
+    if (pass >= limits::passes_max) {
+      outcome = Outcome{};
+      outcome.result = -ELOOP;
+      break;
+    }
+  }
+  act(op, object, hold, std::move(outcome));
+}
+
+void PlacementGroup::act(const ClientOpRef& op, ObjectContext& object, Hold hold, Outcome outcome) {
+  if (outcome.result >= 0 && outcome.changes) return write(op, object, hold, std::move(outcome));
+  if (outcome.result >= 0) apply_effects(*op, object, outcome);
+  ++usage_.reads;
+  auto answer = [this, op, &object, outcome = std::move(outcome)]() mutable {
+    reply(*op, outcome, {}, outcome.after.info.user_version, false);
+    start_notifies(*op, object, outcome);
+  };
+  // If it was decided on changes that are not durable yet, whoever learns of them must be able to rely on them.
+  if (object.submitted == object.completed)
+    answer();
+  else
+    object.after_commit.emplace_back(object.submitted, std::move(answer));
+  finish(op, object, hold);
+}
+
+std::int32_t PlacementGroup::refuse_full(const ClientOp& op, const Outcome& outcome) const {
+  bool pool_full = pool_->has(maps::Pool::full), quota = pool_->has(maps::Pool::full_quota);
+  if (!pool_full && !quota && !map_->has(maps::map_flag::full)) return 0;
+  if (outcome.delta.bytes <= 0 && outcome.delta.objects <= 0) return 0;
+  if (op.from_mds || (op.wire.flags & msg::request_flag::full_force)) return 0;
+  if (op.wire.flags & msg::request_flag::full_try) return quota ? -EDQUOT : -ENOSPC;
+  return -EAGAIN;
+}
+
+void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold hold, Outcome outcome) {
+  if (std::int32_t full = refuse_full(*op, outcome)) {
+    // Without FULL_TRY the client waits for a map without the flag, and sends again then.
+    if (full != -EAGAIN) reply_result(*op, full, {}, object.state.info.user_version);
+    return finish(op, object, hold);
+  }
+  auto writing = std::make_shared<Writing>();
+  writing->op = op;
+  writing->object = &object;
+  writing->at = {map_->epoch, ++version_};
+  if (outcome.user_changes) user_version_ = std::max(user_version_, outcome.after.info.user_version) + 1;
+  writing->user_version = outcome.user_changes ? user_version_ : outcome.after.info.user_version;
+
+  Transaction transaction;
+  using msg::request_flag::full_force, msg::request_flag::full_try;
+  if (op->nature.shrinks_only || op->from_mds || (op->wire.flags & (full_force | full_try)))
+    transaction.space = filestore::Space::reserve;
+  ++usage_.writes;
+  usage_.written_bytes += op->nature.input_bytes;
+  seal(outcome, op->object, object.state, writing->at, writing->user_version, transaction);
+  PgLogEntry entry;
+  entry.kind = outcome.after.exists() ? PgLogEntry::Kind::modify : PgLogEntry::Kind::remove;
+  entry.object = op->object.head;
+  entry.at = writing->at;
+  entry.prior = object.state.info.changed;
+  entry.user_version = writing->user_version;
+  entry.request = op->object.id;
+  entry.result = 0;
+  entry.modified = op->object.modified;
+  log_.append(std::move(entry), outcome.delta, host_.log_entries_max(), transaction);
+
+  object.state = outcome.after;
+  object.snaps = outcome.snaps;
+  if (!object.state.stored) object.state.info.changed = writing->at;
+  ++object.submitted;
+  unstable_.emplace(op->object.id, op);
+  op->stage = "writing";
+  if (hold == Hold::alone && !host_.is_cautious()) {
+    object.release(hold);
+    hold = Hold::change;
+    object.take(hold);
+  }
+  writing->hold = hold;
+  writing->outcome = std::move(outcome);
+  // It takes its place in the collection's order here; the next change may be decided at once.
+  Task<Result<>> stored = host_.store().submit(collection(), std::move(transaction));
+  tasks_.spawn(complete(std::move(writing), std::move(stored)));
+  start_queued(object);
+}
+
+Task<> PlacementGroup::complete(std::shared_ptr<Writing> writing, Task<Result<>> stored) {
+  Result<> result = co_await std::move(stored);
+  if (stopping_) co_return;
+  ClientOp& op = *writing->op;
+  ObjectContext& object = *writing->object;
+  unstable_.erase(op.object.id);
+  ++object.completed;
+  if (!result) {
+    object.loaded = false;  // what we remember is not what the store has
+    log_.retract(op.object.id, writing->at, writing->outcome.delta);
+    bool refused = result.error() == make_error_code(Errc::no_space) ||
+                   result.error() == make_error_code(Errc::too_large) ||
+                   result.error() == make_error_code(Errc::name_too_long);
+    if (refused) {
+      reply_result(op, to_wire(result.error()), {}, 0);
+      for (auto& again : op.duplicates) reply_result(*again, to_wire(result.error()), {}, 0);
+    } else {
+      log_error("osd", "pg {}: {} failed: {}", id_.describe(), op.describe(), result.error().message());
+      host_.store_failed(result.error());
+      co_return;
+    }
+  } else {
+    apply_effects(op, object, writing->outcome);
+    reply(op, writing->outcome, writing->at, writing->user_version, true);
+    start_notifies(op, object, writing->outcome);
+    for (auto& again : op.duplicates) reply_result(*again, 0, writing->at, writing->user_version);
+  }
+  while (!object.after_commit.empty() && object.after_commit.front().first <= object.completed) {
+    auto answer = std::move(object.after_commit.front().second);
+    object.after_commit.pop_front();
+    answer();
+  }
+  finish(writing->op, object, writing->hold);
+}
+
+bool PlacementGroup::answer_repeated(const ClientOpRef& op) {
+  auto unstable = unstable_.find(op->object.id);
+  if (unstable != unstable_.end()) {
+    unstable->second->duplicates.push_back(op);
+    return true;
+  }
+  auto answer = log_.find(op->object.id);
+  if (!answer) return false;
+  reply_result(*op, answer->result, answer->at, answer->user_version);
+  return true;
+}
+
+void PlacementGroup::apply_effects(ClientOp& op, ObjectContext& object, Outcome& outcome) {
+  if (outcome.watches.empty() && outcome.notifies.empty() && outcome.acknowledgements.empty()) return;
+  MonotonicTime now = host_.shard().clock().now();
+  for (const WatchEffect& effect : outcome.watches) {
+    switch (effect.kind) {
+      case WatchEffect::Kind::connect:
+        object.watches.connect(effect, op.connection, now);
+        break;
+      case WatchEffect::Kind::ping:
+        if (!object.watches.ping(effect.key, now)) outcome.result = -ETIMEDOUT;
+        break;
+      case WatchEffect::Kind::disconnect:
+        object.watches.remove(effect.key, false);
+        break;
+      case WatchEffect::Kind::removed_with_object:
+        object.watches.remove(effect.key, true);
+        break;
+    }
+  }
+  for (const NotifyAckEffect& ack : outcome.acknowledgements) object.watches.acknowledge(ack, op.object.client);
+  for (NotifyEffect& effect : outcome.notifies) {
+    effect.id = host_.next_notify_id();
+    outcome.ops.at(effect.op).output = encode(effect.id);
+  }
+  if (!object.watches.empty()) watched_.insert(&object);
+}
+
+void PlacementGroup::start_notifies(ClientOp& op, ObjectContext& object, Outcome& outcome) {
+  MonotonicTime now = host_.shard().clock().now();
+  for (NotifyEffect& effect : outcome.notifies) {
+    ObjectWatches::Notify notify;
+    notify.id = effect.id;
+    notify.cookie = effect.cookie;
+    notify.notifier = op.connection;
+    notify.notifier_id = static_cast<std::uint64_t>(op.object.client.number);
+    notify.payload = effect.payload;
+    notify.deadline = now + std::chrono::seconds(effect.timeout_seconds);
+    if (!object.watches.start(std::move(notify), object.state.info))
+      log_warning("osd", "{}: too many notifies at once", object.head.describe());
+  }
+  if (!object.watches.empty()) watched_.insert(&object);
+}
+
+void PlacementGroup::reply(ClientOp& op, Outcome& outcome, Version at, std::uint64_t user_version, bool wrote) {
+  msg::OsdReply reply;
+  reply.result = outcome.result;
+  bool keep_output = !wrote;
+  if (wrote) {
+    keep_output = op.wire.flags & msg::request_flag::return_vector;
+    reply.result = keep_output ? outcome.result : 0;
+    for (auto& each : outcome.ops) {
+      if (!keep_output || each.output.size() <= limits::write_reply_max) continue;
+      reply.result = each.result = -EOVERFLOW;
+      each.output.clear();
+    }
+  }
+  reply.ops = std::move(op.object.ops);
+  for (std::size_t i = 0; i < reply.ops.size(); ++i) {
+    OsdOp& each = reply.ops[i];
+    each.input.clear();
+    if (i >= outcome.ops.size()) continue;
+    OpResult& result = outcome.ops[i];
+    each.result = result.result;
+    if (keep_output) {
+      usage_.read_bytes += result.output.size();
+      each.output = std::move(result.output);
+    }
+    if (result.length >= 0) each.extent().length = static_cast<std::uint64_t>(result.length);
+  }
+  reply.version = at;
+  reply.user_version = user_version;
+  host_.reply(op, std::move(reply));
+}
+
+void PlacementGroup::reply_result(ClientOp& op, std::int32_t result, Version at, std::uint64_t user_version) {
+  Outcome outcome;
+  outcome.result = result;
+  reply(op, outcome, at, user_version, false);
+}
+
+Task<> PlacementGroup::list(ClientOpRef op) {
+  Inputs inputs;
+  Outcome outcome;
+  do {
+    op->stage = "listing";
+    co_await inputs.fetch(host_.store(), collection());
+    if (stopping_) co_return;
+    outcome = interpret_listing(op->object, id_.seed, bits_, inputs);
+  } while (inputs.incomplete());
+  ++usage_.reads;
+  reply(*op, outcome, log_.head(), log_.last_user_version(), false);
+  in_flight_.erase(op.get());
+}
+
+}  // namespace spirula::osd
