@@ -30,6 +30,7 @@ class Options:
     addr: str = "127.0.0.1"
     netns: str = ""  # an existing network namespace that the daemons run in
     store: str = ""  # stock only: bluestore or filestore
+    stock: str = ""  # mixed only: which kinds of daemons are stock, "mon,osd"
     wait: float = 60.0  # seconds until the cluster has to answer
 
 

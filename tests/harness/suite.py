@@ -9,7 +9,10 @@ import time
 import traceback
 import unittest
 
-from .cluster import ClusterError
+from .cluster import ClusterError, Options
+from .mixed import MixedCluster
+from .spirula import SpirulaCluster
+from .stock import StockCluster
 from .world import World, clean_up_dead_runs
 
 #: No single test may take longer; a hang is a failure like any other.
@@ -117,7 +120,7 @@ def _interrupted(number, frame):
     raise KeyboardInterrupt
 
 
-def run_tests(tests, stock=False, store=""):
+def run_tests(tests, kind=SpirulaCluster, options=None):
     """(passed, failed). Raises KeyboardInterrupt when a signal asked to stop; nothing is left behind either way."""
     signal.signal(signal.SIGALRM, _took_too_long)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -127,7 +130,7 @@ def run_tests(tests, stock=False, store=""):
         return 0, len(tests)
     clean_up_dead_runs()
     started = time.monotonic()
-    world = World(stock, store)
+    world = World(kind, options or Options())
     result = _Result(world)
     ClusterTest.world = world
     try:
@@ -144,14 +147,20 @@ def main():
     parser.add_argument("names", nargs="*", help="parts of test names; all tests without")
     parser.add_argument("--stock", action="store_true", help="against Debian's Ceph daemons: proves the tests")
     parser.add_argument("--store", choices=("bluestore", "filestore"), default="bluestore", help="with --stock")
+    parser.add_argument("--stock-daemons", default="", metavar="KINDS", help="only these are stock, e.g. mon,osd")
     parser.add_argument("--list", action="store_true", help="only print the names")
     args = parser.parse_args()
     tests = load(args.names)
     if args.list:
         print("\n".join(name_of(test) for test in tests))
         return 0
+    kind, options = SpirulaCluster, Options()
+    if args.stock:
+        kind, options = StockCluster, Options(store=args.store)
+    elif args.stock_daemons:
+        kind, options = MixedCluster, Options(stock=args.stock_daemons, store=args.store)
     try:
-        passed, failed = run_tests(tests, args.stock, args.store)
+        passed, failed = run_tests(tests, kind, options)
     except KeyboardInterrupt:
         print("interrupted")
         return 130

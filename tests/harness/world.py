@@ -7,10 +7,9 @@ import tempfile
 import time
 
 from . import disks, network, processes
-from .cluster import ClusterError, Options
+from .cluster import ClusterError
 from .ledger import Ledger
 from .spirula import SpirulaCluster
-from .stock import StockCluster
 
 _PREFIX = "spirula-test-"
 #: Logs of clusters that a test failed on.
@@ -47,9 +46,9 @@ def _take_down(folder):
 class World:
     """Owned by the runner; `close()` takes everything away."""
 
-    def __init__(self, stock=False, store="bluestore", options=None):
-        self.kind = StockCluster if stock else SpirulaCluster
-        self.options = options or Options(store=store if stock else "")
+    def __init__(self, kind, options):
+        self.kind = kind
+        self.options = options
         self.folder = os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX))
         self.ledger = Ledger(os.path.join(self.folder, "ledger"))
         self.ledger.create()
