@@ -38,7 +38,7 @@ struct OsdRequest {
   Epoch epoch;              ///< the sender's osdmap
   std::uint32_t flags = 0;  ///< request_flag
   /// As sent: stock clients leave it empty and mean (connection's peer, message tid); see request_id().
-  RequestId id;
+  RequestId id{.client = {EntityType::none, 0}};
   TraceInfo trace;
   std::uint32_t client_incarnation = 0;
   Time mtime;
