@@ -2,12 +2,12 @@
 #
 # The folder of a file says what it belongs to, its name says what it is:
 #   X/*_main.cc   build/bin/*          (X/cmon_main.cc is the program build/bin/cmon)
-#   X/*_test.cc   build/test/X_test    (GoogleTest)
+#   X/*_test.cc   build/test/X_test    (GoogleTest; a folder in a folder, X/Y, gives X_Y_test)
 #   X/*_bench.cc  build/bench/X_bench  (Google Benchmark)
 #   X/*_fuzz.cc   build-fuzz/fuzz/*    (libFuzzer, one program each)
 #   X/*.cc        build/lib/libX.a     (everything else)
 
-FOLDERS := base msg crush maps filestore librados osd mon mds client appliance
+FOLDERS := base msg crush maps filestore librados osd mon mds client appliance tests/crash
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -27,8 +27,8 @@ CXX := ccache clang++-19
 CPPFLAGS := -I. -DBOOST_ASIO_SEPARATE_COMPILATION -DBOOST_ASIO_NO_DEPRECATED -D_FILE_OFFSET_BITS=64
 CXXFLAGS := -std=c++23 -O2 -g1 -march=x86-64-v2 -fno-omit-frame-pointer -Wall -Wextra -Wpedantic -Werror \
   -Wno-gnu-statement-expression -Wno-missing-field-initializers -Werror=unused-result -ffile-prefix-map=$(CURDIR)/=
-LDFLAGS := -fuse-ld=lld-19 -Wl,--gc-sections -pthread
-LDLIBS := -lrocksdb -lbtrfsutil -luring -laio -lboost_json -lfmt -lcrypto -lssl
+LDFLAGS := -fuse-ld=lld-19 -Wl,--gc-sections -Wl,--as-needed -pthread
+LDLIBS := -lrocksdb -lbtrfsutil -luring -laio -lboost_json -lfmt -lcrypto -lssl -lfuse3
 ifneq ($(SAN),)
 CXXFLAGS += -fsanitize=$(SAN)
 LDFLAGS += -fsanitize=$(SAN)
@@ -40,7 +40,7 @@ fuzzers := $(filter %_fuzz.cc,$(sources))
 special := %_main.cc %_test.cc %_bench.cc %_fuzz.cc
 objects = $(patsubst %.cc,$(BUILD)/obj/%.o,$(1))
 folder_sources = $(filter-out $(special),$(filter $(1)/%,$(sources)))
-libraries := $(foreach f,$(FOLDERS),$(if $(call folder_sources,$f),$(BUILD)/lib/lib$f.a))
+libraries := $(foreach f,$(FOLDERS),$(if $(call folder_sources,$f),$(BUILD)/lib/lib$(subst /,_,$f).a))
 programs := $(patsubst %_main.cc,$(BUILD)/bin/%,$(notdir $(mains)))
 test_folders := $(sort $(patsubst %/,%,$(dir $(filter %_test.cc,$(sources)))))
 bench_folders := $(sort $(patsubst %/,%,$(dir $(filter %_bench.cc,$(sources)))))
@@ -76,7 +76,7 @@ $(BUILD)/obj/%.o: %.cc | $(deps_stamp)
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
 
 define library
-$(BUILD)/lib/lib$(1).a: $(call objects,$(call folder_sources,$(1)))
+$(BUILD)/lib/lib$(subst /,_,$(1)).a: $(call objects,$(call folder_sources,$(1)))
 	@mkdir -p $$(@D)
 	@echo '  AR    $$@'
 	@rm -f $$@ && ar rcs $$@ $$^
@@ -92,16 +92,16 @@ endef
 $(foreach m,$(mains),$(eval $(call program,$m)))
 
 define test_program
-$(BUILD)/test/$(1)_test: $(call objects,$(filter $(1)/%_test.cc,$(sources))) $(libraries)
+$(BUILD)/test/$(subst /,_,$(1))_test: $(call objects,$(filter $(1)/%_test.cc,$(sources))) $(libraries)
 	@mkdir -p $$(@D)
 	@echo '  LINK  $$@'
 	@$(CXX) $(LDFLAGS) $$(filter %.o,$$^) $(group) -lgmock -lgtest_main -lgtest -o $$@
-.PHONY: test-$(1)
-test-$(1): $(BUILD)/test/$(1)_test
+.PHONY: test-$(subst /,_,$(1))
+test-$(subst /,_,$(1)): $(BUILD)/test/$(subst /,_,$(1))_test
 	$$<
 endef
 $(foreach f,$(test_folders),$(eval $(call test_program,$f)))
-test: $(addprefix test-,$(test_folders))
+test: $(addprefix test-,$(subst /,_,$(test_folders)))
 
 define bench_program
 $(BUILD)/bench/$(1)_bench: $(call objects,$(filter $(1)/%_bench.cc,$(sources))) $(libraries)
@@ -134,7 +134,7 @@ fmt:
 	clang-format-19 -i $$(git ls-files -co --exclude-standard '*.h' '*.cc')
 check: deps
 	$(MAKE) all lint
-	$(MAKE) $(addprefix $(BUILD)/test/,$(addsuffix _test,$(test_folders)))
+	$(MAKE) $(addprefix $(BUILD)/test/,$(addsuffix _test,$(subst /,_,$(test_folders))))
 	tests/check
 check-slow: check
 	tests/check --slow
