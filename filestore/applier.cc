@@ -470,6 +470,7 @@ Result<Applier::Extract> Applier::extract(Object& object, std::uint64_t offset, 
     TRY(std::string * text, inline_data(object));
     std::uint64_t stop = std::min<std::uint64_t>(end, text->size());
     if (offset < stop) std::memcpy(to, text->data() + offset, stop - offset);
+    if (!object.dirty) object.inline_data.reset();  // kept between load and write_out() only
   } else if (onode.has_file) {
     TRY(auto file, files_.open(onode.id, Access::blocking));
     std::array<std::byte, block_bytes> block;
@@ -517,7 +518,7 @@ Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Ob
     TRY(btrfs::clone_range(source_file->fd(), 0, 0, target_file->fd(), 0));
     TRY(copy_rows(key::checksums(from.id), key::checksums(id, 0).substr(0, 9)));
   }
-  return {};
+  return write_out();  // what comes next may look the copied rows up
 }
 
 Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T::CloneRange& o) {
@@ -576,6 +577,8 @@ Result<> Applier::rename(const ObjectId& source_id, const ObjectId& target_id, O
   target.chunks = std::move(source->chunks);
   source->onode.reset();
   source->chunks.clear();
+  source->inline_data.reset();
+  target.inline_data.reset();
   mark(*source);
   mark(target);
   if (target.onode->has_file) return files_.set_owner(target.onode->id, target_id);

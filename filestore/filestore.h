@@ -78,10 +78,7 @@ class Filestore : public ObjectStore {
 
   // submitting (filestore_submit.cc)
   Result<> admit(const SubmissionPointer& submission);
-  Result<> check_limits(Submission& submission) const;
   Result<> check_sources(const Submission& submission);
-  using Bits = std::map<CollectionId, std::optional<unsigned>>;
-  Result<> check_collections(const Submission& submission, Bits& changes) const;
   void on_durable(Journal::EntryList& entries, Result<> result);
   void on_applied(std::span<const SubmissionPointer> submissions);
   void fail(std::error_code why, const char* where);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "filestore/admission.h"
 #include "filestore/error.h"
 #include "filestore/filestore.h"
 #include "filestore/key.h"
@@ -34,17 +35,6 @@ Task<Result<>> until_durable(SubmissionPointer submission) {
   co_return submission->outcome;
 }
 
-Result<> check_object(const ObjectId& object) {
-  if (object.name_space.size() + object.key.size() + object.name.size() > limits::object_name_bytes_max)
-    return Errc::name_too_long;
-  if (key::object(object).size() > limits::object_name_bytes_max) return Errc::name_too_long;
-  return {};
-}
-Result<> check_range(std::uint64_t offset, std::uint64_t length) {
-  if (offset > limits::object_size_max || length > limits::object_size_max - offset) return Errc::file_too_large;
-  return {};
-}
-
 }  // namespace
 
 Task<Result<>> Filestore::submit(CollectionId collection, Transaction transaction) {
@@ -61,7 +51,19 @@ Task<Result<>> Filestore::submit(CollectionId collection, Transaction transactio
 Result<> Filestore::admit(const SubmissionPointer& submission) {
   if (failed_.load() || closing_.load()) return Errc::read_only;
   Submission& s = *submission;
-  TRY(check_limits(s));
+  TRY(check_limits(s.transaction));
+  s.keys.reserve(s.transaction.operations().size());
+  for (const T::Operation& each : s.transaction.operations()) {
+    s.keys.emplace_back();
+    if (const auto* on = std::get_if<T::OnObject>(&each)) {
+      s.keys.back() = key::object(on->object);
+      s.copies = s.copies || source_of(on->operation);
+    } else {
+      const auto& operation = std::get<T::CollectionOperation>(each);
+      s.barrier = s.barrier || std::holds_alternative<T::SplitCollection>(operation) ||
+                  std::holds_alternative<T::MergeCollection>(operation);
+    }
+  }
   s.record = encode_record(s.collection, s.transaction);
   s.bytes = s.record.size() + 256;
   if (s.record.size() > std::min<std::uint64_t>(limits::transaction_bytes_max, journal_->record_bytes_max()))
@@ -73,8 +75,11 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
   if (room < need && (s.transaction.space == Space::ordinary || room + reserve_.load() < need)) return Errc::no_space;
 
   std::lock_guard lock(mutex_);
-  Bits changes;
-  TRY(check_collections(s, changes));
+  auto table = [this](const CollectionId& id) {
+    auto it = collections_.find(id);
+    return it == collections_.end() ? std::nullopt : std::optional(it->second);
+  };
+  TRY(CollectionChanges changes, check_collections(s.collection, s.transaction, table));
   for (const auto& [id, bits] : changes) {
     if (bits) {
       collections_[id] = *bits;
@@ -89,53 +94,9 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
   return {};
 }
 
-Result<> Filestore::check_limits(Submission& s) const {
-  s.keys.reserve(s.transaction.operations().size());
-  for (const T::Operation& each : s.transaction.operations()) {
-    s.keys.emplace_back();
-    const auto* on = std::get_if<T::OnObject>(&each);
-    if (!on) {
-      const auto& operation = std::get<T::CollectionOperation>(each);
-      s.barrier = s.barrier || std::holds_alternative<T::SplitCollection>(operation) ||
-                  std::holds_alternative<T::MergeCollection>(operation);
-      continue;
-    }
-    TRY(check_object(on->object));
-    s.keys.back() = key::object(on->object);
-    if (const ObjectId* source = source_of(on->operation)) {
-      TRY(check_object(*source));
-      s.copies = true;
-    }
-    TRY(std::visit(
-        []<class Operation>(const Operation& o) -> Result<> {
-          if constexpr (std::is_same_v<Operation, T::Write>) {
-            return check_range(o.offset, o.data.size());
-          } else if constexpr (std::is_same_v<Operation, T::Zero>) {
-            return check_range(o.offset, o.length);
-          } else if constexpr (std::is_same_v<Operation, T::Truncate>) {
-            return check_range(0, o.size);
-          } else if constexpr (std::is_same_v<Operation, T::CloneRange>) {
-            TRY(check_range(o.source_offset, o.length));
-            return check_range(o.offset, o.length);
-          } else if constexpr (std::is_same_v<Operation, T::SetAttributes>) {
-            std::size_t bytes = 0;
-            for (const auto& [name, value] : o.values) {
-              if (name.size() > limits::attribute_name_bytes_max) return Errc::name_too_long;
-              bytes += name.size() + value.size();
-            }
-            if (bytes > limits::attributes_bytes_max) return Errc::too_large;
-          }
-          return {};
-        },
-        on->operation));
-  }
-  return {};
-}
-
 /// Every source exists, and every collection that is removed is empty, at this transaction's place. These look things
 /// up in the index, which for what the caller has just been reading is memory.
 Result<> Filestore::check_sources(const Submission& s) {
-  if (!s.copies && s.transaction.operations().size() == 0) return {};
   std::map<std::string, bool> known;  // by operations of this transaction
   std::set<std::string> removed;
   for (std::size_t i = 0; i < s.keys.size(); ++i) {
@@ -162,70 +123,14 @@ Result<> Filestore::check_sources(const Submission& s) {
         removed.insert(key);
       }
     }
-    const auto& o = on->operation;
-    if (std::holds_alternative<T::Remove>(o)) {
+    if (std::holds_alternative<T::Remove>(on->operation)) {
       known[s.keys[i]] = false;
       removed.insert(s.keys[i]);
-    } else if (!std::holds_alternative<T::RemoveAttribute>(o) && !std::holds_alternative<T::RemoveAllAttributes>(o) &&
-               !std::holds_alternative<T::OmapRemove>(o) && !std::holds_alternative<T::OmapRemoveRange>(o) &&
-               !std::holds_alternative<T::OmapClear>(o)) {
+    } else if (makes_object(on->operation)) {
       known[s.keys[i]] = true;
       removed.erase(s.keys[i]);
     }
   }
-  return {};
-}
-
-/// Objects lie in the collection; collections are made and removed as the table allows. `changes`: what becomes of it.
-Result<> Filestore::check_collections(const Submission& s, Bits& changes) const {
-  auto bits_now = [&](const CollectionId& id) -> std::optional<unsigned> {
-    if (auto it = changes.find(id); it != changes.end()) return it->second;
-    auto it = collections_.find(id);
-    return it == collections_.end() ? std::nullopt : std::optional(it->second);
-  };
-  auto agrees = [](std::uint32_t a, std::uint32_t b, unsigned bits) {
-    std::uint32_t mask = bits >= 32 ? ~0u : (1u << bits) - 1;
-    return (a & mask) == (b & mask);
-  };
-  std::optional<unsigned> bits = bits_now(s.collection);
-  for (const T::Operation& each : s.transaction.operations()) {
-    if (const auto* on = std::get_if<T::OnObject>(&each)) {
-      if (!bits) return Errc::not_found;
-      if (!collection_holds(s.collection, *bits, on->object)) return Errc::invalid;
-      if (const ObjectId* source = source_of(on->operation))
-        if (!collection_holds(s.collection, *bits, *source)) return Errc::invalid;
-      continue;
-    }
-    TRY(std::visit(
-        [&]<class Operation>(const Operation& o) -> Result<> {
-          if constexpr (std::is_same_v<Operation, T::CreateCollection>) {
-            if (bits) return Errc::exists;
-            if (o.bits > 32) return Errc::invalid;
-            changes[s.collection] = o.bits;
-          } else if (!bits) {
-            return Errc::not_found;
-          } else if constexpr (std::is_same_v<Operation, T::RemoveCollection>) {
-            changes[s.collection] = std::nullopt;
-          } else if constexpr (std::is_same_v<Operation, T::SplitCollection>) {
-            if (bits_now(o.child)) return Errc::exists;
-            if (o.bits <= *bits || o.bits > 32 || o.child.pool != s.collection.pool ||
-                !agrees(o.child.seed, s.collection.seed, *bits) || agrees(o.child.seed, s.collection.seed, o.bits))
-              return Errc::invalid;
-            changes[s.collection] = changes[o.child] = o.bits;
-          } else if constexpr (std::is_same_v<Operation, T::MergeCollection>) {
-            if (!bits_now(o.from)) return Errc::not_found;
-            if (o.bits >= *bits || o.from.pool != s.collection.pool || o.from == s.collection ||
-                !agrees(o.from.seed, s.collection.seed, o.bits))
-              return Errc::invalid;
-            changes[s.collection] = o.bits;
-            changes[o.from] = std::nullopt;
-          }
-          return {};
-        },
-        std::get<T::CollectionOperation>(each)));
-    bits = bits_now(s.collection);
-  }
-  if (s.transaction.empty() && !bits) return Errc::not_found;
   return {};
 }
 

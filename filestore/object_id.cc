@@ -6,8 +6,28 @@
 
 namespace spirula::filestore {
 
+namespace {
+
+/// A name is any bytes of any length; a log line is not.
+std::string shown(std::string_view name) {
+  constexpr std::size_t shown_max = 64;
+  std::string text;
+  for (unsigned char c : name.substr(0, shown_max)) {
+    if (c < 0x20 || c >= 0x7f || c == '%' || c == ':') {
+      text += fmt::format("%{:02x}", c);
+    } else {
+      text.push_back(static_cast<char>(c));
+    }
+  }
+  if (name.size() > shown_max) text += fmt::format("...({} bytes)", name.size());
+  return text;
+}
+
+}  // namespace
+
 std::string ObjectId::describe() const {
-  return fmt::format("{}:{:08x}:{}:{}:{}:{:x}", pool, reverse_bits(hash), name_space, key, name, snap);
+  return fmt::format("{}:{:08x}:{}:{}:{}:{:x}", pool, reverse_bits(hash), shown(name_space), shown(key), shown(name),
+                     snap);
 }
 
 std::strong_ordering operator<=>(const ObjectId& a, const ObjectId& b) {

@@ -20,19 +20,14 @@ void Submission::settle(Result<> with) {
   if (state_.exchange(State::settled, std::memory_order_acq_rel) == State::awaited) resume_();
 }
 
-const ObjectId* source_of(const T::ObjectOperation& operation) {
-  if (const auto* o = std::get_if<T::Clone>(&operation)) return &o->source;
-  if (const auto* o = std::get_if<T::CloneRange>(&operation)) return &o->source;
-  if (const auto* o = std::get_if<T::Rename>(&operation)) return &o->source;
-  return nullptr;
-}
-
 void PendingTable::add(const SubmissionPointer& submission) {
   const auto& operations = submission->transaction.operations();
   for (std::size_t i = 0; i < operations.size(); ++i) {
     if (const auto* on = std::get_if<T::OnObject>(&operations[i])) {
       objects_[submission->keys[i]].push_back({submission, i, false});
-      if (const auto* rename = std::get_if<T::Rename>(&on->operation))
+      // A rename to itself changes nothing, and must not look like a removal.
+      const auto* rename = std::get_if<T::Rename>(&on->operation);
+      if (rename && rename->source != on->object)
         objects_[key::object(rename->source)].push_back({submission, i, true});
     } else {
       collections_[submission->collection].push_back({submission, i, false});
@@ -113,8 +108,9 @@ CollectionPlan PendingTable::collection_plan(const CollectionId& id) const {
   auto it = collections_.find(id);
   if (it == collections_.end()) return plan;
   for (const Reference& each : it->second)
-    plan.steps.push_back(
-        {each.submission, &std::get<T::CollectionOperation>(each.submission->transaction.operations()[each.index])});
+    plan.steps.push_back({each.submission,
+                          &std::get<T::CollectionOperation>(each.submission->transaction.operations()[each.index]),
+                          each.as_source});
   return plan;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "filestore/admission.h"
 #include "filestore/journal.h"
 #include "filestore/key.h"
 #include "filestore/transaction.h"
@@ -59,6 +60,7 @@ struct CollectionPlan {
   struct Step {
     SubmissionPointer submission;
     const Transaction::CollectionOperation* operation;
+    bool merged_away;  ///< the collection was the source of a MergeCollection
   };
   std::vector<Step> steps;
 };
@@ -92,8 +94,5 @@ class PendingTable {
   std::map<std::string, std::deque<Reference>> objects_;
   std::map<CollectionId, std::deque<Reference>> collections_;
 };
-
-/// The source of a copying operation, or null.
-const ObjectId* source_of(const Transaction::ObjectOperation& operation);
 
 }  // namespace spirula::filestore

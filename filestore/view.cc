@@ -388,6 +388,11 @@ View::Delta View::omap_delta(const PendingPlan& plan) {
 View::Delta View::collection_delta(const CollectionPlan& plan) {
   Delta delta;
   for (const CollectionPlan::Step& step : plan.steps) {
+    if (step.merged_away) {
+      delta = {};
+      delta.replaced = true;
+      continue;
+    }
     std::visit(
         [&]<class Operation>(const Operation& o) {
           if constexpr (std::is_same_v<Operation, T::CollectionSet>) {
