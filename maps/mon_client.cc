@@ -106,8 +106,8 @@ struct MonClient::Impl {
     if (stopping) return;
     ++failures;
     Duration pause{};
-    if (failures >= candidates.size()) {
-      auto rounds = std::min<std::size_t>(failures / std::max<std::size_t>(candidates.size(), 1), 6);
+    if (failures > candidates.size()) {  // everybody has had a chance
+      auto rounds = std::min<std::size_t>((failures - 1) / std::max<std::size_t>(candidates.size(), 1), 6);
       pause = std::min<Duration>(pause_first * (1 << (rounds - 1)), pause_max);
     }
     shard.clock().cancel(hunt_timer);
