@@ -1,18 +1,74 @@
 #include "base/buffer.h"
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
 
 #include "base/check.h"
 
 namespace spirula {
 
+namespace {
+
+/// Large page-aligned blocks that are used again: fresh ones cost a page fault for every 4 KiB of every write that
+/// passes through. Thread-safe; keeps a bounded number of bytes.
+class BlockPool {
+ public:
+  static constexpr std::size_t alignment = 4096;
+  static constexpr std::size_t step = 64 << 10, block_bytes_max = 8 << 20, kept_bytes_max = 32 << 20;
+  static bool serves(std::size_t size) { return size >= step / 2 && size <= block_bytes_max; }
+
+  std::byte* take(std::size_t size) {
+    std::size_t kind = kind_of(size);
+    {
+      std::lock_guard lock(mutex_);
+      auto& blocks = blocks_[kind];
+      if (!blocks.empty()) {
+        std::byte* block = blocks.back();
+        blocks.pop_back();
+        kept_bytes_ -= kind * step;
+        return block;
+      }
+    }
+    return static_cast<std::byte*>(::operator new[](kind * step, std::align_val_t{alignment}));
+  }
+  void give(std::byte* block, std::size_t size) {
+    std::size_t kind = kind_of(size);
+    {
+      std::lock_guard lock(mutex_);
+      if (kept_bytes_ + kind * step <= kept_bytes_max) {
+        blocks_[kind].push_back(block);
+        kept_bytes_ += kind * step;
+        return;
+      }
+    }
+    ::operator delete[](block, std::align_val_t{alignment});
+  }
+
+ private:
+  static std::size_t kind_of(std::size_t size) { return (size + step - 1) / step; }
+  std::mutex mutex_;
+  std::array<std::vector<std::byte*>, block_bytes_max / step + 1> blocks_;
+  std::size_t kept_bytes_ = 0;
+};
+
+BlockPool& block_pool() {
+  static auto* pool = new BlockPool;  // never destroyed: the last Buffer may go after main
+  return *pool;
+}
+
+}  // namespace
+
 Buffer Buffer::allocate(std::size_t size, std::size_t alignment) {
   Buffer buffer;
   if (size == 0) return buffer;
   if (alignment <= alignof(std::max_align_t)) {
     buffer.owner_ = std::make_shared_for_overwrite<std::byte[]>(size);
+  } else if (alignment == BlockPool::alignment && BlockPool::serves(size)) {
+    buffer.owner_ =
+        std::shared_ptr<std::byte[]>(block_pool().take(size), [size](std::byte* p) { block_pool().give(p, size); });
   } else {
     auto* memory = static_cast<std::byte*>(::operator new[](size, std::align_val_t{alignment}));
     buffer.owner_ = std::shared_ptr<std::byte[]>(

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -88,6 +90,19 @@ class SocketStream : public Stream {
     auto [error, count] = co_await asio::async_write(socket_, buffers, everything, use_tuple);
     if (error) co_return translate(error);
     co_return Result<>{};
+  }
+
+  Result<std::size_t> try_write(std::span<const ByteView> pieces) override {
+    std::array<iovec, 64> parts;
+    std::size_t count = std::min(pieces.size(), parts.size());
+    for (std::size_t i = 0; i < count; ++i) parts[i] = {const_cast<std::byte*>(pieces[i].data()), pieces[i].size()};
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    ssize_t written = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (written >= 0) return static_cast<std::size_t>(written);
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return std::size_t{0};
+    return last_errno();
   }
 
   void close() override {

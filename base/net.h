@@ -35,6 +35,8 @@ class Stream {
   virtual Task<Result<std::size_t>> read_some(std::span<std::byte> into) = 0;
   /// All of it, gathered. The bytes must stay until it returns.
   virtual Task<Result<>> write(std::span<const ByteView> pieces) = 0;
+  /// As much of it as goes out without waiting, possibly nothing; never while a write() is under way.
+  virtual Result<std::size_t> try_write(std::span<const ByteView>) { return std::size_t{0}; }
   /// Ends pending reads and writes with an error. Idempotent.
   virtual void close() = 0;
   /// The same stream, to live on `home`; this object is spent. Nobody may be reading or writing.

@@ -171,7 +171,7 @@ class WriteBatch {
  public:
   WriteBatch();
   ~WriteBatch();
-  std::span<const ByteView> pieces() const { return pieces_; }
+  std::span<const ByteView> pieces() const { return std::span(pieces_).subspan(written_); }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   bool is_full() const;
@@ -179,6 +179,8 @@ class WriteBatch {
   std::byte* append_space(std::size_t count);
   void append_copy(ByteView bytes);
   void append(const Buffer& buffer);
+  /// The first `count` bytes are written.
+  void consume(std::size_t count);
   /// Forgets everything; keeps memory for the next batch unless `trim`.
   void clear(bool trim = false);
 
@@ -192,6 +194,7 @@ class WriteBatch {
   std::vector<Chunk> chunks_;
   std::size_t chunk_ = 0;  ///< the one being filled
   std::vector<ByteView> pieces_;
+  std::size_t written_ = 0;  ///< pieces that are out
   std::vector<Buffer> keep_;
   std::size_t size_ = 0;
 };

@@ -59,11 +59,11 @@ WriteBatch::WriteBatch() = default;
 WriteBatch::~WriteBatch() = default;
 
 bool WriteBatch::is_full() const {
-  return size_ >= limits::write_batch_bytes || pieces_.size() >= limits::write_batch_pieces;
+  return size_ >= limits::write_batch_bytes || pieces_.size() - written_ >= limits::write_batch_pieces;
 }
 
 void WriteBatch::add_piece(const std::byte* at, std::size_t count) {
-  if (!pieces_.empty() && pieces_.back().data() + pieces_.back().size() == at)
+  if (pieces_.size() > written_ && pieces_.back().data() + pieces_.back().size() == at)
     pieces_.back() = ByteView(pieces_.back().data(), pieces_.back().size() + count);
   else
     pieces_.emplace_back(at, count);
@@ -96,8 +96,23 @@ void WriteBatch::append(const Buffer& buffer) {
   add_piece(buffer.data(), buffer.size());
 }
 
+void WriteBatch::consume(std::size_t count) {
+  CHECK(count <= size_);
+  size_ -= count;
+  while (count > 0) {
+    ByteView& first = pieces_[written_];
+    if (count < first.size()) {
+      first = first.subspan(count);
+      return;
+    }
+    count -= first.size();
+    ++written_;
+  }
+}
+
 void WriteBatch::clear(bool trim) {
   pieces_.clear();
+  written_ = 0;
   keep_.clear();
   size_ = 0;
   chunk_ = 0;

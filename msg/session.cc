@@ -107,8 +107,10 @@ void Session::enqueue(Message message) {
     return reset("its queue is full");
   }
   queue_.push_back(std::move(message));
-  writable_.set();
-  if (!transport_) changed_.set();
+  if (transport_)
+    write_soon();
+  else
+    changed_.set();
 }
 
 void Session::acknowledged(std::uint64_t sequence) {
@@ -449,9 +451,12 @@ void Session::resume(std::shared_ptr<Transport> transport, const Authenticated& 
 /// Until the stream ends, from either side.
 Task<> Session::pump(std::shared_ptr<Transport> transport) {
   auto self = std::static_pointer_cast<Session>(shared_from_this());
+  writing_ = false;
+  writable_.set();
   core_.state_of(shard_).tasks.spawn(write_messages(self, transport));
   arm_tick();
   Result<> ended = co_await read_messages(transport);
+  reading_ = false;
   if (!ended) {
     auto level = ended.error() == make_error_code(Errc::malformed) || ended.error() == make_error_code(Errc::too_large)
                      ? LogLevel::warning
@@ -465,19 +470,27 @@ Task<> Session::pump(std::shared_ptr<Transport> transport) {
 Task<Result<>> Session::read_messages(std::shared_ptr<Transport> transport) {
   FrameReader& reader = transport->reader();
   while (true) {
-    CO_TRY(FrameReader::Step step, co_await transport->read());
+    CO_TRY(FrameReader::Step step, reader.next());
+    if (step == FrameReader::Step::bytes) {
+      reading_ = false;
+      write_now();
+      CO_TRY(co_await transport->read_more());
+      continue;
+    }
     if (step == FrameReader::Step::permit) {
       std::size_t bytes = reader.announced();
       ReceiveBudget& budget = *core_.budget;
       while (!budget.try_take(bytes)) {
         budget.wanted = true;
         if (budget.try_take(bytes)) break;  // room came between the two
+        reading_ = false;
+        write_now();
         CO_TRY(co_await core_.state_of(shard_).receivers.wait());
       }
       reader.permit();
       continue;
     }
-    if (transport->closed()) co_return Errc::closed;
+    reading_ = true;
     CO_TRY(handle_frame(*transport));
     // Whatever the dispatcher did in there may have ended this stream.
     if (transport->closed()) co_return Errc::closed;
@@ -496,7 +509,7 @@ Result<> Session::handle_frame(Transport& transport) {
     case Tag::keepalive2: {
       TRY(auto keepalive, transport.take<wire::Keepalive>());
       keepalive_answer_ = keepalive.time;
-      writable_.set();
+      write_soon();
       return {};
     }
     case Tag::keepalive2_ack:
@@ -538,14 +551,14 @@ Result<> Session::handle_message(Transport& transport) {
 void Session::note_ack() {
   if (++unacknowledged_ >= limits::ack_messages_max) {
     ack_now_ = true;
-    writable_.set();
+    write_soon();
   } else if (unacknowledged_ == 1) {
     auto weak = std::weak_ptr<Connection>(weak_from_this());
     ack_timer_ = shard_.clock().call_after(ack_delay, [weak] {
       auto self = std::static_pointer_cast<Session>(weak.lock());
       if (!self || self->unacknowledged_ == 0) return;
       self->ack_now_ = true;
-      self->writable_.set();
+      self->write_soon();
     });
   }
 }
@@ -596,11 +609,35 @@ bool Session::fill(Transport& transport) {
   return !batch.empty();
 }
 
+/// After what is running now, so that everything queued meanwhile goes out with one call of the kernel.
+void Session::write_soon() {
+  if (reading_ || writing_ || write_posted_) return;
+  write_posted_ = true;
+  shard_.post([self = std::static_pointer_cast<Session>(shared_from_this())] {
+    self->write_posted_ = false;
+    self->write_now();
+  });
+}
+
+/// What the stream takes without waiting; write_messages() waits for the rest.
+void Session::write_now() {
+  if (!transport_ || writing_) return;
+  Transport& transport = *transport_;
+  while (!transport.closed() && (!transport.batch().empty() || fill(transport))) {
+    auto done = transport.try_flush();
+    if (!done) return transport.close();
+    if (!*done) return writable_.set();
+  }
+  transport.batch().clear(true);
+}
+
 Task<> Session::write_messages(SessionRef self, std::shared_ptr<Transport> transport) {
   while (!transport->closed() && self->transport_ == transport) {
     self->writable_.reset();
-    if (self->fill(*transport)) {
+    if (!transport->batch().empty() || self->fill(*transport)) {
+      self->writing_ = true;
       Result<> written = co_await transport->flush();
+      if (self->transport_ == transport) self->writing_ = false;
       if (!written) break;
       continue;
     }
@@ -635,7 +672,7 @@ void Session::tick() {
   }
   if (made_by_us_) {
     keepalive_due_ = true;
-    writable_.set();
+    write_soon();
   }
   arm_tick();
 }

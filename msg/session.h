@@ -134,6 +134,8 @@ class Session final : public Connection {
   Result<> handle_frame(Transport& transport);
   Result<> handle_message(Transport& transport);
   bool fill(Transport& transport);
+  void write_now();
+  void write_soon();
   void put_message(Transport& transport, Message message);
   void enqueue(Message message);
   void adopt(std::shared_ptr<Transport> transport, const AuthOutcome& outcome);
@@ -179,6 +181,9 @@ class Session final : public Connection {
   std::shared_ptr<Transport> transport_;  ///< messages flow over it
   std::shared_ptr<Transport> incoming_;   ///< established, to become transport_
   std::shared_ptr<Transport> dialing_;    ///< of an attempt of ours that is still shaking hands
+  bool reading_ = false;       ///< frames are being handled: what they cause is written after the last of them
+  bool writing_ = false;       ///< write_messages() waits for the stream
+  bool write_posted_ = false;  ///< write_now() is on its way
   Event writable_, changed_;
 };
 

@@ -14,14 +14,20 @@ Task<Result<Buffer>> Transport::read_raw(std::size_t count) {
   }
 }
 
+Task<Result<>> Transport::read_more() {
+  if (closed_) co_return Errc::closed;
+  CO_TRY(std::size_t got, co_await stream_->read_some(reader_.space()));
+  if (closed_) co_return Errc::closed;
+  reader_.filled(got);
+  last_read_ = shard_->clock().now();
+  co_return Result<>{};
+}
+
 Task<Result<FrameReader::Step>> Transport::read() {
   while (true) {
-    if (closed_) co_return Errc::closed;
     CO_TRY(FrameReader::Step step, reader_.next());
     if (step != FrameReader::Step::bytes) co_return step;
-    CO_TRY(std::size_t got, co_await stream_->read_some(reader_.space()));
-    reader_.filled(got);
-    last_read_ = shard_->clock().now();
+    CO_TRY(co_await read_more());
   }
 }
 
@@ -40,6 +46,17 @@ Task<Result<>> Transport::flush() {
   Result<> written = co_await stream_->write(batch_.pieces());
   batch_.clear();
   co_return written;
+}
+
+Result<bool> Transport::try_flush() {
+  if (closed_) return Errc::closed;
+  while (!batch_.empty()) {
+    TRY(std::size_t count, stream_->try_write(batch_.pieces()));
+    if (count == 0) return false;
+    batch_.consume(count);
+  }
+  batch_.clear();
+  return true;
 }
 
 void Transport::start_transcript() {

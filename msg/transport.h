@@ -26,9 +26,13 @@ class Transport {
   Task<Result<Buffer>> read_raw(std::size_t count);
   /// The next frame, left in reader().frame(). Step::permit is handed to the caller, who permits and reads again.
   Task<Result<FrameReader::Step>> read();
+  /// Some more bytes for the reader.
+  Task<Result<>> read_more();
   /// The next frame of a handshake. Errc::malformed if it is a message.
   Task<Result<>> read_control();
   Task<Result<>> flush();
+  /// As flush(), without waiting; false if some of the batch is left.
+  Result<bool> try_flush();
 
   template <class T>
   void put(const T& frame) {
