@@ -10,11 +10,10 @@ import time
 
 from . import processes
 from .cluster import ClusterError, Options
-from .mixed import MixedCluster
 from .spirula import SpirulaCluster
 from .stock import StockCluster
 
-_KINDS = {kind.software: kind for kind in (SpirulaCluster, StockCluster, MixedCluster)}
+_KINDS = {kind.software: kind for kind in (SpirulaCluster, StockCluster)}
 
 
 def open_cluster(directory):
@@ -94,9 +93,7 @@ def parse(software, argv):
         up.add_argument("--addr", default=defaults.addr, metavar="IP", help="what the daemons bind to")
         up.add_argument("--netns", default="", metavar="NAME", help="an existing network namespace to run them in")
         up.add_argument("--wait", type=float, default=defaults.wait, metavar="SECONDS")
-        if software == "spirula":
-            up.add_argument("--stock", default="", metavar="KINDS", help="stock daemons for these kinds: mon,osd")
-        else:
+        if software == "stock":
             up.add_argument("--store", choices=("bluestore", "filestore"), default="bluestore")
     for verb, words in (("status", "what runs, and what the monitor says"), ("down", "take it all away"),
                         ("kill", "SIGKILL daemons (default: all)"), ("stop", "SIGTERM daemons (default: all)"),
@@ -111,7 +108,6 @@ def parse(software, argv):
 def run(software, argv):
     args = parse(software, argv)
     if args.verb in ("up", "serve"):
-        software = "mixed" if getattr(args, "stock", "") else software
         given = {f.name: getattr(args, f.name) for f in dataclasses.fields(Options) if hasattr(args, f.name)}
         cluster = _KINDS[software](args.directory, Options(**given))
         if args.verb == "serve":

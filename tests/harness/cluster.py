@@ -30,7 +30,6 @@ class Options:
     addr: str = "127.0.0.1"
     netns: str = ""  # an existing network namespace that the daemons run in
     store: str = ""  # stock only: bluestore or filestore
-    stock: str = ""  # mixed only: which kinds of daemons are stock, "mon,osd"
     wait: float = 60.0  # seconds until the cluster has to answer
 
 
@@ -101,10 +100,10 @@ class Cluster:
                 self.ledger.record("folder", path=self.directory)
             self.ledger.record("processes", mark=self.directory)
             self._make()
-        except BaseException as error:
-            words = self.log_tails() if isinstance(error, (ClusterError, RuntimeError)) else ""
+        except BaseException as error:  # taken down again, whatever it was
+            words = self.log_tails() if isinstance(error, (ClusterError, RuntimeError, OSError)) else ""
             self.down()
-            if isinstance(error, RuntimeError):
+            if isinstance(error, (RuntimeError, OSError)):
                 raise ClusterError(f"{error}\n{words}") from error
             if isinstance(error, ClusterError):
                 raise ClusterError(f"{error}\n{words}") from None

@@ -10,7 +10,6 @@ import traceback
 import unittest
 
 from .cluster import ClusterError, Options
-from .mixed import MixedCluster
 from .spirula import SpirulaCluster
 from .stock import StockCluster
 from .world import World, clean_up_dead_runs
@@ -147,7 +146,6 @@ def main():
     parser.add_argument("names", nargs="*", help="parts of test names; all tests without")
     parser.add_argument("--stock", action="store_true", help="against Debian's Ceph daemons: proves the tests")
     parser.add_argument("--store", choices=("bluestore", "filestore"), default="bluestore", help="with --stock")
-    parser.add_argument("--stock-daemons", default="", metavar="KINDS", help="only these are stock, e.g. mon,osd")
     parser.add_argument("--list", action="store_true", help="only print the names")
     args = parser.parse_args()
     tests = load(args.names)
@@ -157,8 +155,6 @@ def main():
     kind, options = SpirulaCluster, Options()
     if args.stock:
         kind, options = StockCluster, Options(store=args.store)
-    elif args.stock_daemons:
-        kind, options = MixedCluster, Options(stock=args.stock_daemons, store=args.store)
     try:
         passed, failed = run_tests(tests, kind, options)
     except KeyboardInterrupt:
