@@ -49,8 +49,8 @@ std::int32_t Execution::read(const OsdOp& op, OpResult& result) {
   result.output = **data;
   if (result.output.size() < length) {
     if (!out_.changes) {
-      log_error("osd", "{} ends at {} although its info says {}", id_.describe(),
-                extent.offset + result.output.size(), info().size);
+      log_error("osd", "{} ends at {} although its info says {}", id_.describe(), extent.offset + result.output.size(),
+                info().size);
       return -EIO;
     }
     result.output.append(Buffer::zeros(length - result.output.size()));
@@ -96,8 +96,7 @@ std::int32_t Execution::map_extents(const OsdOp& op, OpResult& result) {
   const msg::ExtentOperand& extent = op.extent();
   std::map<std::uint64_t, std::uint64_t> map;
   if (has_content() && extent.offset < info().size) {
-    const auto* extents =
-        inputs_.extents(id_, extent.offset, std::min(extent.length, info().size - extent.offset));
+    const auto* extents = inputs_.extents(id_, extent.offset, std::min(extent.length, info().size - extent.offset));
     if (!extents) return 0;
     if (!*extents) return -EIO;
     for (const Extent& each : **extents) map.emplace(each.offset, each.length);
@@ -178,8 +177,7 @@ std::int32_t Execution::write(msg::ExtentOperand extent, BufferList data) {
     if (exists()) {
       if (!fits(extent.truncate_size, 0) && extent.truncate_size > info().size) return -EFBIG;
       if (extent.truncate_size != info().size) {
-        if (info().size > extent.truncate_size)
-          touch_range(extent.truncate_size, info().size - extent.truncate_size);
+        if (info().size > extent.truncate_size) touch_range(extent.truncate_size, info().size - extent.truncate_size);
         change(Transaction::Truncate{extent.truncate_size});
         resize(extent.truncate_size);
       }

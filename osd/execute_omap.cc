@@ -140,8 +140,10 @@ std::int32_t Execution::omap_change(const OsdOp& op) {
     case OpCode::omap_rm_keys: {
       auto keys = decode<std::set<std::string>>(op.input.flatten());
       if (!keys) return -EINVAL;
-      if (keys->empty()) out_.changes = true;
-      else change(Transaction::OmapRemove{std::move(*keys)});
+      if (keys->empty())
+        out_.changes = true;
+      else
+        change(Transaction::OmapRemove{std::move(*keys)});
       return 0;
     }
     case OpCode::omap_rm_key_range: {

@@ -111,6 +111,11 @@ Outcome Execution::run() {
     }
     const auto& snaps = request_.snap_context.snaps;
     may_clone_ = !snaps.empty() && snaps.front() > out_.snaps.sequence;
+    constexpr std::int32_t old_snap_context = -85;  // Ceph: EOLDSNAPC, which is ERESTART
+    if ((request_.flags & msg::request_flag::order_snap) && request_.snap_context.sequence < out_.snaps.sequence) {
+      out_.result = old_snap_context;
+      return std::move(out_);
+    }
   }
   if (!choose_object()) return std::move(out_);
   // Ceph: find_object_context() without can_create. Listing snapshots works on a deleted head, too.
@@ -150,8 +155,7 @@ std::int32_t Execution::execute(const OsdOp& op, OpResult& result) {
       extent.truncate_sequence = 0, extent.truncate_size = 0;
     return extent;
   };
-  if (msg::is_write(op.code) && op.code != OpCode::watch && op.code != OpCode::undirty &&
-      op.code != OpCode::copy_from2)
+  if (msg::is_write(op.code) && op.code != OpCode::watch && op.code != OpCode::undirty && op.code != OpCode::copy_from2)
     out_.user_changes = true;
 
   switch (op.code) {
@@ -316,8 +320,8 @@ std::int32_t Execution::list_snaps(OpResult& result) {
 std::int32_t Execution::watch(const msg::WatchOperand& op) {
   if (!exists()) return not_found;
   WatchKey key{op.cookie, request_.client};
-  std::uint32_t timeout = op.timeout_s ? std::min(op.timeout_s, limits::watch_timeout_max_s)
-                                       : limits::watch_timeout_default_s;
+  std::uint32_t timeout =
+      op.timeout_s ? std::min(op.timeout_s, limits::watch_timeout_max_s) : limits::watch_timeout_default_s;
   WatchInfo watch{timeout, request_.origin};
   auto found = info().watchers.find(key);
   switch (op.op) {
@@ -328,8 +332,7 @@ std::int32_t Execution::watch(const msg::WatchOperand& op) {
         info().watchers.emplace(key, watch);
         out_.changes = true;
       }
-      out_.watches.push_back(
-          {WatchEffect::Kind::connect, key, watch, op.op != msg::WatchOp::legacy_watch});
+      out_.watches.push_back({WatchEffect::Kind::connect, key, watch, op.op != msg::WatchOp::legacy_watch});
       return 0;
     case msg::WatchOp::reconnect:
       if (found == info().watchers.end()) return -ENOTCONN;

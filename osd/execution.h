@@ -8,8 +8,8 @@ namespace spirula::osd {
 /// run goes on to learn what else is needed, and its outcome is thrown away.
 class Execution {
  public:
-  Execution(const ObjectRequest& request, const ObjectState& before, const SnapSet& snaps,
-            const ObjectClasses& classes, Inputs& inputs)
+  Execution(const ObjectRequest& request, const ObjectState& before, const SnapSet& snaps, const ObjectClasses& classes,
+            Inputs& inputs)
       : request_(request), before_(before), classes_(classes), inputs_(inputs), id_(request.head) {
     out_.after = before;
     out_.snaps = snaps;

@@ -219,7 +219,9 @@ TEST_F(Interpreter, truncate_and_zero) {
   EXPECT_EQ(result({extent(OpCode::truncate, 5, 0)}), 0) << "of what is not there: nothing to do";
   EXPECT_EQ(result({write_full("0123456789")}), 0);
   EXPECT_EQ(result({extent(OpCode::zero, 2, 3)}), 0);
-  EXPECT_EQ(output(read()), std::string("01\0\0\0" "56789", 10));
+  EXPECT_EQ(output(read()), std::string("01\0\0\0"
+                                        "56789",
+                                        10));
   EXPECT_EQ(result({extent(OpCode::zero, 8, 100)}), 0);
   EXPECT_EQ(size(), 8u) << "zeroing up to the end truncates";
   EXPECT_EQ(result({extent(OpCode::truncate, 12, 0)}), 0);
@@ -409,8 +411,8 @@ TEST_F(Interpreter, trimming_removes_clones_and_deleted_heads) {
     auto state = decode_state(store_.objects.at(head_).attributes);
     auto snaps = decode_snaps(store_.objects.at(head_).attributes);
     Transaction transaction;
-    bool done = plan_trim(head_, SnapId(2), SnapId(snap), *state, *snaps, {msg::Epoch(3), ++version_}, totals_,
-                          transaction);
+    bool done =
+        plan_trim(head_, SnapId(2), SnapId(snap), *state, *snaps, {msg::Epoch(3), ++version_}, totals_, transaction);
     run_main([&](Shard&) -> Task<int> {
       CollectionId collection{1, 0};
       EXPECT_TRUE(co_await store_.submit(collection, std::move(transaction)));

@@ -47,6 +47,8 @@ inline constexpr std::size_t log_trim_batch = 64;
 inline constexpr std::size_t idle_objects_min = 32, idle_objects_total = 16384;
 /// Client operations being worked on, and their bytes; beyond it connections are not read.
 inline constexpr std::size_t operations_in_flight_max = 8192;
+/// Requests that `dump_ops_in_flight` lists, a shard.
+inline constexpr std::size_t operations_shown_max = 1000;
 /// Operations that wait for a newer map or an inactive PG, a shard; the oldest beyond it are dropped (clients resend on
 /// the next map).
 inline constexpr std::size_t waiting_operations_max = 65536;

@@ -20,8 +20,8 @@ struct PlacementGroup::Writing {
 };
 
 std::string ClientOp::describe() const {
-  std::string text = fmt::format("osd_op({}.{} {} {} [", object.id.client.describe(), tid, wire.pg.pg.describe(),
-                                 wire.object);
+  std::string text =
+      fmt::format("osd_op({}.{} {} {} [", object.id.client.describe(), tid, wire.pg.pg.describe(), wire.object);
   for (std::size_t i = 0; i < object.ops.size(); ++i) text += (i ? "," : "") + object.ops[i].describe();
   return text + "])";
 }

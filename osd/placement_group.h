@@ -43,9 +43,9 @@ class PgHost {
 /// What a PG remembers of itself besides its log; kept under "info" in the collection's metadata.
 struct PgInfo {
   static constexpr std::uint8_t version = 1, compat = 1;
-  Epoch created;                     ///< the map that created it here
-  Epoch interval_since;              ///< first epoch of the current up and acting sets
-  Epoch last_started, last_clean;    ///< when it last went active, and clean
+  Epoch created;                   ///< the map that created it here
+  Epoch interval_since;            ///< first epoch of the current up and acting sets
+  Epoch last_started, last_clean;  ///< when it last went active, and clean
   std::vector<std::int32_t> up, acting;
   Version log_tail;
   bool removing = false;  ///< its pool is gone; what is left is being removed
@@ -65,10 +65,10 @@ struct PgInfo {
 /// Who serves a PG, by the newest map: the first half of peering, as a plain function. With a single copy there is
 /// nobody to ask; with more there will be infos to collect before `activate` can be decided.
 struct PeeringPlan {
-  bool primary = false;      ///< we serve clients
+  bool primary = false;       ///< we serve clients
   bool new_interval = false;  ///< the sets changed: whoever waits has been told by the map to look elsewhere
-  bool activate = false;     ///< enough of the acting set is there
-  std::uint64_t state = 0;   ///< msg::pg_state bits to show
+  bool activate = false;      ///< enough of the acting set is there
+  std::uint64_t state = 0;    ///< msg::pg_state bits to show
 };
 PeeringPlan plan_peering(const PgInfo& info, const maps::Pool& pool, const maps::Placement& placement,
                          std::int32_t whoami);

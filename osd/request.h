@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "filestore/transaction.h"
+#include "msg/caps_osd.h"
 #include "msg/osd_op.h"
 #include "osd/object_class.h"
 #include "osd/object_info.h"
-#include "osd/osd_caps.h"
 #include "osd/pg_log.h"
 
 /// What goes into the interpreter and what comes out.
@@ -26,20 +26,20 @@ struct ObjectRequest {
   Time modified;                 ///< the client's time
   Time now;                      ///< ours
   RequestId id;
-  msg::EntityName client;    ///< who watches, locks; usually id.client
+  msg::EntityName client;  ///< who watches, locks; usually id.client
   msg::AddressVector origin;
   std::uint32_t flags = 0;  ///< msg::request_flag
 };
 
 /// What the operations of a request ask for beyond the object: rights, locks, room.
 struct RequestNature {
-  bool reads = false, writes = false;    ///< needs the right to
-  bool changes = false;                  ///< may change the object: takes a place in its order of writes
-  bool depends_on_content = false;       ///< a change that reads: must not overlap earlier changes
-  bool is_listing = false;               ///< works on the PG
-  bool shrinks_only = false;             ///< takes no room for long: goes through although the disk is full
+  bool reads = false, writes = false;  ///< needs the right to
+  bool changes = false;                ///< may change the object: takes a place in its order of writes
+  bool depends_on_content = false;     ///< a change that reads: must not overlap earlier changes
+  bool is_listing = false;             ///< works on the PG
+  bool shrinks_only = false;           ///< takes no room for long: goes through although the disk is full
   std::uint64_t input_bytes = 0;
-  std::vector<OsdCaps::ClassCall> calls;
+  std::vector<msg::OsdCaps::ClassCall> calls;
 };
 /// Negative errno if the request makes no sense whatever the object is, else 0.
 std::int32_t classify(const std::vector<OsdOp>& ops, const ObjectClasses& classes, RequestNature& nature);
@@ -56,7 +56,7 @@ struct NotifyEffect {
   std::uint64_t cookie = 0;
   std::uint32_t timeout_seconds = 0;
   Buffer payload;
-  std::size_t op = 0;      ///< which operation's output carries the notify id
+  std::size_t op = 0;    ///< which operation's output carries the notify id
   std::uint64_t id = 0;  ///< given when it is acted upon
 };
 struct NotifyAckEffect {
@@ -81,9 +81,9 @@ struct Outcome {
   ObjectState after;
   SnapSet snaps;
   bool snaps_changed = false;
-  bool read_clone = false;             ///< the versions told are the clone's, in `after`
+  bool read_clone = false;                               ///< the versions told are the clone's, in `after`
   std::vector<Transaction::ObjectOperation> operations;  ///< on the head, in order
-  std::optional<Clone> new_clone;      ///< the head as it was becomes this clone first
+  std::optional<Clone> new_clone;                        ///< the head as it was becomes this clone first
   ObjectInfo clone_info;
   PgTotals delta;
   std::vector<WatchEffect> watches;

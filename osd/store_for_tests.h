@@ -30,8 +30,10 @@ class StoreForTests : public ObjectStore {
     Errc refused = refuse;
     if (refused == Errc::ok)
       for (const auto& operation : transaction.operations()) {
-        if (auto* on = std::get_if<Transaction::OnObject>(&operation)) apply(on->object, on->operation);
-        else apply(collection, std::get<Transaction::CollectionOperation>(operation));
+        if (auto* on = std::get_if<Transaction::OnObject>(&operation))
+          apply(on->object, on->operation);
+        else
+          apply(collection, std::get<Transaction::CollectionOperation>(operation));
       }
     return wait(refused);
   }

@@ -1,0 +1,136 @@
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <charconv>
+#include <fstream>
+
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "base/shard.h"
+#include "base/task_group.h"
+#include "osd/options.h"
+#include "osd/osd.h"
+
+using namespace spirula;
+using namespace spirula::osd;
+
+namespace {
+
+filestore::FilestoreOptions store_options(const Config& config) {
+  filestore::FilestoreOptions options;
+  options.path = config.text("osd_data");
+  options.journal = config.text("osd_journal");
+  options.memory_bytes_max = config.size("osd_memory_target");
+  return options;
+}
+
+int complain(std::string_view what, std::error_code why) {
+  fmt::print(stderr, "cosd: {}: {}\n", what, why.message());
+  log_error("osd", "{}: {}", what, why.message());
+  return 1;
+}
+
+int make_store(const Config& config) {
+  auto cluster = msg::Uuid::parse(config.text("fsid"));
+  if (!cluster) return complain("mkfs needs the cluster's fsid", cluster.error());
+  auto options = store_options(config);
+  filestore::FilestoreFormat format;
+  format.owner = config.name();
+  format.cluster_fsid = config.text("fsid");
+  format.force = config.flag("osd_mkfs_force");
+  format.journal_file_bytes = static_cast<std::uint64_t>(config.integer("osd_journal_size")) << 20;
+  if (auto made = filestore::make_filestore(options, format); !made)
+    return complain("making a store in " + options.path, made.error());
+  auto identity = filestore::read_filestore_identity(options.path);
+  if (!identity) return complain("reading the new store's identity", identity.error());
+  auto store = filestore::open_filestore(options);
+  if (!store) return complain("opening the new store", store.error());
+  Superblock superblock;
+  superblock.cluster = *cluster;
+  superblock.whoami = std::stoi(config.id());
+  auto uuid = msg::Uuid::parse(identity->store_uuid);
+  superblock.store = uuid ? *uuid : msg::Uuid::generate(system_random());
+  return run_main([&](Shard&) -> Task<int> {
+    Result<> formatted = co_await MapHistory::format(**store, superblock);
+    co_await (*store)->stop();
+    if (!formatted) co_return complain("writing the superblock", formatted.error());
+    fmt::print("made the store of osd.{} in {}\n", superblock.whoami, options.path);
+    co_return 0;
+  });
+}
+
+Task<> watch_signals(Shard& shard, Event& over) {
+  co_await wait_for_termination(shard);
+  over.set();
+}
+
+Task<int> serve(Shard& shard, Config& config, std::unique_ptr<filestore::ObjectStore> store) {
+  int status = 0;
+  {
+    Osd osd(shard, config, std::move(store));
+    TaskGroup tasks(shard);
+    // A signal must reach us also while we still look for a monitor.
+    Event over;
+    bool failed = false;
+    tasks.spawn(watch_signals(shard, over));
+    auto start = [](Osd& daemon, Event& end, bool& bad) -> Task<> {
+      Result<> started = co_await daemon.start();
+      if (!started && started.error() != make_error_code(Errc::cancelled)) {
+        bad = true;
+        end.set();
+        co_return;
+      }
+      if (!started) co_return;
+      if (!co_await daemon.failed().wait()) co_return;
+      bad = true;
+      end.set();
+    };
+    tasks.spawn(start(osd, over, failed));
+    (void)co_await over.wait();
+    if (failed) status = 1;
+    co_await tasks.stop();
+    log_info("osd", "stopping");
+    co_await osd.stop();
+  }
+  co_return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Config config("osd", "");
+  config.add(osd::options());
+  if (!config.parse(argc, argv)) {
+    fmt::print(stderr, "cosd: {}\n", config.problem());
+    return 1;
+  }
+  int number = -1;
+  const std::string& id = config.id();
+  auto [end, problem] = std::from_chars(id.data(), id.data() + id.size(), number);
+  if (problem != std::errc{} || end != id.data() + id.size() || number < 0 || number > 100'000) {
+    fmt::print(stderr, "cosd: -i names the OSD by its number\n");
+    return 1;
+  }
+  if (std::string file = config.text("log_file"); !file.empty() && !config.flag("log_to_stderr"))
+    if (!log_to_file(file.c_str())) fmt::print(stderr, "cosd: cannot log to {}\n", file);
+  if (config.flag("mkfs")) return make_store(config);
+
+  // A client's connection is a descriptor, and so is a data file being read.
+  constexpr rlim_t descriptors = 65536;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < descriptors) {
+    limit.rlim_cur = std::min<rlim_t>(descriptors, limit.rlim_max);
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  auto options = store_options(config);
+  auto identity = filestore::read_filestore_identity(options.path);
+  if (!identity) return complain("no store in " + options.path, identity.error());
+  if (identity->owner != config.name())
+    return complain("the store belongs to " + identity->owner, make_error_code(Errc::invalid));
+  if (auto fsid = config.text("fsid"); !fsid.empty() && identity->cluster_fsid != fsid)
+    return complain("the store belongs to cluster " + identity->cluster_fsid, make_error_code(Errc::invalid));
+  auto store = filestore::open_filestore(options);
+  if (!store) return complain("opening the store in " + options.path, store.error());
+  if (std::string file = config.text("pid_file"); !file.empty()) std::ofstream(file) << ::getpid() << "\n";
+  return run_main([&](Shard& shard) -> Task<int> { return serve(shard, config, std::move(*store)); });
+}

@@ -1,0 +1,425 @@
+#include "osd/osd.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "base/promise.h"
+#include "msg/daemon_messages.h"
+
+/// The daemon: start, maps, reports, stop.
+namespace spirula::osd {
+
+using namespace std::chrono_literals;
+using msg::EntityType;
+
+namespace {
+
+std::string hostname() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+/// Calls `f(shard)` on the shard and brings the answer home.
+template <class F>
+auto ask(Shard& home, PgShard& shard, F f) -> Task<Result<decltype(f(shard))>> {
+  using T = decltype(f(shard));
+  if (shard.shard().here()) co_return f(shard);
+  Promise<T> answer;
+  shard.shard().post([&home, &shard, f = std::move(f), answer]() mutable {
+    home.post([answer, value = f(shard)]() mutable { answer.set(std::move(value)); });
+  });
+  co_return co_await answer.get();
+}
+
+}  // namespace
+
+Osd::Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> store)
+    : home_(home),
+      config_(config),
+      store_(std::move(store)),
+      whoami_(std::stoi(config.id())),
+      figures_(metrics_),
+      in_flight_(metrics_.gauge("osd", "op_wip", "client requests being worked on")),
+      history_(*store_),
+      tasks_(home) {
+  commons_.whoami = whoami_;
+  commons_.store = store_.get();
+  commons_.count = static_cast<unsigned>(config.integer("osd_shards"));
+  commons_.figures = &figures_;
+  commons_.on_store_failed = [this](std::error_code why) {
+    log_error("osd", "the store takes no more writes: {}", why.message());
+    home_.post([this] { failed_.set(); });
+  };
+  commons_.retry = [this](ClientOpRef op) {
+    if (!op->connection) return;
+    if (auto* session = static_cast<ClientSession*>(op->connection->context.get())) start(std::move(op), *session);
+  };
+}
+
+Osd::~Osd() {
+  CHECK(stopping_, "stop() first");
+}
+
+Task<Result<>> Osd::open_store() {
+  Result<> loaded = co_await history_.load();
+  if (!loaded) log_error("osd", "the store's superblock: {}", loaded.error().message());
+  CO_TRY(loaded);
+  const Superblock& superblock = history_.superblock();
+  auto fsid = msg::Uuid::parse(config_.text("fsid"));
+  if (superblock.whoami != whoami_ || (fsid && superblock.cluster != *fsid)) {
+    log_error("osd", "this is the store of osd.{} of cluster {}", superblock.whoami, superblock.cluster.describe());
+    co_return Errc::invalid;
+  }
+  for (unsigned i = 0; i < commons_.count; ++i) {
+    Shard* shard = &home_;
+    if (i > 0) {
+      threads_.push_back(std::make_unique<ShardThread>("osd-shard"));
+      shard = &threads_.back()->shard();
+    }
+    shards_.push_back(std::make_unique<PgShard>(*shard, i, commons_));
+    shard_tasks_.push_back(std::make_unique<TaskGroup>(*shard));
+  }
+  auto collections = co_await store_->collections();
+  CO_TRY(collections);
+  for (unsigned i = 0; i < commons_.count; ++i) {
+    Promise<bool> done;
+    auto load = [](Shard& home, PgShard& shard, std::vector<filestore::CollectionInfo> all,
+                   Promise<bool> promise) -> Task<> {
+      Result<> result = co_await shard.load(std::move(all));
+      home.post([promise, result]() mutable {
+        if (result)
+          promise.set(true);
+        else
+          promise.set(result.error());
+      });
+    };
+    run_on(i, load(home_, *shards_[i], *collections, done));
+    auto result = co_await done.get();
+    CO_TRY(result);
+  }
+  co_return Result<>{};
+}
+
+void Osd::run_on(unsigned index, Task<> task) {
+  TaskGroup* group = shard_tasks_[index].get();
+  shards_[index]->shard().post([group, task = std::move(task)]() mutable { group->spawn(std::move(task)); });
+}
+
+Task<Result<>> Osd::listen() {
+  constexpr auto services = static_cast<std::uint32_t>(EntityType::mon) | static_cast<std::uint32_t>(EntityType::osd);
+  auto credentials = msg::load_credentials(config_, services, EntityType::osd, home_.random(), home_.clock());
+  if (!credentials) log_error("osd", "no key for {}: {}", config_.name(), credentials.error().message());
+  CO_TRY(credentials);
+  credentials_ = std::move(*credentials);
+  if (credentials_.cephx) {
+    auto service = std::make_unique<msg::CephxTicketService>(EntityType::osd, home_.random(),
+                                                             [this] { return Time::from(home_.clock().wall()); });
+    tickets_ = service.get();
+    admission_ = std::move(service);
+  } else {
+    admission_ = std::make_unique<msg::NoneService>([this] { return home_.random().next() >> 1; });
+  }
+  CO_TRY(auto monitors, parse_mon_host(config_.text("mon_host")));
+
+  msg::MessengerOptions wiring;
+  wiring.name = {EntityType::osd, whoami_};
+  wiring.policy_for = [](EntityType peer) {
+    msg::Policy policy;
+    policy.lossy = peer != EntityType::osd;
+    return policy;
+  };
+  wiring.auth_service = admission_.get();
+  wiring.auth_client = credentials_.client.get();
+  wiring.bytes_in_flight_max = config_.size("osd_client_message_size_cap");
+  for (const auto& shard : shards_) wiring.shards.push_back(&shard->shard());
+  router_.route_rest(*this);
+  messenger_ = msg::Messenger::create(home_, wiring, router_);
+  auto text = config_.text("public_addr");
+  auto at = Endpoint::parse(text.empty() ? "127.0.0.1" : text);
+  if (!at) log_error("osd", "public_addr {}: {}", text, at.error().message());
+  CO_TRY(at);
+  auto bound = messenger_->bind(*at);
+  if (!bound) log_error("osd", "listening at {}: {}", at->describe(), bound.error().message());
+  CO_TRY(bound);
+
+  maps::MonClientOptions options;
+  options.monitors = std::move(monitors);
+  options.name = credentials_.name;
+  options.cephx = credentials_.cephx;
+  options.config = &config_;
+  options.hostname = hostname();
+  monitors_.emplace(home_, options);
+  router_.route(EntityType::mon, *monitors_);
+  monitors_->on<msg::OsdMapMessage>([this](msg::OsdMapMessage message) { take_maps(std::move(message)); });
+  monitors_->on<msg::DaemonReply>([this](msg::DaemonReply reply) {
+    if (reply.result >= 0) return;
+    log_error("osd", "the monitor refuses us: {} ({})", reply.text, reply.result);
+    if (reply.result == -EEXIST) failed_.set();
+  });
+  monitors_->on_session([this] {
+    complete_beacon_ = true;
+    boot_wanted_.set();
+  });
+  if (tickets_)
+    monitors_->on_rotating_secrets([this](const msg::RotatingSecrets& secrets) { tickets_->set_secrets(secrets); });
+  monitors_->subscribe("osdmap", history_.newest() ? history_.epoch().value + 1 : 0);
+  monitors_->start(*messenger_);
+  co_return Result<>{};
+}
+
+Task<Result<>> Osd::start() {
+  Result<> opened = co_await open_store();
+  CO_TRY(opened);
+  Result<> listening = co_await listen();
+  CO_TRY(listening);
+  add_admin_commands();
+  tasks_.spawn(work_on_maps());
+  tasks_.spawn(keep_booted());
+  tasks_.spawn(tick());
+  constexpr auto patience = std::chrono::hours(24 * 365);
+  Result<> ready = co_await monitors_->wait_until_ready(patience);
+  if (!ready) log_error("osd", "the monitors do not let us in: {}", ready.error().message());
+  co_return ready;
+}
+
+void Osd::take_maps(msg::OsdMapMessage message) {
+  if (stopping_) return;
+  incoming_maps_.push_back(std::move(message));
+  maps_waiting_.set();
+}
+
+Task<> Osd::work_on_maps() {
+  while (!stopping_) {
+    if (incoming_maps_.empty()) {
+      maps_waiting_.reset();
+      if (!co_await maps_waiting_.wait()) co_return;
+      continue;
+    }
+    msg::OsdMapMessage message = std::move(incoming_maps_.front());
+    incoming_maps_.pop_front();
+    auto fresh = co_await history_.take(message);
+    if (stopping_) co_return;
+    if (!fresh) {
+      log_error("osd", "a map cannot be used: {}", fresh.error().message());
+      if (fresh.error() == make_error_code(Errc::io) || fresh.error() == make_error_code(Errc::read_only)) {
+        failed_.set();
+        co_return;
+      }
+      monitors_->subscribe("osdmap", 0);  // the whole newest map, then
+      continue;
+    }
+    for (const auto& view : *fresh) publish(view);
+    if (!fresh->empty()) monitors_->got("osdmap", history_.epoch().value);
+  }
+}
+
+bool Osd::shown_up(const maps::OsdMap& map) const {
+  const maps::Osd* me = map.osd(whoami_);
+  return me && me->is_up() && me->client.msgr2() == messenger_->address().msgr2();
+}
+
+void Osd::publish(const MapViewRef& view) {
+  bool up = shown_up(*view->map);
+  if (up && !serving_) {
+    log_info("osd", "osd.{} is up, epoch {}", whoami_, view->map->epoch.value);
+    complete_beacon_ = true;
+    tasks_.spawn(note_mounted(view->map->epoch));
+  }
+  if (!up && serving_) {
+    log_warning("osd", "epoch {} shows osd.{} down although we run", view->map->epoch.value, whoami_);
+    // Another incarnation: who still talks to the old one must look at the map first.
+    auto address = messenger_->address();
+    for (auto& each : address.addresses) each.nonce = static_cast<std::uint32_t>(home_.random().next());
+    messenger_->set_address(std::move(address));
+  }
+  serving_ = up;
+  if (!up) boot_wanted_.set();
+  for (auto& shard : shards_) {
+    PgShard* each = shard.get();
+    if (each->shard().here())
+      each->on_map(view, up);
+    else
+      each->shard().post([each, view, up] { each->on_map(view, up); });
+  }
+}
+
+Task<> Osd::note_mounted(Epoch epoch) {
+  Result<> noted = co_await history_.note_mounted(epoch);
+  if (!noted && !stopping_) failed_.set();
+}
+
+Task<> Osd::keep_booted() {
+  while (!stopping_) {
+    boot_wanted_.reset();
+    if (!serving_ && monitors_->is_ready()) {
+      auto newest = co_await monitors_->get_version("osdmap");
+      if (stopping_) co_return;
+      // What is newer than all we know is on its way; booting on an old map would only be repeated.
+      if (newest && newest->newest <= history_.epoch().value && !serving_) send_boot();
+    }
+    auto until = home_.clock().now() + (serving_ ? Duration(3s) : Duration(200ms));
+    Result<> woken = co_await boot_wanted_.wait_until(home_.clock(), until);
+    if (!woken && woken.error() == make_error_code(Errc::cancelled)) co_return;
+  }
+}
+
+void Osd::send_boot() {
+  constexpr auto repeat_after = 3s;
+  MonotonicTime now = home_.clock().now();
+  if (last_boot_ != MonotonicTime{} && now - last_boot_ < repeat_after && last_boot_address_ == messenger_->address())
+    return;
+  last_boot_ = now;
+  last_boot_address_ = messenger_->address();
+  msg::OsdBoot boot;
+  const Superblock& superblock = history_.superblock();
+  boot.cluster = superblock.cluster;
+  boot.osd = whoami_;
+  boot.store = superblock.store;
+  boot.newest_map = history_.epoch();
+  boot.client_address = boot.cluster_address = messenger_->address();
+  boot.heartbeat_back_address = boot.heartbeat_front_address = messenger_->address();
+  boot.space = space();
+  boot.device_class = config_.text("osd_class");
+  std::string location = config_.text("crush_location");
+  for (std::size_t at = 0; at < location.size();) {
+    std::size_t end = std::min(location.find(' ', at), location.size());
+    std::string word = location.substr(at, end - at);
+    if (auto equals = word.find('='); equals != word.npos)
+      boot.location[word.substr(0, equals)] = word.substr(equals + 1);
+    at = end + 1;
+  }
+  boot.metadata = metadata();
+  log_info("osd", "booting osd.{} at {}, newest map {}", whoami_, messenger_->address().describe(),
+           history_.epoch().value);
+  monitors_->send(boot);
+}
+
+msg::OsdSpace Osd::space() const {
+  auto statistics = store_->statistics();
+  msg::OsdSpace space;
+  space.total = statistics.bytes_total;
+  space.available = statistics.bytes_available;
+  space.data_stored = data_stored_;
+  return space;
+}
+
+msg::Metadata Osd::metadata() const {
+  msg::Metadata all;
+  all["hostname"] = hostname();
+  all["osd_data"] = config_.text("osd_data");
+  all["osd_journal"] = config_.text("osd_journal");
+  all["osd_objectstore"] = "filestore";
+  all["ceph_version"] = "ceph version 16.2.15 (Spirula) pacific (stable)";
+  all["ceph_release"] = "pacific";
+  utsname system{};
+  if (::uname(&system) == 0) {
+    all["kernel_version"] = system.release;
+    all["arch"] = system.machine;
+    all["os"] = system.sysname;
+  }
+  return all;
+}
+
+/// Once a second: what is due in the shards, and the beacon when it is.
+Task<> Osd::tick() {
+  constexpr auto complete_interval = 60s;
+  MonotonicTime next_beacon{}, next_complete{};
+  while (!stopping_) {
+    Result<> slept = co_await home_.clock().sleep(1s);
+    if (!slept) co_return;
+    MonotonicTime now = home_.clock().now();
+    auto slow_after = config_.duration("osd_op_complaint_time");
+    bool complete = complete_beacon_ || now >= next_complete;
+
+    msg::OsdBeacon beacon;
+    std::uint64_t slow = 0, in_flight = 0;
+    Duration oldest{};
+    std::uint64_t stored = 0;
+    for (auto& shard : shards_) {
+      struct Seen {
+        std::vector<msg::PgReport> reports;
+        std::uint64_t held = 0, in_flight = 0, slow = 0, stored = 0;
+        Duration oldest{};
+      };
+      auto seen = co_await ask(home_, *shard, [now, slow_after, complete](PgShard& pgs) {
+        Seen result;
+        pgs.tick();
+        result.reports = pgs.reports(complete);
+        result.held = pgs.pgs_held();
+        pgs.for_each_operation([&](const ClientOp& op) {
+          ++result.in_flight;
+          Duration age = now - op.received;
+          if (age < slow_after) return;
+          ++result.slow;
+          if (age <= result.oldest) return;
+          result.oldest = age;
+          log_warning("osd", "slow request, {} s: {} ({})",
+                      std::chrono::duration_cast<std::chrono::seconds>(age).count(), op.describe(), op.stage);
+        });
+        return result;
+      });
+      if (!seen || stopping_) co_return;
+      slow += seen->slow;
+      in_flight += seen->in_flight;
+      oldest = std::max(oldest, seen->oldest);
+      beacon.pgs_held += static_cast<std::uint32_t>(seen->held);
+      for (auto& report : seen->reports) {
+        stored += report.usage.bytes;
+        beacon.pgs.push_back(std::move(report));
+      }
+    }
+    in_flight_.set(static_cast<std::int64_t>(in_flight));
+    if (complete) data_stored_ = stored;
+    if (!serving_ || !monitors_->is_ready()) continue;
+    if (now < next_beacon && !complete && beacon.pgs.empty()) continue;
+    if (complete) {
+      complete_beacon_ = false;
+      next_complete = now + complete_interval;
+    }
+    next_beacon = now + config_.duration("osd_beacon_report_interval");
+    beacon.osd = whoami_;
+    beacon.map = history_.epoch();
+    beacon.space = space();
+    beacon.complete = complete;
+    if (slow)
+      beacon.health.push_back({"SLOW_OPS", 1,
+                               fmt::format("{} slow ops, oldest one blocked for {} sec", slow,
+                                           std::chrono::duration_cast<std::chrono::seconds>(oldest).count())});
+    monitors_->send(beacon);
+  }
+}
+
+Task<> Osd::stop() {
+  if (std::exchange(stopping_, true)) co_return;
+  if (monitors_ && serving_ && monitors_->is_ready()) {
+    msg::OsdMarkMeDown down;
+    down.osd = whoami_;
+    down.client_address = messenger_->address();
+    down.map = history_.epoch();
+    auto answer = co_await monitors_->exchange(msg::make_message(down), msg::DaemonReply::message_type, Duration(1s));
+    if (!answer) log_warning("osd", "the monitor did not confirm that we go: {}", answer.error().message());
+  }
+  if (admin_) co_await admin_->stop();
+  co_await tasks_.stop();
+  if (messenger_) co_await messenger_->stop();
+  if (monitors_) co_await monitors_->stop();
+  for (unsigned i = 0; i < shards_.size(); ++i) {
+    Promise<bool> done;
+    auto stop = [](Shard& home, PgShard& shard, Promise<bool> promise) -> Task<> {
+      co_await shard.stop();
+      home.post([promise]() mutable { promise.set(true); });
+    };
+    run_on(i, stop(home_, *shards_[i], done));
+    (void)co_await done.get();
+  }
+  threads_.clear();  // joined: nothing runs on the other shards any more
+  if (!shard_tasks_.empty()) co_await shard_tasks_[0]->stop();
+  shards_.clear();
+  shard_tasks_.clear();
+  co_await store_->stop();
+}
+
+}  // namespace spirula::osd

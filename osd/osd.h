@@ -1,0 +1,120 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "base/metrics.h"
+#include "base/task_group.h"
+#include "base/wait.h"
+#include "maps/mon_client.h"
+#include "msg/admin_socket.h"
+#include "msg/caps_osd.h"
+#include "msg/cephx_server.h"
+#include "msg/credentials.h"
+#include "msg/messenger.h"
+#include "msg/peer_router.h"
+#include "osd/map_history.h"
+#include "osd/pg_shard.h"
+
+namespace spirula::osd {
+
+/// What a client's connection may do, parsed once. Lives on the connection's shard.
+struct ClientSession {
+  PgShard* local = nullptr;  ///< the PGs on the connection's own shard
+  msg::OsdCaps caps;
+  bool from_mds = false;
+  Epoch told;     ///< newest map this client has been told of by us
+  Epoch checked;  ///< of the map that `blocklisted` was read from
+  bool blocklisted = false;
+};
+
+/// One object storage daemon. Lives on its home shard, which is the first of its shards; clients' messages are taken
+/// where their connections live. stop() must complete before destruction.
+///   load -> ask the monitor for maps -> boot -> (the map shows us up) serve -> mark down -> stop
+class Osd : public msg::Dispatcher {
+ public:
+  /// `home` is the shard of the caller; more are made if the configuration says so. The store is open and its owner
+  /// checked. The daemon owns it from now on.
+  Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> store);
+  ~Osd() override;
+
+  /// Until we have logged in at a monitor and asked to be shown up. Errc::access, Errc::malformed (the store),
+  /// Errc::invalid (another cluster's store) and errors of binding.
+  Task<Result<>> start();
+  /// Set when the daemon cannot go on: the store failed, or another daemon has our id.
+  Event& failed() { return failed_; }
+  Task<> stop();
+
+  bool is_serving() const { return serving_; }
+  Epoch epoch() const { return history_.epoch(); }
+  msg::AddressVector address() const { return messenger_->address(); }
+
+  // msg::Dispatcher, for clients
+  void on_message(msg::ConnectionRef connection, msg::Message message) override;
+  void on_accept(msg::ConnectionRef connection) override;
+  void on_reset(msg::ConnectionRef connection) override;
+
+ private:
+  // sessions.cc
+  void on_request(const msg::ConnectionRef& connection, ClientSession& session, msg::Message& message);
+  void start(ClientOpRef op, ClientSession& session);
+  void on_command(const msg::ConnectionRef& connection, ClientSession& session, std::uint64_t tid,
+                  msg::Command command);
+  std::int32_t check(ClientOp& op, const ClientSession& session, const maps::OsdMap& map, const maps::Pool& pool) const;
+  void refuse(ClientOp& op, std::int32_t error, Epoch epoch);
+  void share_map(const msg::ConnectionRef& connection, ClientSession& session, Epoch have);
+  PgShard* shard_of(const Shard& shard) const;
+
+  // osd.cc
+  Task<Result<>> open_store();
+  Task<Result<>> listen();
+  void run_on(unsigned index, Task<> task);
+  void take_maps(msg::OsdMapMessage message);
+  Task<> work_on_maps();
+  void publish(const MapViewRef& view);
+  bool shown_up(const maps::OsdMap& map) const;
+  Task<> note_mounted(Epoch epoch);
+  Task<> keep_booted();
+  void send_boot();
+  Task<> tick();
+  msg::OsdSpace space() const;
+  msg::Metadata metadata() const;
+
+  // admin.cc
+  void add_admin_commands();
+  std::string status() const;
+  Task<std::string> operations_in_flight();
+  Task<Result<std::string>> run_command(std::map<std::string, std::string> arguments);
+
+  Shard& home_;
+  Config& config_;
+  std::unique_ptr<filestore::ObjectStore> store_;
+  const std::int32_t whoami_;
+  Metrics metrics_;
+  OsdFigures figures_;
+  Gauge& in_flight_;
+  MapHistory history_;
+  ShardCommons commons_;
+  std::vector<std::unique_ptr<ShardThread>> threads_;
+  std::vector<std::unique_ptr<PgShard>> shards_;  ///< the first one lives at home
+  std::vector<std::unique_ptr<TaskGroup>> shard_tasks_;
+  msg::Credentials credentials_;
+  std::unique_ptr<msg::AuthService> admission_;
+  msg::CephxTicketService* tickets_ = nullptr;
+  msg::PeerRouter router_;
+  std::unique_ptr<msg::Messenger> messenger_;
+  std::optional<maps::MonClient> monitors_;
+  std::unique_ptr<msg::AdminSocket> admin_;
+  TaskGroup tasks_;
+  Event failed_, maps_waiting_, boot_wanted_;
+  std::deque<msg::OsdMapMessage> incoming_maps_;
+  bool serving_ = false, stopping_ = false, complete_beacon_ = true;
+  MonotonicTime last_boot_{};
+  msg::AddressVector last_boot_address_;
+  std::uint64_t data_stored_ = 0;
+};
+
+}  // namespace spirula::osd

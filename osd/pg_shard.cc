@@ -1,0 +1,236 @@
+#include "osd/pg_shard.h"
+
+#include <algorithm>
+
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "osd/interpreter.h"
+
+namespace spirula::osd {
+
+OsdFigures::OsdFigures(Metrics& metrics)
+    : operations(metrics.counter("osd", "op", "client requests answered")),
+      reads(metrics.counter("osd", "op_r", "requests that only read")),
+      writes(metrics.counter("osd", "op_w", "requests that change something")),
+      read_bytes(metrics.counter("osd", "op_out_bytes", "bytes sent to clients")),
+      written_bytes(metrics.counter("osd", "op_in_bytes", "bytes received from clients")),
+      dropped(metrics.counter("osd", "op_dropped", "requests that clients have to send elsewhere or again")),
+      refused(metrics.counter("osd", "op_refused", "requests without the right to it, or malformed")),
+      read_latency(metrics.timing("osd", "op_r_latency", "from a read's arrival to its reply")),
+      write_latency(metrics.timing("osd", "op_w_latency", "from a change's arrival to its reply")) {}
+
+PgShard::PgShard(Shard& shard, unsigned index, ShardCommons& commons)
+    : shard_(shard), index_(index), commons_(commons), tasks_(shard) {}
+PgShard::~PgShard() = default;
+
+Task<Result<>> PgShard::load(std::vector<filestore::CollectionInfo> collections) {
+  for (const auto& info : collections) {
+    PgId id{info.id.pool, info.id.seed};
+    if (id.pool < 0 || !owns(id)) continue;
+    Slot& slot = pgs_[id];
+    slot.pg = std::make_unique<PlacementGroup>(*this, id);
+    ++commons_.pg_count;
+    Result<> loaded = co_await slot.pg->load(info.bits);
+    if (!loaded) log_error("osd", "pg {}: cannot be opened: {}", id.describe(), loaded.error().message());
+    CO_TRY(loaded);
+    slot.ready = true;
+  }
+  co_return Result<>{};
+}
+
+void PgShard::on_map(MapViewRef view, bool serving) {
+  if (stopping_) return;
+  view_ = std::move(view);
+  serving_ = serving;
+  if (!serving_) return;
+  const maps::OsdMap& map = *view_->map;
+  for (auto& [id, slot] : pgs_) {
+    if (slot.removing) continue;
+    if (!map.pool(id.pool) || (slot.ready && slot.pg->is_removing())) {
+      slot.removing = true;
+      slot.waiting.clear();
+      if (slot.ready) tasks_.spawn(remove(id));
+    } else if (slot.ready) {
+      slot.pg->on_map(view_->map);
+    }
+  }
+  look_for_missing();
+  auto waiting = std::exchange(waiting_for_map_, {});
+  for (auto& op : waiting) commons_.retry(std::move(op));
+}
+
+/// PGs that the map gives to us and that we do not have: of a new pool they start empty, all others lie elsewhere.
+void PgShard::look_for_missing() {
+  const maps::OsdMap& map = *view_->map;
+  incomplete_.clear();
+  for (const auto& [pool_id, pool] : map.pools)
+    for (std::uint32_t seed = 0; seed < pool.pg_num; ++seed) {
+      PgId id{pool_id, seed};
+      if (!owns(id) || pgs_.contains(id)) continue;
+      maps::Placement placement = map.place(id);
+      if (placement.acting_primary != commons_.whoami) continue;
+      if (pool.has(maps::Pool::creating)) {
+        pgs_[id].pg = std::make_unique<PlacementGroup>(*this, id);
+        ++commons_.pg_count;
+        tasks_.spawn(create(id));
+      } else {
+        incomplete_.emplace(id, std::move(placement));
+      }
+    }
+}
+
+Task<> PgShard::create(PgId id) {
+  Slot& slot = pgs_.at(id);
+  const maps::Pool* pool = view_->map->pool(id.pool);
+  Result<> created = co_await slot.pg->create(pg_bits(id.seed, pool->pg_num), view_->map->epoch);
+  if (stopping_) co_return;
+  if (!created) {
+    log_error("osd", "pg {}: cannot be created: {}", id.describe(), created.error().message());
+    if (created.error() != make_error_code(Errc::no_space)) store_failed(created.error());
+    --commons_.pg_count;
+    pgs_.erase(id);
+    co_return;
+  }
+  slot.ready = true;
+  if (slot.removing) {
+    co_await remove(id);
+    co_return;
+  }
+  slot.pg->on_map(view_->map);
+  auto waiting = std::exchange(slot.waiting, {});
+  for (auto& op : waiting) handle(std::move(op));
+}
+
+Task<> PgShard::remove(PgId id) {
+  Slot& slot = pgs_.at(id);
+  log_info("osd", "pg {}: its pool is gone, removing it", id.describe());
+  Result<> removed = co_await slot.pg->remove();
+  if (stopping_) co_return;
+  if (!removed) {
+    log_error("osd", "pg {}: removal: {}", id.describe(), removed.error().message());
+    co_return;
+  }
+  co_await slot.pg->stop();
+  if (stopping_) co_return;
+  --commons_.pg_count;
+  pgs_.erase(id);
+}
+
+void PgShard::wait_for_map(ClientOpRef op) {
+  if (stopping_) return;
+  op->stage = "waiting for a map";
+  if (waiting_for_map_.size() >= limits::waiting_operations_max) waiting_for_map_.pop_front();
+  waiting_for_map_.push_back(std::move(op));
+}
+
+void PgShard::handle(ClientOpRef op) {
+  if (stopping_) return;
+  if (!serving_) return wait_for_map(std::move(op));
+  auto found = pgs_.find(op->wire.pg.pg);
+  if (found == pgs_.end() || found->second.removing) {
+    commons_.figures->dropped.add();
+    return;
+  }
+  if (!found->second.ready) {
+    op->stage = "waiting for its PG";
+    if (found->second.waiting.size() >= limits::waiting_operations_max) found->second.waiting.pop_front();
+    found->second.waiting.push_back(std::move(op));
+    return;
+  }
+  found->second.pg->submit(std::move(op));
+}
+
+void PgShard::on_reset(const msg::ConnectionRef& connection) {
+  for (auto& [id, slot] : pgs_)
+    if (slot.ready) slot.pg->on_reset(connection);
+}
+
+void PgShard::tick() {
+  cautious_ = commons_.store->statistics().bytes_available < limits::cautious_below_bytes;
+  for (auto& [id, slot] : pgs_)
+    if (slot.ready && !slot.removing) slot.pg->tick();
+}
+
+std::vector<msg::PgReport> PgShard::reports(bool all) {
+  std::vector<msg::PgReport> reports;
+  if (!view_ || !serving_) return reports;
+  for (auto& [id, slot] : pgs_) {
+    if (!slot.ready || slot.removing || !slot.pg->is_primary()) continue;
+    if (!all && slot.reported == slot.pg->report_version()) continue;
+    slot.reported = slot.pg->report_version();
+    reports.push_back(slot.pg->report());
+  }
+  for (const auto& [id, placement] : incomplete_) {
+    msg::PgReport report;
+    report.pg = id;
+    report.state = msg::pg_state::incomplete;
+    report.reported_epoch = view_->map->epoch;
+    report.up = placement.up;
+    report.acting = placement.acting;
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+void PgShard::for_each_operation(const std::function<void(const ClientOp&)>& visit) const {
+  for (const auto& op : waiting_for_map_) visit(*op);
+  for (const auto& [id, slot] : pgs_) {
+    for (const auto& op : slot.waiting) visit(*op);
+    if (slot.pg) slot.pg->for_each_operation(visit);
+  }
+}
+
+std::size_t PgShard::operations_in_flight() const {
+  std::size_t count = waiting_for_map_.size();
+  for (const auto& [id, slot] : pgs_) count += slot.waiting.size() + (slot.pg ? slot.pg->operations_in_flight() : 0);
+  return count;
+}
+
+Task<> PgShard::stop() {
+  stopping_ = true;
+  waiting_for_map_.clear();
+  co_await tasks_.stop();
+  for (auto& [id, slot] : pgs_) co_await slot.pg->stop();
+  pgs_.clear();
+}
+
+void PgShard::reply(ClientOp& op, msg::OsdReply reply) {
+  if (!op.connection) return;  // our own
+  using namespace msg::request_flag;
+  reply.object = std::move(op.wire.object);
+  reply.pg = op.wire.pg.pg;
+  reply.flags = (op.wire.flags & ~(ack | onnvram | ondisk)) | ack | ondisk;
+  reply.epoch = epoch();
+  reply.retry_attempt = op.wire.retry_attempt;
+  OsdFigures& figures = *commons_.figures;
+  Duration took = shard_.clock().now() - op.received;
+  figures.operations.add();
+  if (op.nature.changes) {
+    figures.writes.add();
+    figures.written_bytes.add(op.nature.input_bytes);
+    figures.write_latency.record(took);
+  } else {
+    figures.reads.add();
+    figures.read_latency.record(took);
+  }
+  auto message = msg::make_osd_reply(std::move(reply), op.tid);
+  figures.read_bytes.add(message.data.size());
+  op.connection->send(std::move(message));
+}
+
+std::size_t PgShard::log_entries_max() {
+  std::uint64_t share = limits::log_entries_total / std::max<std::uint64_t>(1, commons_.pg_count);
+  return std::clamp<std::size_t>(share, limits::log_entries_min, limits::log_entries_max);
+}
+
+std::size_t PgShard::idle_objects_max() {
+  std::uint64_t share = limits::idle_objects_total / std::max<std::uint64_t>(1, commons_.pg_count);
+  return std::max<std::size_t>(share, limits::idle_objects_min);
+}
+
+std::uint64_t PgShard::next_notify_id() {
+  // Ceph: (epoch << 32) | counter. Two incarnations of a daemon never share an epoch.
+  return (std::uint64_t{epoch().value} << 32) | (commons_.next_notify.fetch_add(1) & 0xffffffff);
+}
+
+}  // namespace spirula::osd

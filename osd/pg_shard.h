@@ -1,0 +1,98 @@
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/metrics.h"
+#include "osd/map_history.h"
+#include "osd/placement_group.h"
+
+namespace spirula::osd {
+
+/// Figures of the daemon that shards count.
+struct OsdFigures {
+  explicit OsdFigures(Metrics& metrics);
+  Counter &operations, &reads, &writes, &read_bytes, &written_bytes, &dropped, &refused;
+  Timing &read_latency, &write_latency;
+};
+
+/// What the shards of one daemon share. Read-only while they run, or thread-safe.
+struct ShardCommons {
+  std::int32_t whoami = -1;
+  filestore::ObjectStore* store = nullptr;
+  unsigned count = 1;
+  OsdFigures* figures = nullptr;
+  std::atomic<std::uint64_t> pg_count{0};
+  std::atomic<std::uint64_t> next_notify{1};
+  std::function<void(ClientOpRef)> retry;                ///< on the shard that had it wait
+  std::function<void(std::error_code)> on_store_failed;  ///< from any shard
+};
+
+/// The PGs of one shard.
+class PgShard : public PgHost {
+ public:
+  PgShard(Shard& shard, unsigned index, ShardCommons& commons);
+  ~PgShard() override;
+
+  /// Whether a PG lives here.
+  static unsigned index_of(PgId pg, unsigned count) { return count == 1 ? 0 : (pg.seed * 2654435761u >> 16) % count; }
+  bool owns(PgId pg) const { return index_of(pg, commons_.count) == index_; }
+
+  // All of these on the shard itself.
+  /// Opens the PGs the store has. Errc of the store.
+  Task<Result<>> load(std::vector<filestore::CollectionInfo> collections);
+  /// Every epoch, in order. `serving`: the map shows this OSD up as the process that we are.
+  void on_map(MapViewRef view, bool serving);
+  const MapViewRef& view() const { return view_; }
+  /// A request whose sender may make it. Its map is not newer than ours was when it was checked.
+  void handle(ClientOpRef op);
+  /// A request made under a newer map; commons' retry is called with it once that map is here.
+  void wait_for_map(ClientOpRef op);
+  void on_reset(const msg::ConnectionRef& connection);
+  void tick();
+  /// Reports of the PGs we are primary of: all, or those that changed since the last call.
+  std::vector<msg::PgReport> reports(bool all);
+  std::size_t pgs_held() const { return pgs_.size(); }
+  void for_each_operation(const std::function<void(const ClientOp&)>& visit) const;
+  std::size_t operations_in_flight() const;
+  Task<> stop();
+
+  // PgHost
+  Shard& shard() override { return shard_; }
+  ObjectStore& store() override { return *commons_.store; }
+  const ObjectClasses& classes() override { return ObjectClasses::builtin(); }
+  std::int32_t whoami() override { return commons_.whoami; }
+  Epoch epoch() override { return view_ ? view_->map->epoch : Epoch{}; }
+  void reply(ClientOp& op, msg::OsdReply reply) override;
+  std::size_t log_entries_max() override;
+  std::size_t idle_objects_max() override;
+  bool is_cautious() override { return cautious_; }
+  void store_failed(std::error_code why) override { commons_.on_store_failed(why); }
+  std::uint64_t next_notify_id() override;
+
+ private:
+  struct Slot {
+    std::unique_ptr<PlacementGroup> pg;
+    bool ready = false;     ///< created or loaded
+    bool removing = false;  ///< its pool is gone
+    std::uint64_t reported = 0;
+    std::deque<ClientOpRef> waiting;
+  };
+  Task<> create(PgId id);
+  Task<> remove(PgId id);
+  void look_for_missing();
+
+  Shard& shard_;
+  const unsigned index_;
+  ShardCommons& commons_;
+  TaskGroup tasks_;
+  MapViewRef view_;
+  bool serving_ = false, cautious_ = false, stopping_ = false;
+  std::map<PgId, Slot> pgs_;
+  std::map<PgId, maps::Placement> incomplete_;  ///< ours by the map, but their data is elsewhere
+  std::deque<ClientOpRef> waiting_for_map_;
+};
+
+}  // namespace spirula::osd
