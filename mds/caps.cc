@@ -146,7 +146,7 @@ Bits InodeCaps::grantable(ClientId client) const {
   return bits;
 }
 
-std::vector<InodeCaps::Change> InodeCaps::evaluate(MonotonicTime now) {
+std::vector<InodeCaps::Change> InodeCaps::evaluate(MonotonicTime now, std::optional<ClientId> only) {
   std::vector<Change> changes;
   if (caps_.empty()) return changes;
   std::vector<Bits> rows;
@@ -162,6 +162,7 @@ std::vector<InodeCaps::Change> InodeCaps::evaluate(MonotonicTime now) {
     changes.push_back({cap.client, true});
   }
   for (Cap& cap : caps_) {
+    if (only && cap.client != *only) continue;
     // A client is granted nothing it is still giving back: it could not tell the two apart.
     Bits fresh = cap.wanted & grantable(cap.client) & ~cap.pending & ~cap.issued;
     if (cap.wanted & ~cap.pending) fresh |= cap.pending ? 0 : cap::pin;

@@ -44,7 +44,8 @@ struct Cap {
     std::uint32_t sequence = 0;  ///< at which it had `before`
   };
   std::vector<Revocation> revocations;
-  MonotonicTime revoked_at{};  ///< when the oldest unanswered revocation was sent
+  std::uint64_t xattr_version = 0;  ///< of the extended attributes the client was last sent
+  MonotonicTime revoked_at{};       ///< when the oldest unanswered revocation was sent
 
   bool revoking() const { return issued & ~pending; }
 };
@@ -81,7 +82,8 @@ class InodeCaps {
   };
   /// Brings every cap in line with the matrix: revokes what contradicts it, grants what is wanted. Each Change is a
   /// message to send, with the Cap's new state.
-  std::vector<Change> evaluate(MonotonicTime now);
+  /// `only`: nobody else is granted anything now (what it would see is not durable yet).
+  std::vector<Change> evaluate(MonotonicTime now, std::optional<ClientId> only = std::nullopt);
   /// A reply is about to carry the client's cap: adds what it wants or would like and may have.
   void issue_with_reply(Cap& cap);
   /// The bits a client re-established after a restart, whatever the matrix says; evaluate() settles the rest.

@@ -48,6 +48,14 @@ Result<> Attempt::visible(const Inode& inode) {
   return {};
 }
 
+Result<> Attempt::permitted(const Inode& inode) const {
+  if (!access || access->everywhere() || inode.is_stray()) return {};
+  std::string path = Tree::path_of(inode);
+  if (path == "/") path.clear();
+  if (!access->may_read(path, uid) || (writes && !access->may_write(path, uid))) return Errc::access;
+  return {};
+}
+
 namespace {
 
 constexpr std::uint32_t type_mask = 0170000, directory_type = 0040000, file_type = 0100000, symlink_type = 0120000;
@@ -85,7 +93,7 @@ Result<> getattr(Tree& tree, const ClientRequest& request, Attempt& attempt, Out
 Result<> lookup_ino(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
   Inode* inode = tree.find(Ino{request.path.ino});
   if (!inode) return attempt.must_find(Ino{request.path.ino});
-  if (inode->ino() == inos::super || inode->ino() == inos::stray) return Errc::stale;
+  if (inode->ino() == inos::super || inode->ino() == inos::stray || inode->purging) return Errc::stale;
   TRY(attempt.visible(*inode));
   if (request.op == MdsOp::lookup_parent) {
     if (inode->is_stray()) return Errc::stale;
@@ -93,6 +101,7 @@ Result<> lookup_ino(Tree& tree, const ClientRequest& request, Attempt& attempt, 
     TRY(attempt.visible(*inode));
   }
   outcome.target = inode;
+  TRY(attempt.permitted(*inode));
   return claim_mask(tree, attempt, *inode, request.lookup_ino().mask);
 }
 
@@ -200,6 +209,8 @@ Result<> open_inode(Tree& tree, const ClientRequest& request, Attempt& attempt, 
   if ((flags & ClientRequest::Open::directory) && !inode.is_dir() && !inode.record.is_symlink())
     return Errc::not_directory;
   if (inode.is_dir() && (for_write || (flags & ClientRequest::Open::truncate))) return Errc::is_directory;
+  if (for_write) attempt.writes = true;
+  TRY(attempt.permitted(inode));
   outcome.opened = true;
   outcome.wanted = inode.record.is_file() ? cap::wanted_by_open(flags) : cap::pin;
   if (!inode.record.is_file()) return {};

@@ -30,6 +30,7 @@ Result<Inode*> walk(Tree& tree, std::uint64_t from, const std::vector<std::strin
   if (start == inos::super || start == inos::stray) return Errc::stale;
   Inode* at = tree.find(start);
   if (!at) return attempt.must_find(start);
+  if (at->purging) return Errc::stale;
   TRY(attempt.visible(*at));
   for (std::size_t i = 0; i < depth; ++i) {
     if (!at->is_dir()) return Errc::not_directory;
@@ -50,7 +51,9 @@ Result<Inode*> walk(Tree& tree, std::uint64_t from, const std::vector<std::strin
 Result<Inode*> resolve(Tree& tree, const msg::FilePath& path, Attempt& attempt) {
   std::vector<std::string_view> names = split_path(path.path);
   if (names.size() > limits::path_depth_max) return Errc::name_too_long;
-  return walk(tree, path.ino, names, names.size(), attempt);
+  TRY(Inode * inode, walk(tree, path.ino, names, names.size(), attempt));
+  TRY(attempt.permitted(*inode));
+  return inode;
 }
 
 Result<Place> resolve_place(Tree& tree, const msg::FilePath& path, Attempt& attempt) {
@@ -69,6 +72,7 @@ Result<Place> resolve_place(Tree& tree, const msg::FilePath& path, Attempt& atte
     if (!place.inode) return attempt.must_find(place.dentry->remote);
     TRY(attempt.visible(*place.inode));
   }
+  TRY(attempt.permitted(attempt.writes || !place.inode ? *place.dir : *place.inode));
   return place;
 }
 

@@ -47,6 +47,7 @@ struct InodeRecord {
   Ino ino;
   std::uint32_t mode = 0, uid = 0, gid = 0, links = 1, rdev = 0;
   std::uint64_t size = 0;
+  std::uint64_t size_seen = 0;  ///< the largest it ever had: objects up to there may exist
   /// Clients may have written up to here without telling (max_size); 0 when nobody may write.
   std::uint64_t writable_size = 0;
   std::uint32_t truncate_sequence = 1;
@@ -83,6 +84,7 @@ struct InodeRecord {
     wire(self.links);
     wire(self.rdev);
     wire(self.size);
+    wire(self.size_seen);
     wire(self.writable_size);
     wire(self.truncate_sequence);
     wire(self.truncate_size);

@@ -281,6 +281,7 @@ void Tree::drop_stray(Inode& inode) {
 }
 
 void Tree::changed(Inode& inode, const RecursiveStats& before, const ChangeContext& change) {
+  inode.record.size_seen = std::max(inode.record.size_seen, inode.record.size);
   inode.record.inode_version += 2;
   ++inode.record.change_attribute;
   inode.changed_by = change.client;

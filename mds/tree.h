@@ -54,7 +54,8 @@ struct Inode {
   /// Who changed it (or the names in it) last, and the batch that makes that durable: until then nobody else sees it.
   ClientId changed_by;
   BatchId changed_in;
-  bool evaluating = false;  ///< queued for a look at its caps
+  bool purging = false;  ///< its data is being removed: it is gone for everybody
+  bool cutting = false;  ///< objects beyond its size are being cut
 
   Ino ino() const { return record.ino; }
   bool is_dir() const { return record.is_dir(); }

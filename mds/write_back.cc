@@ -51,12 +51,23 @@ Task<Result<>> WriteBack::open() {
   co_return Result<>{};
 }
 
-void WriteBack::index(const DentryUpdate& update, bool add) {
+Task<Result<>> WriteBack::format() {
+  std::vector<std::string> objects{sessions_object, table_object};
+  for (Ino ino : {inos::super, inos::root, inos::stray}) objects.push_back(MetadataStore::directory_object(ino));
+  for (const std::string& object : objects) CO_TRY(co_await store_.remove(object));
+  co_return Result<>{};
+}
+
+void WriteBack::index(const DentryUpdate& update, bool add, BatchId batch) {
   if (!update.record) return;
   Result<DentryRecord> record = decode<DentryRecord>(*update.record);
   if (!record || record->kind != DentryRecord::Kind::primary) return;
   if (add) {
     places_[record->inode.ino] = update.at;
+    if (record->inode.truncate_from)
+      truncating_.try_emplace(record->inode.ino, batch);
+    else
+      truncating_.erase(record->inode.ino);
   } else {
     auto it = places_.find(record->inode.ino);
     if (it != places_.end() && it->second == update.at) places_.erase(it);
@@ -71,12 +82,12 @@ void WriteBack::apply(const Batch& batch) {
       entry.first = batch.id;
       ++waiting_;
     } else {
-      index({update.at, entry.record, false}, false);
+      index({update.at, entry.record, false}, false, batch.id);
     }
     entry.record = update.record;
     entry.placed |= update.placed;
     entry.last = batch.id;
-    index(update, true);
+    index(update, true, batch.id);
   }
   for (const SessionUpdate& update : batch.sessions) {
     dirty_sessions_.try_emplace(update.client, batch.id);
@@ -164,6 +175,7 @@ BatchId WriteBack::oldest(BatchId otherwise) const {
   BatchId oldest = otherwise;
   for (const auto& [dir, names] : directories_)
     for (const auto& [name, entry] : names) oldest = std::min(oldest, entry.first);
+  for (const auto& [ino, first] : truncating_) oldest = std::min(oldest, first);
   for (const auto& [client, first] : dirty_sessions_) oldest = std::min(oldest, first);
   return oldest;
 }
@@ -219,7 +231,7 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
       auto it = names.find(name);
       CHECK(it != names.end());
       if (it->second.last == written.last) {
-        index({{dir, name}, it->second.record, false}, false);
+        index({{dir, name}, it->second.record, false}, false, written.last);
         names.erase(it);
         --waiting_;
       } else {

@@ -17,6 +17,8 @@ class WriteBack {
 
   /// Sessions and tables from their objects; before replay.
   Task<Result<>> open();
+  /// Removes what an earlier file system of these pools left in the objects known by name.
+  Task<Result<>> format();
   /// A batch that is durable: replayed, or just appended.
   void apply(const Batch& batch);
 
@@ -31,6 +33,8 @@ class WriteBack {
   /// The oldest batch whose effects are only in the journal; `otherwise` if there is none.
   BatchId oldest(BatchId otherwise) const;
   std::size_t waiting_names() const { return waiting_; }
+  /// Inodes whose objects are still to be cut; the journal keeps what says so until a later record says it is done.
+  const std::map<Ino, BatchId>& truncating() const { return truncating_; }
 
   /// Brings everything that is here now to its object.
   Task<Result<>> flush();
@@ -46,13 +50,14 @@ class WriteBack {
   Task<> flush_directory(Ino dir, Result<>& outcome);
   Task<> flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir, Result<>& outcome);
   Task<Result<>> flush_sessions();
-  void index(const DentryUpdate& update, bool add);
+  void index(const DentryUpdate& update, bool add, BatchId batch);
 
   Shard& shard_;
   MetadataStore& store_;
   std::map<Ino, Names> directories_;
   std::unordered_map<Ino, Location> places_;  ///< of inodes whose primary record waits here
   std::size_t waiting_ = 0;
+  std::map<Ino, BatchId> truncating_;
   std::map<ClientId, SessionRecord> sessions_;
   std::map<ClientId, BatchId> dirty_sessions_;  ///< first batch not written; closed ones too
   Ino next_ino_ = inos::first, next_ino_written_{0};

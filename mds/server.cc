@@ -1,0 +1,403 @@
+#include "mds/server.h"
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "mds/request.h"
+
+namespace spirula::mds {
+
+namespace {
+constexpr std::uint64_t inos_reserved = 1 << 16;  ///< numbers a batch reserves ahead; a restart skips what is left
+constexpr std::size_t purges_max = 16;
+constexpr std::size_t backtrace_depth_max = limits::path_depth_max;
+}  // namespace
+
+Server::Server(Shard& shard, MetadataStore& store, ServerOptions options)
+    : shard_(shard),
+      store_(store),
+      options_(std::move(options)),
+      journal_(store),
+      write_back_(shard, store),
+      tasks_(shard) {}
+
+Server::~Server() = default;
+
+void Server::fail(std::string why) {
+  if (failed_) return;
+  failed_ = true;
+  problem_ = std::move(why);
+  log_error("mds", "giving up: {}", problem_);
+  if (on_failure_) on_failure_();
+}
+
+Task<Result<>> Server::format() {
+  CO_TRY(co_await write_back_.format());
+  CO_TRY(co_await journal_.format());
+  tree_.format(Time::from(shard_.clock().wall()));
+  tasks_.spawn(journal_loop());
+  co_return co_await flush_journal();
+}
+
+Task<Result<>> Server::replay() {
+  CO_TRY(co_await write_back_.open());
+  std::uint64_t batches = 0;
+  auto apply = [&](Batch batch) {
+    ++batches;
+    write_back_.apply(batch);
+  };
+  Result<> read = co_await journal_.replay(apply);
+  problem_ = journal_.problem();
+  CO_TRY(read);
+  log_info("mds", "replayed {} batches from {} journal segments", batches, journal_.segments());
+  next_ino_ = write_back_.next_ino();
+  CO_TRY(co_await load(inos::super));
+  if (!tree_.root() || !tree_.find(inos::stray)) {
+    problem_ = "the file system has no root";
+    co_return Errc::malformed;
+  }
+  CO_TRY(co_await load(inos::stray));
+  for (const auto& [client, record] : write_back_.sessions()) {
+    auto session = std::make_shared<Session>();
+    session->info = record.info;
+    session->features.bits = record.info.features;
+    session->state = Session::State::absent;
+    Result<Access> access = Access::parse(record.info.caps);
+    if (access) session->access = *std::move(access);
+    for (const auto& [tid, made] : record.progress.requests) session->done[tid] = {made, journal_.committed()};
+    for (std::uint64_t tid : record.progress.flushes) session->flushed[tid] = journal_.committed();
+    sessions_[client] = session;
+  }
+  tasks_.spawn(journal_loop());
+  co_return Result<>{};
+}
+
+Task<> Server::activate() {
+  phase_ = Phase::replaying;
+  // In the order they were sent, one after the other: each builds on those before it.
+  while (!replayed_.empty() && !failed_) {
+    RequestRef request = std::move(replayed_.front());
+    replayed_.erase(replayed_.begin());
+    start_request(request);
+    while (request->session->in_progress.contains(request->tid) && !request->completed_before)
+      if (!co_await shard_.clock().sleep(std::chrono::microseconds(100))) co_return;
+  }
+  phase_ = Phase::active;
+  for (auto& [client, session] : sessions_) session->unmatched.clear();
+  std::vector<Ino> strays, uncut;
+  for (auto& [key, dentry] : tree_.find(inos::stray)->dir->entries)
+    if (dentry.is_primary()) strays.push_back(dentry.inode->ino());
+  for (const auto& [ino, batch] : write_back_.truncating()) uncut.push_back(ino);
+  for (Ino ino : strays)
+    if (Inode* inode = tree_.find(ino)) purge_if_unused(*inode);
+  for (Ino ino : uncut) tasks_.spawn(cut(ino));
+  tasks_.spawn(maintenance_loop());
+  tasks_.spawn(watch_sessions());
+  for (EarlyCaps& early : std::exchange(early_caps_, {})) handle_caps(early.session, early.body, early.flush_tid);
+  for (RequestRef& request : std::exchange(early_, {})) start_request(std::move(request));
+  for (auto& [connection, body] : std::exchange(early_opens_, {})) open_session(connection, body);
+}
+
+Task<> Server::stop() {
+  stopping_ = true;
+  co_await tasks_.stop();
+  commit_actions_.clear();
+  lock_waiters_.clear();
+  replayed_.clear();
+  early_.clear();
+}
+
+// --- the journal
+// -------------------------------------------------------------------------------------------------------
+
+BatchId Server::current_batch() const {
+  return appending_ ? journal_.next().next() : journal_.next();
+}
+
+void Server::journal_soon() {
+  journal_wanted_.wake_all();
+}
+
+void Server::hurry() {
+  hurried_ = true;
+  journal_wanted_.wake_all();
+  hurry_wanted_.wake_all();
+}
+
+void Server::on_commit(BatchId batch, std::move_only_function<void()> action) {
+  if (batch <= journal_.committed()) return action();
+  commit_actions_[batch].push_back(std::move(action));
+  journal_soon();
+}
+
+void Server::run_commit_actions() {
+  while (!commit_actions_.empty() && commit_actions_.begin()->first <= journal_.committed()) {
+    auto actions = std::move(commit_actions_.begin()->second);
+    commit_actions_.erase(commit_actions_.begin());
+    for (auto& action : actions) action();
+  }
+}
+
+Task<Result<>> Server::wait_for_commit(BatchId batch) {
+  while (journal_.committed() < batch) {
+    if (failed_) co_return Errc::cancelled;
+    on_commit(batch, [] {});
+    hurry();
+    CO_TRY(co_await committed_.wait());
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> Server::flush_journal() {
+  co_return co_await wait_for_commit(current_batch());
+}
+
+Batch Server::take_batch() {
+  Batch batch;
+  batch.id = journal_.next();
+  batch.next_ino = write_back_.next_ino();
+  if (batch.next_ino.value < next_ino_.value + inos_reserved / 2) batch.next_ino = Ino{next_ino_.value + inos_reserved};
+  for (Tree::Dirty& dirty : tree_.take_dirty()) {
+    DentryUpdate update{std::move(dirty.at), std::nullopt, dirty.placed};
+    if (std::optional<DentryRecord> record = tree_.record_at(update.at)) update.record = encode(*record);
+    batch.dentries.push_back(std::move(update));
+  }
+  for (const auto& [client, session] : sessions_) {
+    if (session->oldest_tid == session->oldest_tid_journaled) continue;
+    session->oldest_tid_journaled = session->oldest_tid;
+    session_updates_.push_back({SessionUpdate::Kind::forget_requests, client, session->oldest_tid, {}, {}});
+  }
+  batch.sessions = std::exchange(session_updates_, {});
+  return batch;
+}
+
+Task<> Server::journal_loop() {
+  while (!failed_) {
+    if (!tree_.has_dirty() && session_updates_.empty() && commit_actions_.empty()) {
+      if (!co_await journal_wanted_.wait()) co_return;
+      continue;
+    }
+    if (!hurried_ && options_.journal_interval > Duration{}) {
+      MonotonicTime deadline = shard_.clock().now() + options_.journal_interval;
+      Result<> waited = co_await hurry_wanted_.wait_until(shard_.clock(), deadline);
+      if (!waited && waited.error() == Errc::cancelled) co_return;
+    }
+    hurried_ = false;
+    Batch batch = take_batch();
+    appending_ = true;
+    Result<> appended = co_await journal_.append(batch);
+    appending_ = false;
+    if (!appended) {
+      if (!stopping_) fail("the journal cannot be written: " + appended.error().message());
+      committed_.wake_all();
+      co_return;
+    }
+    ++figures_.batches;
+    write_back_.apply(batch);
+    run_commit_actions();
+    committed_.wake_all();
+    if (journal_.bytes() > options_.journal_bytes_max || write_back_.waiting_names() > options_.names_waiting_max)
+      maintenance_wanted_.wake_all();
+  }
+}
+
+// --- behind the journal
+// ------------------------------------------------------------------------------------------------
+
+Task<Result<>> Server::write_back_once() {
+  if (writing_back_) co_return Result<>{};
+  writing_back_ = true;  // no purge starts, so that no backtrace is written to what a purge has removed
+  while (purges_ > 0) {
+    Result<> slept = co_await shard_.clock().sleep(std::chrono::milliseconds(1));
+    if (!slept) {
+      writing_back_ = false;
+      co_return slept;
+    }
+  }
+  Result<> done = co_await write_back_.flush();
+  writing_back_ = false;
+  CO_TRY(done);
+  BatchId oldest = write_back_.oldest(journal_.next());
+  co_return co_await journal_.trim(oldest);
+}
+
+Task<Result<>> Server::write_back_all() {
+  CO_TRY(co_await flush_journal());
+  while (writing_back_) CO_TRY(co_await shard_.clock().sleep(std::chrono::milliseconds(1)));
+  co_return co_await write_back_once();
+}
+
+Task<> Server::maintenance_loop() {
+  while (!failed_) {
+    MonotonicTime deadline = shard_.clock().now() + options_.write_back_interval;
+    Result<> waited = co_await maintenance_wanted_.wait_until(shard_.clock(), deadline);
+    if (!waited && waited.error() == Errc::cancelled) co_return;
+    if (write_back_.oldest(journal_.next()) == journal_.next() && journal_.segments() <= 1) continue;
+    Result<> done = co_await write_back_once();
+    if (!done && !stopping_) fail("directory objects cannot be written: " + done.error().message());
+  }
+}
+
+void Server::purge_if_unused(Inode& inode) {
+  if (!inode.is_stray() || inode.purging || !inode.caps.empty() || inode.caps.claimed()) return;
+  Ino ino = inode.ino();
+  if (phase_ != Phase::active) return;
+  on_commit(inode.changed_in, [this, ino] {
+    Inode* stray = tree_.find(ino);
+    if (!stray || !stray->is_stray() || stray->purging || !stray->caps.empty() || stray->caps.claimed()) return;
+    stray->purging = true;
+    tasks_.spawn(purge(ino));
+  });
+}
+
+Task<> Server::purge(Ino ino) {
+  while (purges_ >= purges_max || writing_back_)
+    if (!co_await shard_.clock().sleep(std::chrono::milliseconds(1))) co_return;
+  Inode* inode = tree_.find(ino);
+  CHECK(inode && inode->purging);
+  ++purges_;
+  Result<> done;
+  if (inode->record.is_file()) {
+    const InodeRecord& record = inode->record;
+    std::uint64_t size = std::max({record.size, record.size_seen, record.writable_size, record.truncate_from});
+    done = co_await store_.purge(ino, record.layout, size);
+  } else {
+    done = co_await store_.remove(MetadataStore::directory_object(ino));
+  }
+  --purges_;
+  if (!done) {
+    if (!stopping_) fail("an unlinked file cannot be purged: " + done.error().message());
+    co_return;
+  }
+  inode = tree_.find(ino);
+  CHECK(inode && inode->purging && inode->caps.empty());
+  if (inode->dir) tree_.unload(*inode);
+  tree_.drop_stray(*inode);
+  ++figures_.strays_purged;
+  journal_soon();
+}
+
+void Server::cut_if_needed(Inode& inode) {
+  if (!inode.record.truncate_from || inode.cutting) return;
+  Ino ino = inode.ino();
+  on_commit(inode.changed_in, [this, ino] { tasks_.spawn(cut(ino)); });
+}
+
+Task<> Server::cut(Ino ino) {
+  if (!tree_.find(ino)) {
+    Result<> found = co_await find(ino);
+    if (!found) {
+      log_warning("mds", "inode 0x{:x} has objects to cut but cannot be found: {}", ino.value, found.error().message());
+      co_return;
+    }
+  }
+  Inode* inode = tree_.find(ino);
+  if (!inode || inode->cutting || inode->purging || !inode->record.truncate_from) co_return;
+  inode->cutting = true;
+  while (inode && inode->record.truncate_from && !failed_) {
+    const InodeRecord record = inode->record;
+    Result<> done = co_await store_.truncate(ino, record.layout, record.truncate_from, record.truncate_size,
+                                             record.truncate_sequence);
+    if (!done) {
+      if (!stopping_) fail("a file cannot be cut: " + done.error().message());
+      co_return;
+    }
+    inode = tree_.find(ino);
+    if (!inode) co_return;
+    if (inode->record.truncate_sequence != record.truncate_sequence) continue;
+    inode->record.truncate_from = 0;
+    tree_.changed_quietly(*inode);
+    journal_soon();
+  }
+  if (inode) inode->cutting = false;
+}
+
+Task<Result<>> Server::load(Ino ino) {
+  if (auto it = loading_.find(ino); it != loading_.end()) co_return co_await it->second->wait();
+  loading_[ino] = std::make_unique<WaitList>();
+  auto names = co_await write_back_.read_directory(ino);
+  Result<> loaded;
+  Inode* inode = tree_.find(ino);
+  if (!names)
+    loaded = names.error();
+  else if (inode && inode->is_dir() && !inode->dir)
+    loaded = tree_.load(*inode, *std::move(names));
+  std::unique_ptr<WaitList> waiters = std::move(loading_[ino]);
+  loading_.erase(ino);
+  waiters->wake_all();
+  if (!loaded) log_error("mds", "directory 0x{:x} cannot be loaded: {}", ino.value, loaded.error().message());
+  co_return loaded;
+}
+
+Task<Result<>> Server::find(Ino ino) {
+  // Up the backtraces to something in memory, then down again.
+  std::vector<Location> chain;
+  for (Ino at = ino; !tree_.find(at); at = chain.back().dir) {
+    if (chain.size() > backtrace_depth_max) co_return Errc::stale;
+    Result<Location> place = co_await write_back_.find(at, options_.data_pools);
+    if (!place && place.error() == Errc::not_found) co_return Errc::stale;
+    if (!place) co_return place.error();
+    chain.push_back(*std::move(place));
+  }
+  for (; !chain.empty(); chain.pop_back()) {
+    Inode* dir = tree_.find(chain.back().dir);
+    if (!dir || !dir->is_dir()) co_return Errc::stale;
+    if (!dir->dir) CO_TRY(co_await load(dir->ino()));
+  }
+  if (!tree_.find(ino)) co_return Errc::stale;
+  co_return Result<>{};
+}
+
+void Server::on_message(const msg::ConnectionRef& connection, msg::Message message) {
+  if (failed_ || stopping_) return;
+  auto malformed = [&](std::string_view what) {
+    log_warning("mds", "{}: a {} that does not decode", connection->describe(), what);
+  };
+  switch (message.type) {
+    case msg::ClientSession::message_type: {
+      auto body = msg::read_message<msg::ClientSession>(message);
+      if (!body) return malformed("session message");
+      return handle_session(connection, *body);
+    }
+    case msg::ClientReconnect::message_type:
+      return handle_reconnect(connection, message);
+    default:
+      break;
+  }
+  SessionRef session = session_of(connection);
+  if (!session) return;
+  session->last_heard = shard_.clock().now();
+  switch (message.type) {
+    case msg::ClientRequest::message_type:
+      return handle_request(session, std::move(message));
+    case msg::ClientCaps::message_type: {
+      auto body = msg::read_message<msg::ClientCaps>(message);
+      if (!body) return malformed("cap message");
+      return handle_caps(session, *body, message.tid);
+    }
+    case msg::ClientCapRelease::message_type: {
+      auto body = msg::read_message<msg::ClientCapRelease>(message);
+      if (!body) return malformed("cap release");
+      return handle_cap_release(session, *body);
+    }
+    case msg::ClientLease::message_type:    // no name is ever leased: a directory's shared bit covers them
+    case msg::ClientMetrics::message_type:  // accepted, and not kept
+      return;
+    default:
+      log_debug("mds", "{}: message of type {} is not for an MDS", connection->describe(), message.type);
+  }
+}
+
+Server::Figures Server::figures() const {
+  Figures figures = figures_;
+  figures.inodes = tree_.inode_count();
+  figures.sessions = sessions_.size();
+  figures.caps = 0;
+  for (const auto& [client, session] : sessions_) figures.caps += session->caps.size();
+  figures.names_waiting = write_back_.waiting_names();
+  figures.journal_bytes = journal_.bytes();
+  figures.journal_segments = journal_.segments();
+  return figures;
+}
+
+}  // namespace spirula::mds

@@ -1,0 +1,200 @@
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/shard.h"
+#include "base/task_group.h"
+#include "base/wait.h"
+#include "mds/journal.h"
+#include "mds/metadata_store.h"
+#include "mds/operations.h"
+#include "mds/session.h"
+#include "mds/write_back.h"
+#include "msg/mds_messages.h"
+#include "msg/messenger.h"
+
+namespace spirula::mds {
+
+struct ServerOptions {
+  Duration journal_interval = std::chrono::milliseconds(100);  ///< how long a change may wait for company
+  Duration write_back_interval = std::chrono::seconds(30);     ///< between write-backs while little happens
+  std::uint64_t journal_bytes_max = 64 << 20;                  ///< of journal that starts one at once
+  std::size_t names_waiting_max = 200'000;                     ///< of names that does
+  Duration session_timeout = std::chrono::seconds(60);         ///< of silence until a session is stale
+  Duration session_autoclose = std::chrono::seconds(300);      ///< of silence until it is evicted
+  Duration reconnect_timeout = std::chrono::seconds(45);       ///< for clients after a restart
+  Duration revoke_timeout = std::chrono::seconds(120);         ///< for an answer to a revocation, then: evicted
+  std::vector<std::int64_t> data_pools;                        ///< of the file system, the first for new files
+};
+
+/// The file system's server: sessions, requests, caps, and the journal that makes what it does durable. Owned by the
+/// daemon; lives on one shard. Once anything failed that may have left memory and journal apart, failed() is true and
+/// it answers nobody any more. Invariant: a client never sees what another client changed before it is in the journal.
+class Server {
+ public:
+  Server(Shard& shard, MetadataStore& store, ServerOptions options);
+  ~Server();
+
+  // --- its life, in this order ---------------------------------------------------------------------------------------
+  /// A new, empty file system.
+  Task<Result<>> format();
+  /// Or: reads the journal. Errc::not_found: there is none; Errc::malformed: problem() says where it is damaged.
+  Task<Result<>> replay();
+  const std::string& problem() const { return problem_; }
+  /// After replay(): clients that had sessions bring back their caps, until all have or the time is over; those that
+  /// have not are evicted.
+  Task<Result<>> reconnect();
+  /// Serves requests; what clients had unfinished before the restart first.
+  Task<> activate();
+  /// Ends all tasks; what is in memory only is lost (as in a crash). `flush` first for a clean end.
+  Task<> stop();
+  /// Until everything that happened so far is durable.
+  Task<Result<>> flush_journal();
+  /// Until it is in the directory objects as well, and the journal is short.
+  Task<Result<>> write_back_all();
+
+  bool failed() const { return failed_; }
+  void on_failure(std::function<void()> observer) { on_failure_ = std::move(observer); }
+
+  // --- what happens to it --------------------------------------------------------------------------------------------
+  void on_message(const msg::ConnectionRef& connection, msg::Message message);
+  void on_reset(const msg::ConnectionRef& connection);
+  void set_mdsmap_epoch(msg::Epoch epoch) { mdsmap_epoch_ = epoch; }
+  void set_data_pools(std::vector<std::int64_t> pools) { options_.data_pools = std::move(pools); }
+  /// How an evicted client is kept from the OSDs before its caps go to others; the osdmap epoch that shows it.
+  using Blocklist = std::function<Task<Result<msg::Epoch>>(msg::AddressVector)>;
+  void set_blocklist(Blocklist blocklist) { blocklist_ = std::move(blocklist); }
+  /// Takes everything from a client. False: there is no such session.
+  Task<Result<bool>> evict(ClientId client);
+
+  // --- for people ----------------------------------------------------------------------------------------------------
+  struct Figures {
+    std::uint64_t requests = 0, replies_early = 0, cap_messages = 0, batches = 0, batch_bytes = 0;
+    std::size_t inodes = 0, sessions = 0, caps = 0, names_waiting = 0, strays_purged = 0;
+    std::uint64_t journal_bytes = 0;
+    std::size_t journal_segments = 0;
+  };
+  Figures figures() const;
+  std::string sessions_json() const;
+  std::string requests_json() const;
+  Tree& tree() { return tree_; }
+
+ private:
+  struct Request;
+  using RequestRef = std::shared_ptr<Request>;
+  using SessionRef = std::shared_ptr<Session>;
+
+  // server.cc: the journal and what waits for it
+  BatchId current_batch() const;
+  void on_commit(BatchId batch, std::move_only_function<void()> action);
+  void journal_soon();
+  void hurry();
+  void run_commit_actions();
+  Task<Result<>> wait_for_commit(BatchId batch);
+  Task<> journal_loop();
+  Batch take_batch();
+  Task<> maintenance_loop();
+  Task<Result<>> write_back_once();
+  Task<> purge(Ino ino);
+  Task<> cut(Ino ino);
+  void purge_if_unused(Inode& inode);
+  void cut_if_needed(Inode& inode);
+  void fail(std::string why);
+  Task<Result<>> load(Ino ino);
+  Task<Result<>> find(Ino ino);
+
+  // server_sessions.cc
+  void handle_session(const msg::ConnectionRef& connection, const msg::ClientSession& body);
+  void open_session(const msg::ConnectionRef& connection, const msg::ClientSession& body);
+  void close_session(const SessionRef& session);
+  void drop_session(const SessionRef& session);
+  void handle_reconnect(const msg::ConnectionRef& connection, const msg::Message& message);
+  Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last);
+  Task<Result<>> find_for_reconnect(const msg::CapReconnect cap);
+  void restore_cap(const SessionRef& session, Inode& inode, const msg::CapReconnect& reported);
+  Task<> watch_sessions();
+  void send_session(const SessionRef& session, msg::ClientSession::Op op, std::uint64_t sequence = 0);
+  SessionRef session_of(const msg::ConnectionRef& connection);
+  Session* session_of(ClientId client);
+  Task<> evict_in_background(ClientId client, std::string why);
+
+  // server_requests.cc
+  void handle_request(const SessionRef& session, msg::Message message);
+  void start_request(RequestRef request);
+  bool try_request(const RequestRef& request);
+  Task<> run_request(RequestRef request);
+  Task<Result<>> remove_obstacle(RequestRef request);
+  void finish_request(const RequestRef& request);
+  void handle_releases(Session& session, const msg::ClientRequest& body);
+  bool answer_from_before(const RequestRef& request);
+  Attempt new_attempt(const Request& request) const;
+  void commit_request(const RequestRef& request, Outcome& outcome);
+  void reply(Request& request, Result<> result, Outcome& outcome, const Listing* listing, bool safe);
+  void reply_bare(Request& request, std::error_code result, Ino made = {});
+  bool try_file_lock(const RequestRef& request);
+  void grant_file_locks(Inode& inode);
+  void announce_links(Inode& inode);
+  void put_inode(Encoder& encoder, Session& session, Inode& inode, cap::Bits wanted = 0);
+
+  // server_caps.cc
+  void handle_caps(const SessionRef& session, const msg::ClientCaps& body, std::uint64_t flush_tid);
+  void handle_cap_release(const SessionRef& session, const msg::ClientCapRelease& body);
+  bool apply_flush(Session& session, Inode& inode, const Cap& cap, const msg::ClientCaps& body);
+  void evaluate(Inode& inode, std::optional<ClientId> replying_to = std::nullopt);
+  void send_cap(Session& session, Inode& inode, Cap& cap, msg::ClientCaps::Op op);
+  void remove_cap(Session& session, Inode& inode);
+  void wake(Ino ino);
+  msg::ClientCaps cap_message(const Inode& inode, const Cap& cap, msg::ClientCaps::Op op) const;
+  std::uint64_t writable_size(const Inode& inode, const Cap& cap) const;
+
+  Shard& shard_;
+  MetadataStore& store_;
+  ServerOptions options_;
+  Tree tree_;
+  Journal journal_;
+  WriteBack write_back_;
+  TaskGroup tasks_;
+  Blocklist blocklist_;
+  std::function<void()> on_failure_;
+  std::string problem_;
+  bool failed_ = false, stopping_ = false;
+  enum class Phase { idle, reconnecting, replaying, active } phase_ = Phase::idle;
+  msg::Epoch mdsmap_epoch_;
+  msg::Epoch osd_epoch_barrier_;
+  Ino next_ino_ = inos::first;
+  std::uint64_t next_cap_id_ = 1;
+
+  // The journal's side.
+  bool appending_ = false;
+  bool hurried_ = false;
+  std::vector<SessionUpdate> session_updates_;
+  std::map<BatchId, std::vector<std::move_only_function<void()>>> commit_actions_;
+  WaitList journal_wanted_, hurry_wanted_, committed_;
+  bool writing_back_ = false;
+  std::size_t purges_ = 0;
+  WaitList maintenance_wanted_;
+
+  // The clients' side.
+  std::map<ClientId, SessionRef> sessions_;
+  std::unordered_map<Ino, std::unique_ptr<WaitList>> cap_waiters_;
+  std::map<Ino, std::unique_ptr<WaitList>> loading_;
+  std::vector<RequestRef> replayed_, early_;  ///< come before we are active: resent ones first
+  struct EarlyCaps {
+    SessionRef session;
+    msg::ClientCaps body;
+    std::uint64_t flush_tid = 0;
+  };
+  std::vector<EarlyCaps> early_caps_;
+  std::vector<std::pair<msg::ConnectionRef, msg::ClientSession>> early_opens_;
+  std::map<std::pair<ClientId, std::uint64_t>, RequestRef> lock_waiters_;
+  WaitList reconnected_;
+  std::size_t reconnects_running_ = 0;
+  Figures figures_;
+};
+
+}  // namespace spirula::mds

@@ -1,0 +1,244 @@
+#include <algorithm>
+
+#include "base/log.h"
+#include "mds/request.h"
+
+namespace spirula::mds {
+
+using cap::Group;
+using msg::ClientCaps;
+
+namespace {
+bool is_before(std::uint32_t one, std::uint32_t two) {
+  return static_cast<std::int32_t>(one - two) < 0;
+}
+constexpr std::uint64_t root_realm = 1;
+}  // namespace
+
+std::uint64_t Server::writable_size(const Inode& inode, const Cap& cap) const {
+  return cap.wanted & cap::any_file_write ? inode.record.writable_size : 0;
+}
+
+ClientCaps Server::cap_message(const Inode& inode, const Cap& cap, ClientCaps::Op op) const {
+  const InodeRecord& record = inode.record;
+  ClientCaps body;
+  body.op = op;
+  body.ino = record.ino.value;
+  body.realm = root_realm;
+  body.cap_id = cap.id;
+  body.sequence = cap.sequence;
+  body.issue_sequence = cap.issue_sequence;
+  body.caps = cap.pending;
+  body.wanted = cap.wanted;
+  body.uid = record.uid;
+  body.gid = record.gid;
+  body.mode = record.mode;
+  body.links = record.links;
+  body.xattr_version = record.xattr_version;
+  body.size = record.size;
+  body.size_max = writable_size(inode, cap);
+  body.truncate_size = record.truncate_size;
+  body.truncate_sequence = record.truncate_sequence;
+  body.mtime = record.mtime;
+  body.atime = record.atime;
+  body.ctime = record.ctime;
+  body.layout = record.layout;
+  body.time_warp_sequence = record.time_warp_sequence;
+  body.osd_epoch_barrier = osd_epoch_barrier_;
+  body.btime = record.btime;
+  body.change_attribute = record.change_attribute;
+  body.files = record.files;
+  body.subdirs = record.subdirs;
+  return body;
+}
+
+void Server::send_cap(Session& session, Inode& inode, Cap& cap, ClientCaps::Op op) {
+  if (!session.connection) return;
+  ClientCaps body = cap_message(inode, cap, op);
+  if ((cap.pending & cap::xattr_shared) && cap.xattr_version < inode.record.xattr_version) {
+    body.middle = encode(inode.record.xattrs);
+    cap.xattr_version = inode.record.xattr_version;
+  }
+  if (op == ClientCaps::Op::import) body.snap_trace = encode(msg::SnapRealm{});
+  ++figures_.cap_messages;
+  session.connection->send(msg::make_message(body));
+}
+
+void Server::wake(Ino ino) {
+  auto it = cap_waiters_.find(ino);
+  if (it != cap_waiters_.end()) it->second->wake_all();
+}
+
+/// Brings the caps of an inode in line with what holds now, and tells the clients.
+void Server::evaluate(Inode& inode, std::optional<ClientId> replying_to) {
+  std::optional<ClientId> only;
+  if (inode.changed_in > journal_.committed()) {
+    // Grants show the inode: to others only what is durable.
+    only = inode.changed_by;
+    bool others = std::ranges::any_of(
+        inode.caps.all(), [&](const Cap& cap) { return cap.client != *only && (cap.wanted & ~cap.pending); });
+    if (others) {
+      hurry();
+      on_commit(inode.changed_in, [this, ino = inode.ino()] {
+        if (Inode* later = tree_.find(ino)) evaluate(*later);
+      });
+    }
+  }
+  for (const InodeCaps::Change& change : inode.caps.evaluate(shard_.clock().now(), only)) {
+    Session* session = session_of(change.client);
+    Cap* cap = inode.caps.find(change.client);
+    if (!change.revokes && change.client == replying_to) continue;  // the reply carries it
+    if (session && cap)
+      send_cap(*session, inode, *cap, change.revokes ? ClientCaps::Op::revoke : ClientCaps::Op::grant);
+  }
+}
+
+void Server::remove_cap(Session& session, Inode& inode) {
+  inode.caps.remove(session.client());
+  session.caps.erase(&inode);
+  if (!inode.caps.anybody_has(cap::any_file_write) && inode.record.writable_size) {
+    // Nobody writes: the size is what it is.
+    inode.record.writable_size = 0;
+    tree_.changed_quietly(inode);
+  }
+  evaluate(inode);
+  wake(inode.ino());
+  purge_if_unused(inode);
+}
+
+/// What the client changed under its caps. True if there was anything.
+bool Server::apply_flush(Session& session, Inode& inode, const Cap& cap, const ClientCaps& body) {
+  // Only what it could have changed: an exclusive bit of the group, or the right to write the file.
+  const cap::Bits may = cap.issued | cap.pending;
+  const cap::Bits dirty = body.dirty & may;
+  if (!dirty) return false;
+  InodeRecord& record = inode.record;
+  const RecursiveStats before = record.contribution();
+  if (dirty & cap::auth_exclusive) {
+    record.uid = body.uid;
+    record.gid = body.gid;
+    record.mode = (record.mode & 0170000) | (body.mode & 07777);
+    if (body.btime != Time{}) record.btime = body.btime;
+  }
+  if ((dirty & cap::xattr_exclusive) && body.xattr_version > record.xattr_version && !body.middle.empty()) {
+    auto xattrs = decode<decltype(record.xattrs)>(body.middle);
+    std::size_t bytes = 0;
+    if (xattrs)
+      for (const auto& [name, value] : *xattrs) bytes += name.size() + value.size();
+    if (xattrs && bytes <= limits::xattrs_bytes_max) {
+      record.xattrs = *std::move(xattrs);
+      record.xattr_version = body.xattr_version;
+    }
+  }
+  if (dirty & (cap::file_exclusive | cap::file_write)) {
+    const bool exclusive = dirty & cap::file_exclusive;
+    if (exclusive ? body.mtime != record.mtime : body.mtime > record.mtime) record.mtime = body.mtime;
+    if (record.is_file() && body.size > record.size && body.truncate_sequence >= record.truncate_sequence)
+      record.size = std::min(body.size, limits::file_bytes_max);
+    if (exclusive) record.atime = body.atime;
+    if (exclusive && is_before(record.time_warp_sequence, body.time_warp_sequence))
+      record.time_warp_sequence = body.time_warp_sequence;
+  }
+  record.ctime = std::max(record.ctime, body.ctime);
+  record.change_attribute = std::max(record.change_attribute, body.change_attribute);
+  tree_.changed(inode, before, {session.client(), current_batch(), record.ctime});
+  return true;
+}
+
+void Server::handle_caps(const SessionRef& session, const ClientCaps& body, std::uint64_t flush_tid) {
+  const bool too_early = phase_ == Phase::reconnecting || (phase_ == Phase::replaying && !tree_.find(Ino{body.ino}));
+  if (too_early) {
+    early_caps_.push_back({session, body, flush_tid});
+    return;
+  }
+  if (session->state == Session::State::closing) return;
+  auto acknowledge = [this, session, ino = body.ino, dirty = body.dirty, flush_tid] {
+    if (!session->connection) return;
+    ClientCaps ack;
+    Inode* inode = tree_.find(Ino{ino});
+    const Cap* cap = inode ? inode->caps.find(session->client()) : nullptr;
+    if (cap)
+      ack = cap_message(*inode, *cap, ClientCaps::Op::flush_ack);
+    else
+      ack.ino = ino, ack.op = ClientCaps::Op::flush_ack;
+    ack.dirty = dirty;
+    ++figures_.cap_messages;
+    session->connection->send(msg::make_message(ack, flush_tid));
+  };
+  if (body.oldest_flush_tid > session->oldest_flush) {
+    session->oldest_flush = body.oldest_flush_tid;
+    auto first_kept = session->flushed.lower_bound(body.oldest_flush_tid);
+    if (first_kept != session->flushed.begin()) {
+      session->flushed.erase(session->flushed.begin(), first_kept);
+      SessionUpdate update;
+      update.kind = SessionUpdate::Kind::forget_flushes;
+      update.client = session->client();
+      update.tid = body.oldest_flush_tid;
+      session_updates_.push_back(std::move(update));
+    }
+  }
+  const bool flushes = body.dirty && flush_tid && body.op != ClientCaps::Op::flush_snap;
+  if (body.op == ClientCaps::Op::flush_snap) return;  // no snapshots, so nothing of theirs can be dirty
+  auto flushed_before = session->flushed.find(flush_tid);
+  Inode* inode = tree_.find(Ino{body.ino});
+  Cap* cap = inode ? inode->caps.find(session->client()) : nullptr;
+  if (cap && cap->id != body.cap_id) cap = nullptr;
+  if (!cap) {
+    // The inode (or the cap) is gone and with it whatever this was about.
+    if (flushes) acknowledge();
+    return;
+  }
+  if (flushes) {
+    const bool known = flushed_before != session->flushed.end();
+    BatchId batch = known ? flushed_before->second : current_batch();
+    if (!known) {
+      apply_flush(*session, *inode, *cap, body);
+      session->flushed[flush_tid] = batch;
+      SessionUpdate update;
+      update.kind = SessionUpdate::Kind::flush_done;
+      update.client = session->client();
+      update.tid = flush_tid;
+      session_updates_.push_back(std::move(update));
+    }
+    on_commit(batch, std::move(acknowledge));
+    if (body.flags & ClientCaps::flag_sync) hurry();
+  }
+  const bool answered_revocation = cap->revoking();
+  inode->caps.confirm(*cap, body.sequence, body.caps);
+  if (body.issue_sequence == cap->issue_sequence)
+    cap->wanted = body.wanted;
+  else
+    cap->wanted |= body.wanted;
+  // More room to write: asked for, or needed soon.
+  bool more_room = false;
+  if ((cap->wanted & cap::any_file_write) && inode->record.is_file()) {
+    std::uint64_t size = writable_size_for(inode->record);
+    if (body.size_max > size) size = std::min(std::max(size, body.size_max), limits::file_bytes_max);
+    if (size > inode->record.writable_size) {
+      inode->record.writable_size = size;
+      tree_.changed_quietly(*inode);
+      journal_soon();
+      more_room = (cap->pending & cap::file_write) != 0;
+    }
+  }
+  const std::uint32_t sequence = cap->sequence;
+  evaluate(*inode);
+  cap = inode->caps.find(session->client());
+  if (more_room && cap && cap->sequence == sequence) {
+    ++cap->sequence;
+    send_cap(*session, *inode, *cap, ClientCaps::Op::grant);
+  }
+  if (answered_revocation || flushes) wake(inode->ino());
+}
+
+void Server::handle_cap_release(const SessionRef& session, const msg::ClientCapRelease& body) {
+  for (const auto& item : body.items) {
+    Inode* inode = tree_.find(Ino{item.ino});
+    Cap* cap = inode ? inode->caps.find(session->client()) : nullptr;
+    if (!cap || cap->id != item.cap_id) continue;
+    if (is_before(item.sequence, cap->issue_sequence)) continue;  // we issued it anew meanwhile
+    remove_cap(*session, *inode);
+  }
+}
+
+}  // namespace spirula::mds

@@ -1,0 +1,336 @@
+#include <boost/json.hpp>
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "mds/request.h"
+
+namespace spirula::mds {
+
+using msg::ClientSession;
+using Op = ClientSession::Op;
+
+namespace {
+
+constexpr std::uint64_t bit(unsigned feature) {
+  return std::uint64_t{1} << feature;
+}
+/// What we offer. Not among it: delegated inode numbers (clients would create without asking) and metrics (we would
+/// only throw them away). The first eight bits are the releases before Mimic.
+constexpr std::uint64_t our_features = 0xff | bit(msg::fs_features::mimic) | bit(msg::fs_features::reply_encoding) |
+                                       bit(msg::fs_features::lazy_caps_wanted) | bit(msg::fs_features::multi_reconnect);
+constexpr Duration watch_interval = std::chrono::seconds(5);
+
+}  // namespace
+
+Server::SessionRef Server::session_of(const msg::ConnectionRef& connection) {
+  if (connection->context) return std::static_pointer_cast<Session>(connection->context);
+  // After a restart clients send their unfinished requests before they reconnect.
+  if (phase_ != Phase::reconnecting) return nullptr;
+  auto it = sessions_.find(ClientId{connection->peer_name().number});
+  if (it == sessions_.end()) return nullptr;
+  it->second->connection = connection;
+  connection->context = it->second;
+  return it->second;
+}
+
+Session* Server::session_of(ClientId client) {
+  auto it = sessions_.find(client);
+  return it == sessions_.end() ? nullptr : it->second.get();
+}
+
+void Server::send_session(const SessionRef& session, Op op, std::uint64_t sequence) {
+  if (!session->connection) return;
+  ClientSession body;
+  body.op = op;
+  body.sequence = sequence;
+  body.stamp = Time::from(shard_.clock().wall());
+  if (op == Op::open) body.features.bits = our_features & session->features.bits;
+  session->connection->send(msg::make_message(body));
+}
+
+void Server::handle_session(const msg::ConnectionRef& connection, const ClientSession& body) {
+  if (body.op == Op::request_open) return open_session(connection, body);
+  SessionRef session = session_of(connection);
+  if (!session) {
+    // A session we do not know (any more): say so, or the client would wait for it.
+    if (body.op == Op::request_close) {
+      ClientSession close;
+      close.op = Op::close;
+      connection->send(msg::make_message(close));
+    }
+    return;
+  }
+  session->last_heard = shard_.clock().now();
+  switch (body.op) {
+    case Op::request_close:
+      return close_session(session);
+    case Op::request_renew_caps:
+      if (session->state == Session::State::stale) session->state = Session::State::open;
+      if (session->state == Session::State::open) send_session(session, Op::renew_caps, body.sequence);
+      return;
+    case Op::request_flush_journal:
+      return hurry();
+    default:
+      return;
+  }
+}
+
+void Server::open_session(const msg::ConnectionRef& connection, const ClientSession& body) {
+  if (phase_ != Phase::active) {
+    early_opens_.emplace_back(connection, body);
+    return;
+  }
+  if (connection->closed()) return;
+  ClientId client{connection->peer_name().number};
+  if (auto it = sessions_.find(client); it != sessions_.end()) {
+    SessionRef known = it->second;
+    if (known->connection == connection) {
+      if (known->state == Session::State::open) send_session(known, Op::open);
+      return;
+    }
+    drop_session(known);  // the client started over
+  }
+  auto session = std::make_shared<Session>();
+  session->info.client = client;
+  session->info.name = connection->identity().name.describe();
+  session->info.address = connection->peer_address();
+  session->info.metadata = body.metadata;
+  session->info.features = body.features.bits;
+  session->info.caps = connection->identity().caps;
+  session->features = body.features;
+  session->connection = connection;
+  session->last_heard = shard_.clock().now();
+  Result<Access> access = Access::parse(session->info.caps);
+  if (!access || access->nothing()) {
+    log_warning("mds", "{}: no right to this file system in \"{}\"", connection->describe(), session->info.caps);
+    ClientSession reject;
+    reject.op = Op::reject;
+    reject.metadata["error_string"] = "client has no valid MDS capabilities";
+    connection->send(msg::make_message(reject));
+    return;
+  }
+  session->access = *std::move(access);
+  connection->context = session;
+  sessions_[client] = session;
+  SessionUpdate update;
+  update.kind = SessionUpdate::Kind::opened;
+  update.client = client;
+  update.info = session->info;
+  session_updates_.push_back(std::move(update));
+  on_commit(current_batch(), [this, session] {
+    if (session->state != Session::State::opening) return;
+    session->state = Session::State::open;
+    log_info("mds", "session of {} {}", session->info.name, session->connection ? session->connection->describe() : "");
+    send_session(session, Op::open);
+  });
+  hurry();
+}
+
+void Server::close_session(const SessionRef& session) {
+  if (session->state == Session::State::closing) return;
+  session->state = Session::State::closing;
+  drop_session(session);
+  on_commit(current_batch(), [this, session] {
+    send_session(session, Op::close);
+    if (session->connection) session->connection->context.reset();
+  });
+  hurry();
+}
+
+void Server::drop_session(const SessionRef& session) {
+  session->state = Session::State::closing;
+  std::vector<Ino> held;
+  for (Inode* inode : session->caps) held.push_back(inode->ino());
+  for (Ino ino : held) {
+    Inode* inode = tree_.find(ino);
+    CHECK(inode);
+    if (inode->locks) {
+      inode->locks->drop(session->client());
+      grant_file_locks(*inode);
+    }
+    remove_cap(*session, *inode);
+  }
+  std::erase_if(lock_waiters_, [&](const auto& waiter) { return waiter.first.first == session->client(); });
+  SessionUpdate update;
+  update.kind = SessionUpdate::Kind::closed;
+  update.client = session->client();
+  session_updates_.push_back(std::move(update));
+  auto it = sessions_.find(session->client());
+  if (it != sessions_.end() && it->second == session) sessions_.erase(it);
+  journal_soon();
+}
+
+void Server::on_reset(const msg::ConnectionRef& connection) {
+  auto session = std::static_pointer_cast<Session>(connection->context);
+  // The session stays until the client comes back, closes it or has been silent for too long.
+  if (session && session->connection == connection) session->connection.reset();
+  connection->context.reset();
+}
+
+// --- after a restart
+// ---------------------------------------------------------------------------------------------------
+
+Task<Result<>> Server::reconnect() {
+  phase_ = Phase::reconnecting;
+  if (!sessions_.empty()) log_info("mds", "waiting for {} clients to reconnect", sessions_.size());
+  MonotonicTime deadline = shard_.clock().now() + options_.reconnect_timeout;
+  auto missing = [&] {
+    return std::ranges::count_if(sessions_, [](const auto& entry) { return !entry.second->reconnected; });
+  };
+  while (missing() > 0) {
+    Result<> waited = co_await reconnected_.wait_until(shard_.clock(), deadline);
+    if (!waited && waited.error() == Errc::timed_out) break;
+    CO_TRY(waited);
+  }
+  while (reconnects_running_ > 0) CO_TRY(co_await shard_.clock().sleep(std::chrono::milliseconds(1)));
+  std::vector<ClientId> gone;
+  for (const auto& [client, session] : sessions_)
+    if (!session->reconnected) gone.push_back(client);
+  for (ClientId client : gone) {
+    log_warning("mds", "client.{} did not reconnect in time: evicted", client.value);
+    Result<bool> evicted = co_await evict(client);
+    if (!evicted) co_return evicted.error();
+  }
+  co_return Result<>{};
+}
+
+void Server::handle_reconnect(const msg::ConnectionRef& connection, const msg::Message& message) {
+  SessionRef session = session_of(connection);
+  auto body = msg::read_reconnect(message);
+  if (phase_ != Phase::reconnecting || !session || session->reconnected || !body) {
+    // Too late, or a stranger: its session is over, and it starts a new one.
+    log_info("mds", "{}: reconnect refused", connection->describe());
+    ClientSession close;
+    close.op = Op::close;
+    connection->send(msg::make_message(close));
+    if (session && phase_ == Phase::active) drop_session(session);
+    connection->context.reset();
+    return;
+  }
+  session->last_heard = shard_.clock().now();
+  ++reconnects_running_;
+  tasks_.spawn(reconnect_session(session, std::move(body->caps), !body->more));
+}
+
+Task<Result<>> Server::find_for_reconnect(const msg::CapReconnect cap) {
+  if (tree_.find(Ino{cap.ino})) co_return Result<>{};
+  if (cap.path_base) {
+    if (!tree_.find(Ino{cap.path_base})) (void)co_await find(Ino{cap.path_base});
+    Inode* dir = tree_.find(Ino{cap.path_base});
+    if (dir && dir->is_dir() && !dir->dir) (void)co_await load(dir->ino());
+    if (tree_.find(Ino{cap.ino})) co_return Result<>{};
+  }
+  co_return co_await find(Ino{cap.ino});
+}
+
+void Server::restore_cap(const SessionRef& session, Inode& inode, const msg::CapReconnect& reported) {
+  Cap& cap = inode.caps.add(session->client(), reported.cap_id);
+  cap.id = reported.cap_id;
+  next_cap_id_ = std::max(next_cap_id_, cap.id + 1);
+  cap.wanted = reported.wanted;
+  cap.xattr_version = inode.record.xattr_version;
+  inode.caps.reestablish(cap, reported.issued);
+  session->caps.insert(&inode);
+  for (LockRule rule : {LockRule::fcntl, LockRule::flock}) {
+    for (msg::FileLockRecord lock : rule == LockRule::fcntl ? reported.fcntl_locks : reported.flock_locks) {
+      if (!inode.locks) inode.locks = std::make_unique<FileLocks>();
+      lock.client = static_cast<std::uint64_t>(session->client().value);
+      (void)inode.locks->set(rule, lock);
+    }
+  }
+  send_cap(*session, inode, cap, msg::ClientCaps::Op::import);
+}
+
+Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last) {
+  for (const msg::CapReconnect& reported : caps) {
+    Result<> found = co_await find_for_reconnect(reported);
+    Inode* inode = tree_.find(Ino{reported.ino});
+    if (session->state == Session::State::closing) break;
+    if (found && inode)
+      restore_cap(session, *inode, reported);
+    else
+      session->unmatched[Ino{reported.ino}] = reported;
+  }
+  --reconnects_running_;
+  if (!last) co_return;
+  session->reconnected = true;
+  session->state = Session::State::open;
+  send_session(session, Op::open);
+  reconnected_.wake_all();
+}
+
+// --- silence
+// -----------------------------------------------------------------------------------------------------------
+
+Task<Result<bool>> Server::evict(ClientId client) {
+  auto it = sessions_.find(client);
+  if (it == sessions_.end()) co_return false;
+  SessionRef session = it->second;
+  if (blocklist_) {
+    // Before its caps go to others it must not reach the OSDs any more.
+    auto epoch = co_await blocklist_(session->info.address);
+    if (!epoch) co_return epoch.error();
+    osd_epoch_barrier_ = std::max(osd_epoch_barrier_, *epoch);
+  }
+  if (session->state == Session::State::closing) co_return true;
+  drop_session(session);
+  if (session->connection) session->connection->close();
+  session->connection.reset();
+  co_return true;
+}
+
+Task<> Server::evict_in_background(ClientId client, std::string why) {
+  log_warning("mds", "evicting client.{}: {}", client.value, why);
+  Result<bool> done = co_await evict(client);
+  if (!done) log_warning("mds", "client.{} cannot be evicted now: {}", client.value, done.error().message());
+}
+
+Task<> Server::watch_sessions() {
+  for (;;) {
+    if (!co_await shard_.clock().sleep(watch_interval)) co_return;
+    const MonotonicTime now = shard_.clock().now();
+    std::map<ClientId, std::string> out;
+    for (const auto& [client, session] : sessions_) {
+      Duration silence = now - session->last_heard;
+      if (session->state == Session::State::open && silence > options_.session_timeout) {
+        session->state = Session::State::stale;
+        send_session(session, Op::stale);
+      }
+      if (silence > options_.session_autoclose) out[client] = "silent for too long";
+    }
+    // Somebody waits for caps that a client does not give back.
+    for (const auto& [ino, waiters] : cap_waiters_) {
+      Inode* inode = tree_.find(ino);
+      if (!inode || waiters->empty()) continue;
+      for (const Cap& cap : inode->caps.all()) {
+        if (!cap.revoking()) continue;
+        Session* holder = session_of(cap.client);
+        bool stale = holder && holder->state == Session::State::stale;
+        if (stale || now - cap.revoked_at > options_.revoke_timeout)
+          out[cap.client] = "does not give back caps that others need";
+      }
+    }
+    for (auto& [client, why] : out) tasks_.spawn(evict_in_background(client, why));
+  }
+}
+
+std::string Server::sessions_json() const {
+  boost::json::array list;
+  for (const auto& [client, session] : sessions_) {
+    boost::json::object metadata;
+    for (const auto& [key, value] : session->info.metadata) metadata[key] = value;
+    constexpr const char* states[] = {"opening", "open", "stale", "closing", "reconnecting"};
+    list.push_back({{"id", client.value},
+                    {"entity", {{"name", session->info.name}, {"addr", session->info.address.describe()}}},
+                    {"state", states[static_cast<int>(session->state)]},
+                    {"num_caps", session->caps.size()},
+                    {"completed_requests", session->done.size()},
+                    {"requests_in_flight", session->in_progress.size()},
+                    {"request_count", session->requests},
+                    {"client_metadata", metadata}});
+  }
+  return boost::json::serialize(list);
+}
+
+}  // namespace spirula::mds

@@ -1,0 +1,502 @@
+#include "mds/server.h"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/coroutine.h"
+#include "mds/memory_store.h"
+
+namespace spirula::mds {
+namespace {
+
+using namespace std::chrono_literals;
+using msg::ClientCaps;
+using msg::ClientReply;
+using msg::ClientRequest;
+using msg::ClientSession;
+using msg::InodeStat;
+using msg::MdsOp;
+
+/// A connection that only remembers what the server said.
+class FakeConnection : public msg::Connection {
+ public:
+  FakeConnection(Shard& shard, std::int64_t id) : shard_(shard), id_(id) { identity_.caps = "allow rw"; }
+  Shard& shard() const override { return shard_; }
+  void send(msg::Message message) override { received.push_back(std::move(message)); }
+  void close() override { closed_ = true; }
+  bool closed() const override { return closed_; }
+  msg::EntityName peer_name() const override { return {msg::EntityType::client, id_}; }
+  msg::AddressVector peer_address() const override { return {}; }
+  std::uint64_t peer_features() const override { return msg::features::all; }
+  const msg::Identity& identity() const override { return identity_; }
+  msg::AuthSession* auth_session() const override { return nullptr; }
+  bool is_lossy() const override { return false; }
+  bool is_secure() const override { return false; }
+
+  std::vector<msg::Message> received;
+  msg::Identity identity_;
+
+ private:
+  Shard& shard_;
+  std::int64_t id_;
+  bool closed_ = false;
+};
+
+struct ParsedReply {
+  ClientReply head;
+  std::optional<InodeStat> dir, target;
+  std::vector<std::pair<std::string, InodeStat>> entries;
+  std::uint16_t flags = 0;
+};
+
+/// A client of the server, without a network.
+class Client {
+ public:
+  Client(Shard& shard, Server& server, std::int64_t id)
+      : shard_(shard), server_(server), connection(std::make_shared<FakeConnection>(shard, id)) {}
+
+  Task<> open() {
+    ClientSession body;
+    body.features.bits = 0xffff;
+    server_.on_message(connection, msg::make_message(body));
+    co_await until([&] { return !take(ClientSession::message_type).empty(); });
+  }
+  /// Sends it; returns its tid.
+  std::uint64_t send(ClientRequest request, std::uint64_t tid = 0) {
+    if (!tid) tid = ++tid_;
+    request.flags |= ClientRequest::flag_want_dentry;
+    request.stamp = {100, 0};
+    server_.on_message(connection, msg::make_message(request, tid));
+    return tid;
+  }
+  /// The first reply to it, early or not.
+  Task<ParsedReply> reply(std::uint64_t tid) {
+    ParsedReply parsed;
+    co_await until([&] {
+      for (auto it = connection->received.begin(); it != connection->received.end(); ++it) {
+        if (it->type != ClientReply::message_type || it->tid != tid) continue;
+        parsed = parse(*it);
+        connection->received.erase(it);
+        return true;
+      }
+      return false;
+    });
+    co_return parsed;
+  }
+  Task<ParsedReply> call(ClientRequest request) {
+    std::uint64_t tid = send(std::move(request));
+    co_return co_await reply(tid);
+  }
+  Task<> safe(std::uint64_t tid) {
+    for (;;) {
+      ParsedReply parsed = co_await reply(tid);
+      if (parsed.head.safe) co_return;
+    }
+  }
+  std::vector<ClientCaps> caps() {
+    std::vector<ClientCaps> all;
+    for (msg::Message& message : take(ClientCaps::message_type)) all.push_back(*msg::read_message<ClientCaps>(message));
+    return all;
+  }
+  void tell(const ClientCaps& body, std::uint64_t tid = 0) {
+    server_.on_message(connection, msg::make_message(body, tid));
+  }
+  std::vector<msg::Message> take(std::uint16_t type) {
+    std::vector<msg::Message> taken;
+    std::erase_if(connection->received, [&](msg::Message& message) {
+      if (message.type != type) return false;
+      taken.push_back(message);
+      return true;
+    });
+    return taken;
+  }
+  Task<> until(std::function<bool()> done) {
+    for (int i = 0; i < 5000 && !done(); ++i) (void)co_await shard_.clock().sleep(1ms);
+  }
+  static ParsedReply parse(const msg::Message& message) {
+    ParsedReply parsed;
+    parsed.head = *msg::read_message<ClientReply>(message);
+    Decoder trace(parsed.head.trace);
+    if (parsed.head.has_dentry) {
+      parsed.dir = trace.read<InodeStat>();
+      (void)trace.read<msg::DirStat>();
+      (void)trace.read<std::string>();
+      (void)trace.read<msg::LeaseStat>();
+    }
+    if (parsed.head.has_target) parsed.target = trace.read<InodeStat>();
+    EXPECT_FALSE(trace.failed());
+    EXPECT_EQ(trace.remaining(), 0u);
+    if (parsed.head.op == MdsOp::readdir && parsed.head.result == 0) {
+      Decoder extra(parsed.head.extra);
+      (void)extra.read<msg::DirStat>();
+      std::uint32_t count = extra.read<std::uint32_t>();
+      parsed.flags = extra.read<std::uint16_t>();
+      for (; count; --count) {
+        std::string name = extra.read<std::string>();
+        (void)extra.read<msg::LeaseStat>();
+        parsed.entries.emplace_back(name, extra.read<InodeStat>());
+      }
+      EXPECT_FALSE(extra.failed());
+    }
+    return parsed;
+  }
+
+  static ClientRequest request(MdsOp op, std::string path, std::string path2 = {}) {
+    ClientRequest body;
+    body.op = op;
+    body.path = {1, std::move(path)};
+    if (!path2.empty()) body.path2 = {1, std::move(path2)};
+    return body;
+  }
+  static ClientRequest create(std::string path, std::uint32_t flags = 0102) {
+    ClientRequest body = request(MdsOp::create, std::move(path));
+    ClientRequest::Open open;
+    open.flags = flags;
+    open.mode = 0644;
+    body.set(open);
+    return body;
+  }
+  static ClientRequest getattr(std::string path) {
+    ClientRequest body = request(MdsOp::getattr, std::move(path));
+    body.set(ClientRequest::Getattr{cap::any_shared});
+    return body;
+  }
+
+ private:
+  Shard& shard_;
+  Server& server_;
+  std::uint64_t tid_ = 0;
+
+ public:
+  std::shared_ptr<FakeConnection> connection;
+};
+
+ServerOptions test_options() {
+  ServerOptions options;
+  options.journal_interval = 5ms;
+  options.data_pools = {3};
+  return options;
+}
+
+void run(std::function<Task<>(Shard&)> test) {
+  run_main([test](Shard& shard) -> Task<int> {
+    co_await test(shard);
+    co_return 0;
+  });
+}
+
+Task<> boot(Server& server, bool fresh) {
+  if (fresh) {
+    EXPECT_TRUE(co_await server.format());
+  } else {
+    EXPECT_TRUE(co_await server.replay()) << server.problem();
+    EXPECT_TRUE(co_await server.reconnect());
+  }
+  co_await server.activate();
+}
+
+TEST(Server, creates_early_and_then_safely) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    Server server(shard, store, test_options());
+    co_await boot(server, true);
+    Client client(shard, server, 7);
+    co_await client.open();
+    std::uint64_t tid = client.send(Client::create("f"));
+    ParsedReply made = co_await client.reply(tid);
+    EXPECT_EQ(made.head.result, 0);
+    EXPECT_FALSE(made.head.safe);
+    EXPECT_TRUE(made.target && made.dir);
+    if (!made.target) co_return;
+    EXPECT_EQ(cap::describe(made.target->cap.caps), "pAsxLsXsxFsxcrwb");
+    EXPECT_EQ(cap::describe(made.dir->cap.caps), "pAsLsXsFsx");
+    EXPECT_EQ(made.target->size_max, 4u << 20);
+    EXPECT_EQ(*decode<Ino>(made.head.extra), inos::first);
+    co_await client.safe(tid);
+    ParsedReply listed = co_await client.call(Client::request(MdsOp::readdir, ""));
+    EXPECT_EQ(listed.entries.size(), 1u);
+    EXPECT_TRUE(listed.head.safe);
+    ParsedReply missing = co_await client.call(Client::request(MdsOp::lookup, "g"));
+    EXPECT_EQ(missing.head.result, -2);
+    EXPECT_TRUE(missing.dir) << "so that the client may remember it";
+    EXPECT_TRUE(client.caps().empty()) << "one client alone is never disturbed";
+    co_await server.stop();
+  });
+}
+
+TEST(Server, everything_survives_a_restart_from_journal_and_objects) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    for (int round = 0; round < 3; ++round) {
+      Server server(shard, store, test_options());
+      co_await boot(server, round == 0);
+      Client client(shard, server, 7 + round);
+      co_await client.open();
+      if (round == 0) {
+        ParsedReply dir = co_await client.call(Client::request(MdsOp::mkdir, "d"));
+        EXPECT_EQ(dir.head.result, 0);
+        for (const char* name : {"d/a", "d/b", "d/c"}) {
+          ParsedReply made = co_await client.call(Client::create(name));
+          EXPECT_EQ(made.head.result, 0);
+        }
+        ParsedReply linked = co_await client.call(Client::request(MdsOp::link, "l", "d/b"));
+        EXPECT_EQ(linked.head.result, 0);
+        ParsedReply renamed = co_await client.call(Client::request(MdsOp::rename, "d/z", "d/c"));
+        EXPECT_EQ(renamed.head.result, 0);
+        ParsedReply unlinked = co_await client.call(Client::request(MdsOp::unlink, "d/a"));
+        EXPECT_EQ(unlinked.head.result, 0);
+        EXPECT_TRUE(co_await server.flush_journal());
+      }
+      ParsedReply listed = co_await client.call(Client::request(MdsOp::readdir, "d"));
+      EXPECT_EQ(listed.entries.size(), 2u) << round;
+      EXPECT_EQ(listed.flags, 0x101) << "whole";
+      ParsedReply stat = co_await client.call(Client::getattr("l"));
+      EXPECT_TRUE(stat.target);
+      if (stat.target) EXPECT_EQ(stat.target->links, 2u);
+      server.tree().verify();
+      if (round == 1) {
+        EXPECT_TRUE(co_await server.write_back_all());
+        EXPECT_EQ(server.figures().names_waiting, 0u);
+        EXPECT_LE(server.figures().journal_segments, 1u);
+      }
+      // The sessions of before are over, or the next start would wait for them.
+      ClientSession close;
+      close.op = ClientSession::Op::request_close;
+      server.on_message(client.connection, msg::make_message(close));
+      co_await client.until([&] { return !client.take(ClientSession::message_type).empty(); });
+      co_await server.stop();
+    }
+  });
+}
+
+TEST(Server, others_see_only_what_is_durable_and_what_writers_have_flushed) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    ServerOptions options = test_options();
+    options.journal_interval = 10s;  // only hurried
+    Server server(shard, store, options);
+    co_await boot(server, true);
+    Client writer(shard, server, 1), reader(shard, server, 2);
+    co_await writer.open();
+    co_await reader.open();
+    std::uint64_t tid = writer.send(Client::create("f"));
+    ParsedReply made = co_await writer.reply(tid);
+    EXPECT_FALSE(made.head.safe);
+    if (!made.target) co_return;
+    std::uint64_t changes = store.changes;
+    std::uint64_t stat_tid = reader.send(Client::getattr("f"));
+    // The stat needs the writer's exclusive caps back, and the journal.
+    std::vector<ClientCaps> revoked;
+    co_await writer.until([&] {
+      for (ClientCaps& caps : writer.caps())
+        if (caps.op == ClientCaps::Op::revoke && caps.ino == made.target->ino) revoked.push_back(caps);
+      return !revoked.empty();
+    });
+    EXPECT_GT(store.changes, changes) << "hurried";
+    EXPECT_EQ(revoked.size(), 1u);
+    EXPECT_TRUE(reader.take(ClientReply::message_type).empty());
+    ClientCaps flush = revoked.back();
+    flush.op = ClientCaps::Op::update;
+    flush.dirty = cap::file_write | cap::auth_exclusive;
+    flush.size = 12345;
+    flush.mode = 0600;
+    flush.wanted = cap::wanted_by_open(2);
+    writer.tell(flush, 1);
+    ParsedReply stat = co_await reader.reply(stat_tid);
+    EXPECT_TRUE(stat.target);
+    if (stat.target) {
+      EXPECT_EQ(stat.target->size, 12345u);
+      EXPECT_EQ(stat.target->mode, 0100600u);
+    }
+    std::vector<ClientCaps> told;
+    co_await writer.until([&] {
+      for (ClientCaps& caps : writer.caps()) told.push_back(caps);
+      bool acked = std::ranges::any_of(told, [](auto& m) { return m.op == ClientCaps::Op::flush_ack; });
+      bool back = std::ranges::any_of(told, [](auto& m) { return m.caps & cap::file_buffer; });
+      return acked && back;
+    });
+    EXPECT_TRUE(std::ranges::any_of(told, [](auto& m) { return m.op == ClientCaps::Op::flush_ack; }));
+    EXPECT_TRUE(std::ranges::any_of(told, [](auto& m) { return m.caps & cap::file_buffer; })) << "it may go on";
+    co_await server.stop();
+  });
+}
+
+TEST(Server, resent_requests_are_answered_once_even_over_a_restart) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t ino = 0, tid = 0;
+    {
+      Server server(shard, store, test_options());
+      co_await boot(server, true);
+      Client client(shard, server, 7);
+      co_await client.open();
+      tid = client.send(Client::request(MdsOp::mkdir, "d"), 41);
+      ParsedReply made = co_await client.reply(tid);
+      EXPECT_TRUE(made.target);
+      if (!made.target) co_return;
+      ino = made.target->ino;
+      co_await client.safe(tid);
+      // A create that never got into the journal.
+      co_await server.stop();
+    }
+    Server server(shard, store, test_options());
+    EXPECT_TRUE(co_await server.replay());
+    Client client(shard, server, 7);
+    TaskGroup group(shard);
+    bool reconnected = false;
+    auto reconnect = [](Server& s, bool& flag) -> Task<> { flag = bool(co_await s.reconnect()); };
+    group.spawn(reconnect(server, reconnected));
+    (void)co_await shard.clock().sleep(2ms);
+    // What had an early reply comes again, with the number it was given; then the caps.
+    ClientRequest lost = Client::create("lost");
+    lost.flags |= ClientRequest::flag_replay;
+    lost.ino = ino + 1;
+    client.send(lost, 42);
+    ClientRequest again = Client::request(MdsOp::mkdir, "d");
+    again.flags |= ClientRequest::flag_replay;
+    again.ino = ino;
+    client.send(again, 41);
+    msg::ClientReconnect caps;
+    caps.caps.push_back({1, "", 1, 0, cap::pin | cap::any_shared, 1, 0, {}, {}, 0});
+    caps.caps.push_back({ino + 1, "lost", 2, cap::wanted_by_open(1), cap::pin | cap::any_file_write, 1, 1, {}, {}, 0});
+    server.on_message(client.connection, msg::make_reconnect(caps));
+    co_await group.join();
+    EXPECT_TRUE(reconnected);
+    co_await server.activate();
+    co_await client.safe(41);
+    co_await client.safe(42);
+    ParsedReply stat = co_await client.call(Client::request(MdsOp::lookup, "lost"));
+    EXPECT_TRUE(stat.target);
+    if (stat.target) {
+      EXPECT_EQ(stat.target->ino, ino + 1);
+      EXPECT_EQ(stat.target->cap.cap_id, 2u) << "the cap of before";
+    }
+    server.tree().verify();
+    co_await server.stop();
+  });
+}
+
+TEST(Server, an_open_file_outlives_its_name_and_is_purged_when_let_go) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    Server server(shard, store, test_options());
+    co_await boot(server, true);
+    Client client(shard, server, 7);
+    co_await client.open();
+    ParsedReply made = co_await client.call(Client::create("f"));
+    if (!made.target) co_return;
+    store.data[MetadataStore::data_object(Ino{made.target->ino}, 0)].bytes = "data";
+    std::uint64_t tid = client.send(Client::request(MdsOp::unlink, "f"));
+    co_await client.safe(tid);
+    std::vector<ClientCaps> told;
+    co_await client.until([&] {
+      for (ClientCaps& caps : client.caps()) told.push_back(caps);
+      return std::ranges::any_of(told, [](auto& m) { return m.links == 0 && (m.caps & cap::link_shared); });
+    });
+    EXPECT_FALSE(told.empty()) << "the client hears that the file is gone";
+    EXPECT_EQ(store.data.size(), 1u);
+    msg::ClientCapRelease release;
+    std::uint32_t sequence = told.empty() ? 0 : told.back().sequence;
+    release.items.push_back({made.target->ino, made.target->cap.cap_id, 0, sequence});
+    server.on_message(client.connection, msg::make_message(release));
+    co_await client.until([&] { return store.data.empty() && !server.tree().find(Ino{made.target->ino}); });
+    EXPECT_TRUE(store.data.empty());
+    EXPECT_FALSE(server.tree().find(Ino{made.target->ino}));
+    co_await server.stop();
+  });
+}
+
+/// Crashes at every write the server ever makes: what was confirmed is there afterwards, and the tree is sound.
+TEST(Server, crash_at_every_cut_point) {
+  run([](Shard& shard) -> Task<> {
+    bool finished = false;
+    for (std::uint64_t cut = 3; !finished && cut < 200; ++cut) {
+      MemoryStore store;
+      std::set<std::string> confirmed;
+      std::set<std::string> removed;
+      {
+        Server server(shard, store, test_options());
+        EXPECT_TRUE(co_await server.format());
+        co_await server.activate();
+        std::uint64_t base = store.changes;
+        store.before_change = [&store, base, cut]() -> Result<> {
+          if (store.changes > base + cut) return Errc::blocklisted;
+          return {};
+        };
+        Client client(shard, server, 7);
+        co_await client.open();
+        for (int i = 0; i < 12 && !server.failed(); ++i) {
+          std::string name = fmt::format("f{}", i);
+          std::uint64_t tid = client.send(Client::create(name));
+          if (i % 3 == 2) {
+            (void)co_await server.flush_journal();
+            co_await client.until([&] { return server.failed() || !client.take(ClientReply::message_type).empty(); });
+          } else {
+            co_await client.until([&] {
+              if (server.failed()) return true;
+              for (msg::Message& m : client.take(ClientReply::message_type)) {
+                ParsedReply parsed = Client::parse(m);
+                if (m.tid == tid && parsed.head.safe) {
+                  confirmed.insert(name);
+                  return true;
+                }
+              }
+              return false;
+            });
+          }
+          if (i == 5 && !server.failed()) (void)co_await server.write_back_all();
+          if (i == 8 && !server.failed()) {
+            std::uint64_t gone = client.send(Client::request(MdsOp::unlink, "f0"));
+            confirmed.erase("f0");
+            (void)gone;
+          }
+        }
+        finished = !server.failed();
+        co_await server.stop();
+      }
+      store.before_change = nullptr;
+      ServerOptions options = test_options();
+      options.reconnect_timeout = 1ms;
+      Server server(shard, store, options);
+      co_await boot(server, false);
+      Client client(shard, server, 8);
+      co_await client.open();
+      ParsedReply listed = co_await client.call(Client::request(MdsOp::readdir, ""));
+      std::set<std::string> there;
+      for (auto& [name, stat] : listed.entries) EXPECT_TRUE(there.insert(name).second);
+      for (const std::string& name : confirmed) EXPECT_TRUE(there.contains(name)) << name << " at cut " << cut;
+      server.tree().verify();
+      co_await server.stop();
+    }
+    EXPECT_TRUE(finished);
+  });
+}
+
+TEST(Server, a_damaged_journal_stops_it_and_says_where) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    {
+      Server server(shard, store, test_options());
+      co_await boot(server, true);
+      Client client(shard, server, 7);
+      co_await client.open();
+      std::uint64_t tid = client.send(Client::create("f"));
+      co_await client.safe(tid);
+      co_await server.stop();
+    }
+    std::string& segment = store.metadata[Journal::object(1)].bytes;
+    segment[segment.size() / 2] ^= 1;
+    Server server(shard, store, test_options());
+    Result<> replayed = co_await server.replay();
+    EXPECT_EQ(replayed.error(), make_error_code(Errc::malformed));
+    EXPECT_NE(server.problem().find("200.00000001"), std::string::npos) << server.problem();
+    co_await server.stop();
+  });
+}
+
+}  // namespace
+}  // namespace spirula::mds

@@ -1,0 +1,54 @@
+#pragma once
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_set>
+
+#include "mds/access.h"
+#include "mds/batch.h"
+#include "msg/messenger.h"
+
+namespace spirula::mds {
+
+struct Inode;
+
+/// A client's session. It outlives connections, and (by its SessionRecord) this process.
+struct Session {
+  enum class State : std::uint8_t {
+    opening,  ///< its record is on its way to the journal
+    open,
+    stale,    ///< not heard of for the session timeout; its caps can be taken when somebody needs them
+    closing,  ///< its end is on its way to the journal
+    absent,   ///< known from the journal, has not reconnected yet
+  };
+  SessionInfo info;
+  State state = State::opening;
+  msg::ConnectionRef connection;
+  msg::FeatureBits features;
+  Access access;
+  MonotonicTime last_heard{};
+  std::unordered_set<Inode*> caps;
+  /// Requests done since the client last told us its oldest, with what they made; and in which batch they are.
+  struct Done {
+    Ino made;
+    BatchId batch;
+  };
+  std::map<std::uint64_t, Done> done;
+  std::map<std::uint64_t, BatchId> flushed;
+  std::set<std::uint64_t> in_progress;  ///< requests being worked on: a resent one waits for the first
+  std::uint64_t oldest_tid = 0, oldest_tid_journaled = 0, oldest_flush = 0;
+  bool reconnected = false;
+  /// Caps it brought back for inodes that a request of its own, sent again, has yet to make anew.
+  std::map<Ino, msg::CapReconnect> unmatched;
+  std::uint64_t requests = 0;
+
+  ClientId client() const { return info.client; }
+  /// What tells the reply encoders which layout this client decodes.
+  std::uint64_t reply_features() const {
+    return features.has(msg::fs_features::reply_encoding) || !connection ? msg::reply_envelopes
+                                                                         : connection->peer_features();
+  }
+};
+
+}  // namespace spirula::mds
