@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <cstdlib>
 #include <map>
 
@@ -85,6 +86,11 @@ struct Simulation::World {
 
   /// Everything that can happen now; false when only time can bring more.
   bool settle() { return context.poll() > 0; }
+  /// Timers go off on the hosts' loop, as everything does: whoever they call may ask whether it is on its shard.
+  void fire_next() {
+    asio::post(context, [this] { clock.fire_next(); });
+    context.poll();
+  }
 };
 
 Simulation::Simulation(std::uint64_t seed) : world_(std::make_unique<World>(seed)) {}
@@ -130,7 +136,7 @@ void Simulation::run(Task<> task, Duration limit) {
     if (world.settle() || done) continue;
     CHECK(!world.clock.idle(), "deadlock: nothing can happen any more");
     CHECK(world.clock.next() <= end, "the simulated task does not come to an end");
-    world.clock.fire_next();
+    world.fire_next();
   }
 }
 
@@ -140,7 +146,7 @@ void Simulation::run_for(Duration time) {
   for (;;) {
     if (world.settle()) continue;
     if (world.clock.idle() || world.clock.next() > end) break;
-    world.clock.fire_next();
+    world.fire_next();
   }
   world.clock.advance_to(end);
 }

@@ -206,7 +206,10 @@ void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold ho
   writing->outcome = std::move(outcome);
   // It takes its place in the collection's order here; the next change may be decided at once.
   Task<Result<>> stored = host_.store().submit(collection(), std::move(transaction));
+  bool outermost = !std::exchange(object.starting, true);  // a store may answer at once: keep the object
   tasks_.spawn(complete(std::move(writing), std::move(stored)));
+  if (!outermost) return;
+  object.starting = false;
   start_queued(object);
 }
 

@@ -44,16 +44,18 @@ void PgShard::on_map(MapViewRef view, bool serving) {
   serving_ = serving;
   if (!serving_) return;
   const maps::OsdMap& map = *view_->map;
+  std::vector<PgId> gone;
   for (auto& [id, slot] : pgs_) {
     if (slot.removing) continue;
     if (!map.pool(id.pool) || (slot.ready && slot.pg->is_removing())) {
       slot.removing = true;
       slot.waiting.clear();
-      if (slot.ready) tasks_.spawn(remove(id));
+      if (slot.ready) gone.push_back(id);
     } else if (slot.ready) {
       slot.pg->on_map(view_->map);
     }
   }
+  for (PgId id : gone) tasks_.spawn(remove(id));
   look_for_missing();
   auto waiting = std::exchange(waiting_for_map_, {});
   for (auto& op : waiting) commons_.retry(std::move(op));

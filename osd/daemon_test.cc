@@ -1,0 +1,268 @@
+#include <gtest/gtest.h>
+
+#include "base/coroutine.h"
+#include "base/simulation.h"
+#include "filestore/memory_store.h"
+#include "maps/mon_map.h"
+#include "msg/daemon_messages.h"
+#include "osd/options.h"
+#include "osd/osd.h"
+
+/// The whole daemon against a monitor that knows only what it must, in a simulated world.
+namespace spirula::osd {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t pool_id = 3;
+
+class FakeMonitor : public msg::Dispatcher {
+ public:
+  explicit FakeMonitor(sim::Host& host) : admission_([] { return std::uint64_t{5000}; }) {
+    msg::MessengerOptions options;
+    options.name = {msg::EntityType::mon, 0};
+    options.policy_for = [](msg::EntityType) { return msg::Policy{}; };
+    options.auth_service = &admission_;
+    options.nonce = 0;  // as monitors have it: clients know the address from their configuration
+    options.shards = {&host};
+    messenger_ = msg::Messenger::create(host, options, *this);
+    Endpoint at = *Endpoint::parse(host.address());
+    at.port = 3300;
+    EXPECT_TRUE(messenger_->bind(at));
+    map.fsid.bytes[0] = 9;
+    map.epoch = Epoch(1);
+    map.osds.resize(1);
+    map.osds[0].state = maps::osd_state::exists;
+    map.osds[0].weight = maps::weight_in;
+  }
+  Task<> stop() { return messenger_->stop(); }
+
+  /// The next epoch, to whoever is there.
+  void publish() {
+    ++map.epoch;
+    for (auto& connection : connections_) send_map(connection);
+  }
+  void create_pool() {
+    maps::Pool pool;
+    pool.pg_num = pool.pgp_num = 4;
+    pool.flags |= maps::Pool::creating;
+    map.pools[pool_id] = pool;
+    map.pool_names[pool_id] = "p";
+    for (std::uint32_t seed = 0; seed < 4; ++seed) map.pg_temp[{pool_id, seed}] = {0};
+    publish();
+  }
+
+  void on_message(msg::ConnectionRef connection, msg::Message message) override {
+    switch (message.type) {
+      case msg::MonGetMap::message_type:
+        return send_monmap(connection);
+      case msg::MonSubscribe::message_type: {
+        auto wanted = msg::read_message<msg::MonSubscribe>(message);
+        if (!wanted) return;
+        if (wanted->what.contains("monmap")) send_monmap(connection);
+        if (wanted->what.contains("config")) connection->send(msg::make_message(msg::ConfigMessage{}));
+        if (wanted->what.contains("osdmap")) {
+          connections_.push_back(connection);
+          send_map(connection);
+        }
+        return;
+      }
+      case msg::MonGetVersion::message_type: {
+        auto asked = msg::read_message<msg::MonGetVersion>(message);
+        msg::MonGetVersionReply reply{asked->handle, map.epoch.value, 1};
+        return connection->send(msg::make_message(reply, message.tid));
+      }
+      case msg::OsdBoot::message_type: {
+        auto boot = msg::read_message<msg::OsdBoot>(message);
+        ++boots;
+        if (!accept_boots) return;
+        map.osds[0].state |= maps::osd_state::up;
+        map.osds[0].client = boot->client_address;
+        return publish();
+      }
+      case msg::OsdBeacon::message_type:
+        for (auto& report : msg::read_message<msg::OsdBeacon>(message)->pgs) reports[report.pg] = report;
+        return;
+      case msg::OsdMarkMeDown::message_type:
+        map.osds[0].state &= ~maps::osd_state::up;
+        publish();
+        return connection->send(msg::make_message(msg::DaemonReply{0, map.epoch, ""}, message.tid));
+      default:
+        return;
+    }
+  }
+  void on_reset(msg::ConnectionRef connection) override { std::erase(connections_, connection); }
+
+  maps::OsdMap map;
+  int boots = 0;
+  bool accept_boots = true;
+  std::map<PgId, msg::PgReport> reports;
+
+ private:
+  void send_map(const msg::ConnectionRef& connection) {
+    msg::OsdMapMessage message;
+    message.fsid = map.fsid;
+    message.oldest = message.newest = map.epoch;
+    message.full[map.epoch] = map.encode_map();
+    connection->send(msg::make_message(message));
+  }
+  void send_monmap(const msg::ConnectionRef& connection) {
+    maps::MonMap all;
+    all.fsid = map.fsid;
+    all.epoch = Epoch(1);
+    all.monitors["a"].name = "a";
+    all.monitors["a"].addresses = messenger_->address();
+    all.ranks = {"a"};
+    connection->send(msg::make_message(msg::MonMapMessage{encode(all)}));
+  }
+  msg::NoneService admission_;
+  std::unique_ptr<msg::Messenger> messenger_;
+  std::vector<msg::ConnectionRef> connections_;
+};
+
+class FakeClient : public msg::Dispatcher {
+ public:
+  explicit FakeClient(sim::Host& host)
+      : host_(host), auth_(msg::KeyName{static_cast<std::uint32_t>(msg::EntityType::client), "admin"}) {
+    msg::MessengerOptions options;
+    options.name = {msg::EntityType::client, 4100};
+    options.policy_for = [](msg::EntityType) { return msg::Policy{}; };
+    options.auth_client = &auth_;
+    options.shards = {&host};
+    messenger_ = msg::Messenger::create(host, options, *this);
+  }
+  Task<> stop() { return messenger_->stop(); }
+  void connect(const msg::AddressVector& to) { osd_ = messenger_->connect(host_, msg::EntityType::osd, to); }
+  void on_message(msg::ConnectionRef, msg::Message message) override {
+    if (message.type == msg::OsdReply::message_type) replies.push_back(*msg::read_osd_reply(message));
+    if (message.type == msg::OsdMapMessage::message_type) ++maps_told;
+  }
+  void send(const std::string& name, OsdOp op, Epoch epoch, std::uint64_t tid) {
+    msg::OsdRequest request;
+    request.pg.pg = {pool_id, 1};
+    request.hash = 0x101;
+    request.epoch = epoch;
+    request.flags = msg::request_flag::ondisk;
+    request.locator.pool = pool_id;
+    request.object = name;
+    request.ops.push_back(std::move(op));
+    osd_->send(msg::make_osd_request(std::move(request), tid));
+  }
+  std::vector<msg::OsdReply> replies;
+  int maps_told = 0;
+
+ private:
+  sim::Host& host_;
+  msg::NoneClient auth_;
+  std::unique_ptr<msg::Messenger> messenger_;
+  msg::ConnectionRef osd_;
+};
+
+struct World {
+  explicit World(std::uint64_t seed)
+      : simulation(seed),
+        mon_host(simulation.add_host()),
+        osd_host(simulation.add_host()),
+        client_host(simulation.add_host()),
+        config("osd", "") {
+    config.add(options());
+    EXPECT_TRUE(config.parse_arguments({"-i", "0", "--mon-host", mon_host.address() + ":3300", "--public-addr",
+                                        osd_host.address(), "--admin-socket", "", "--auth-client-required", "none",
+                                        "--auth-cluster-required", "none", "--auth-service-required", "none"}))
+        << config.problem();
+  }
+  std::unique_ptr<filestore::ObjectStore> make_store() { return filestore::MemoryStore::make(); }
+  Task<> format(filestore::ObjectStore& store) {
+    Superblock superblock;
+    superblock.cluster = monitor->map.fsid;
+    superblock.whoami = 0;
+    EXPECT_TRUE(co_await MapHistory::format(store, superblock));
+  }
+  Task<> pass(Duration time) { (void)co_await osd_host.clock().sleep(time); }
+
+  sim::Simulation simulation;
+  sim::Host &mon_host, &osd_host, &client_host;
+  std::optional<FakeMonitor> monitor;  ///< made inside the simulation, where its host is
+  std::optional<FakeClient> client;
+  Config config;
+};
+
+OsdOp data(OpCode code, std::string_view text) {
+  OsdOp op(code);
+  op.extent().length = text.size();
+  op.input = BufferList(Buffer::copy_of(text));
+  return op;
+}
+
+Task<> serve_a_pool(World& world) {
+  world.monitor.emplace(world.mon_host);
+  world.client.emplace(world.client_host);
+  auto store = world.make_store();
+  co_await world.format(*store);
+  {
+    Osd osd(world.osd_host, world.config, std::move(store));
+    EXPECT_TRUE(co_await osd.start());
+    co_await world.pass(500ms);
+    EXPECT_TRUE(osd.is_serving());
+    world.monitor->create_pool();
+    co_await world.pass(3s);
+    EXPECT_EQ(world.monitor->reports.size(), 4u);
+    for (auto& [pg, report] : world.monitor->reports) EXPECT_TRUE(report.state & msg::pg_state::active);
+
+    world.client->connect(osd.address());
+    Epoch now = world.monitor->map.epoch;
+    world.client->send("o", data(OpCode::writefull, "text"), now, 1);
+    world.client->send("o", data(OpCode::read, ""), now, 2);
+    co_await world.pass(1s);
+    EXPECT_EQ(world.client->replies.size(), 2u);
+    EXPECT_EQ(world.client->replies.at(0).result, 0);
+    EXPECT_EQ(world.client->replies.at(1).ops.at(0).output.flatten().text(), "text");
+
+    // A client with a newer map waits for us to get it; one with an older map is told.
+    world.client->send("o", data(OpCode::read, ""), now.next(), 3);
+    co_await world.pass(1s);
+    EXPECT_EQ(world.client->replies.size(), 2u);
+    world.monitor->publish();
+    co_await world.pass(1s);
+    EXPECT_EQ(world.client->replies.size(), 3u);
+    EXPECT_EQ(world.client->maps_told, 0);
+    world.client->send("o", data(OpCode::read, ""), now, 4);
+    co_await world.pass(1s);
+    EXPECT_EQ(world.client->replies.size(), 4u);
+    EXPECT_EQ(world.client->maps_told, 1);
+
+    // Marked down by mistake: it comes back as another incarnation.
+    auto before = osd.address();
+    world.monitor->map.osds[0].state &= ~maps::osd_state::up;
+    world.monitor->publish();
+    co_await world.pass(5s);
+    EXPECT_TRUE(osd.is_serving());
+    EXPECT_NE(osd.address(), before);
+
+    // Blocklisted clients are turned away.
+    world.client->send("o", data(OpCode::read, ""), world.monitor->map.epoch, 5);
+    co_await world.pass(1s);
+    EXPECT_EQ(world.client->replies.size(), 5u);
+
+    // The pool goes, and its PGs with it.
+    world.monitor->map.pools.clear();
+    world.monitor->map.pg_temp.clear();
+    world.monitor->publish();
+    co_await world.pass(3s);
+    world.monitor->reports.clear();
+    co_await world.pass(70s);
+    EXPECT_TRUE(world.monitor->reports.empty());
+    co_await osd.stop();
+    EXPECT_FALSE(world.monitor->map.is_up(0)) << "a daemon that stops in order says so";
+  }
+  co_await world.client->stop();
+  co_await world.monitor->stop();
+}
+
+TEST(Daemon, boots_serves_and_goes) {
+  World world(1);
+  world.simulation.run(serve_a_pool(world), 1h);
+}
+
+}  // namespace
+}  // namespace spirula::osd
