@@ -115,9 +115,7 @@ Result<> parse_layout(std::string_view field, std::string_view text, msg::FileLa
 Result<> apply_layout(Tree& tree, Inode& inode, const msg::FileLayout& layout, Attempt& attempt,
                       const ClientRequest& request, Outcome& outcome) {
   if (!layout.is_valid()) return Errc::invalid;
-  if (attempt.access && !attempt.access->everywhere() &&
-      !attempt.access->may_set_layout(Tree::path_of(inode), attempt.uid))
-    return Errc::permission;
+  if (!attempt.permitted(inode, msg::MdsCaps::policy)) return Errc::permission;
   if (inode.record.is_file() && (inode.record.size || inode.record.truncate_sequence > 1)) return Errc::not_empty;
   attempt.claim(inode, Group::file, Mode::write);
   TRY(attempt.claims_met(tree));

@@ -48,11 +48,12 @@ Result<> Attempt::visible(const Inode& inode) {
   return {};
 }
 
-Result<> Attempt::permitted(const Inode& inode) const {
-  if (!access || access->everywhere() || inode.is_stray()) return {};
-  std::string path = Tree::path_of(inode);
-  if (path == "/") path.clear();
-  if (!access->may_read(path, uid) || (writes && !access->may_write(path, uid))) return Errc::access;
+Result<> Attempt::permitted(const Inode& inode, unsigned also) const {
+  if (!access || access->allows_all() || inode.is_stray()) return {};
+  const unsigned wanted = also | msg::MdsCaps::read | (writes ? msg::MdsCaps::write : 0u);
+  std::string path = access->is_path_restricted() ? Tree::path_of(inode).substr(1) : std::string();
+  const msg::MdsCaps::Target target{inode.record.uid, inode.record.gid, inode.record.mode};
+  if (!access->allows(file_system, path, wanted, caller, target)) return Errc::access;
   return {};
 }
 

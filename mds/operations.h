@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "mds/access.h"
 #include "mds/tree.h"
+#include "msg/caps_mds.h"
 
 /// What each request does to the tree, as plain functions: they answer, apply the whole request in one step, or say
 /// what stands in the way. Whoever called removes the obstacle and calls again from the start, so nothing is ever half
@@ -18,8 +18,9 @@ struct Attempt {
   Time now;      ///< for what has no stamp of the client's
   Ino next_ino;  ///< a number for what is made; taken if Outcome::made says so
   msg::FileLayout default_layout;
-  const Access* access = nullptr;  ///< what the client may do; null: everything
-  std::uint32_t uid = 0;
+  const msg::MdsCaps* access = nullptr;  ///< what the client may do; null: everything
+  msg::MdsCaps::Caller caller;
+  std::string file_system;
   bool writes = false;
   bool completed = false;  ///< done before (the reply was lost): only look at what it did
 
@@ -46,8 +47,8 @@ struct Attempt {
   Result<> claims_met(Tree& tree);
   /// The inode (and the names in it, of a directory) may be shown to this client.
   Result<> visible(const Inode& inode);
-  /// The client's key allows this request here. Errc::access.
-  Result<> permitted(const Inode& inode) const;
+  /// The client's key allows this request here (and more). Errc::access.
+  Result<> permitted(const Inode& inode, unsigned also = 0) const;
 };
 
 /// What came of it. Pointers are good until the tree changes.

@@ -62,13 +62,14 @@ Task<Result<>> Server::replay() {
     session->info = record.info;
     session->features.bits = record.info.features;
     session->state = Session::State::absent;
-    Result<Access> access = Access::parse(record.info.caps);
+    Result<msg::MdsCaps> access = msg::MdsCaps::parse(record.info.caps);
     if (access) session->access = *std::move(access);
     for (const auto& [tid, made] : record.progress.requests) session->done[tid] = {made, journal_.committed()};
     for (std::uint64_t tid : record.progress.flushes) session->flushed[tid] = journal_.committed();
     sessions_[client] = session;
   }
   tasks_.spawn(journal_loop());
+  phase_ = Phase::reconnecting;
   co_return Result<>{};
 }
 

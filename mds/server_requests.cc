@@ -95,7 +95,8 @@ Attempt Server::new_attempt(const Request& request) const {
     attempt.next_ino = Ino{request.body.ino};  // the number the client was told before the restart
   attempt.default_layout = {4u << 20, 1, 4u << 20, options_.data_pools.empty() ? 0 : options_.data_pools[0], ""};
   attempt.access = &request.session->access;
-  attempt.uid = request.body.uid;
+  attempt.caller = {request.body.uid, request.body.gid, request.body.gids};
+  attempt.file_system = options_.file_system;
   attempt.writes = request.body.is_write() && request.body.op != MdsOp::set_file_lock;
   attempt.completed = request.completed_before;
   return attempt;

@@ -101,8 +101,8 @@ void Server::open_session(const msg::ConnectionRef& connection, const ClientSess
   session->features = body.features;
   session->connection = connection;
   session->last_heard = shard_.clock().now();
-  Result<Access> access = Access::parse(session->info.caps);
-  if (!access || access->nothing()) {
+  Result<msg::MdsCaps> access = msg::MdsCaps::parse(session->info.caps);
+  if (!access || !access->allows_file_system(options_.file_system)) {
     log_warning("mds", "{}: no right to this file system in \"{}\"", connection->describe(), session->info.caps);
     ClientSession reject;
     reject.op = Op::reject;

@@ -5,8 +5,8 @@
 #include <string>
 #include <unordered_set>
 
-#include "mds/access.h"
 #include "mds/batch.h"
+#include "msg/caps_mds.h"
 #include "msg/messenger.h"
 
 namespace spirula::mds {
@@ -26,7 +26,7 @@ struct Session {
   State state = State::opening;
   msg::ConnectionRef connection;
   msg::FeatureBits features;
-  Access access;
+  msg::MdsCaps access;
   MonotonicTime last_heard{};
   std::unordered_set<Inode*> caps;
   /// Requests done since the client last told us its oldest, with what they made; and in which batch they are.

@@ -1,0 +1,393 @@
+#include "mds/mds.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+
+namespace spirula::mds {
+
+using namespace std::chrono_literals;
+using msg::EntityType;
+using msg::MdsState;
+
+namespace {
+
+constexpr Option rows[] = {
+    {"mds_beacon_interval", OptionType::duration, "2", "how often the monitor hears from us", 0.1, 60},
+    {"mds_beacon_grace", OptionType::duration, "15", "silence of the monitor after which we answer nobody", 1, 600},
+    {"mds_join_fs", OptionType::text, "", "the file system to serve; empty: any"},
+    {"mds_log_flush_interval", OptionType::duration, "0.1", "how long a change may wait for company in the journal", 0, 5},
+    {"mds_log_bytes_max", OptionType::size, "64M", "journal beyond this is written back at once", 1 << 20},
+    {"mds_write_back_interval", OptionType::duration, "30", "between write-backs while little happens", 0.1, 3600},
+    {"mds_reconnect_timeout", OptionType::duration, "45", "how long a new MDS waits for clients of the old", 0.01, 600},
+    {"mds_cap_revoke_timeout", OptionType::duration, "120", "a client that keeps caps others need is evicted", 1, 3600},
+};
+
+constexpr std::size_t held_back_max = 10'000;
+
+std::string hostname() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+msg::Metadata metadata() {
+  msg::Metadata facts;
+  facts["hostname"] = hostname();
+  facts["ceph_version"] = "ceph version 16.2.15 (Spirula) pacific (stable)";
+  facts["ceph_version_short"] = "16.2.15";
+  facts["ceph_release"] = "pacific";
+  utsname system{};
+  if (::uname(&system) == 0) {
+    facts["kernel_version"] = system.release;
+    facts["arch"] = system.machine;
+    facts["os"] = system.sysname;
+  }
+  return facts;
+}
+
+}  // namespace
+
+std::span<const Option> options() {
+  return rows;
+}
+
+Mds::Mds(Shard& shard, Config& config) : shard_(shard), config_(config), tasks_(shard) {}
+
+Mds::~Mds() = default;
+
+void Mds::end(std::string why) {
+  if (over_.is_set()) return;
+  log_error("mds", "ending: {}", why);
+  over_.set();
+  map_changed_.set();
+}
+
+Task<Result<>> Mds::listen() {
+  constexpr auto services = static_cast<std::uint32_t>(EntityType::mon) | static_cast<std::uint32_t>(EntityType::osd);
+  auto credentials = msg::load_credentials(config_, services, EntityType::mds, shard_.random(), shard_.clock());
+  if (!credentials) log_error("mds", "no key for {}: {}", config_.name(), credentials.error().message());
+  CO_TRY(credentials);
+  credentials_ = std::move(*credentials);
+  if (credentials_.cephx) {
+    auto service = std::make_unique<msg::CephxTicketService>(EntityType::mds, shard_.random(),
+                                                             [this] { return Time::from(shard_.clock().wall()); });
+    tickets_ = service.get();
+    admission_ = std::move(service);
+  } else {
+    admission_ = std::make_unique<msg::NoneService>([this] { return shard_.random().next() >> 1; });
+  }
+  CO_TRY(auto monitors, parse_mon_host(config_.text("mon_host")));
+
+  msg::MessengerOptions wiring;
+  wiring.name = {EntityType::mds, 0};
+  wiring.policy_for = [](EntityType peer) {
+    msg::Policy policy;
+    policy.lossy = peer != EntityType::client && peer != EntityType::mds;
+    return policy;
+  };
+  wiring.auth_service = admission_.get();
+  wiring.auth_client = credentials_.client.get();
+  wiring.shards = {&shard_};
+  router_.route_rest(*this);
+  messenger_ = msg::Messenger::create(shard_, wiring, router_);
+  auto text = config_.text("public_addr");
+  CO_TRY(Endpoint at, Endpoint::parse(text.empty() ? "127.0.0.1" : text));
+  auto bound = messenger_->bind(at);
+  if (!bound) log_error("mds", "listening at {}: {}", at.describe(), bound.error().message());
+  CO_TRY(bound);
+
+  maps::MonClientOptions options;
+  options.monitors = std::move(monitors);
+  options.name = credentials_.name;
+  options.cephx = credentials_.cephx;
+  options.config = &config_;
+  options.hostname = hostname();
+  monitors_.emplace(shard_, options);
+  router_.route(EntityType::mon, *monitors_);
+  if (tickets_)
+    monitors_->on_rotating_secrets([this](const msg::RotatingSecrets& secrets) { tickets_->set_secrets(secrets); });
+  monitors_->on<msg::FsMapMessage>([this](msg::FsMapMessage message) {
+    auto map = decode<maps::FsMap>(message.map);
+    if (!map) return log_error("mds", "the monitor sent a file system map that does not decode");
+    monitors_->got("fsmap", message.epoch.value);
+    take_map(*map);
+  });
+  monitors_->on<msg::MdsBeaconAck>([this](msg::MdsBeaconAck ack) { take_ack(ack); });
+  monitors_->on_session([this] { beacon_now_.set(); });
+  monitors_->subscribe("fsmap", 0);
+  osd_maps_.emplace(shard_, *monitors_);
+  objecter_.emplace(shard_, *messenger_, *monitors_, *osd_maps_);
+  router_.route(EntityType::osd, *objecter_);
+  monitors_->start(*messenger_);
+  co_return Result<>{};
+}
+
+Task<Result<>> Mds::start() {
+  CO_TRY(co_await listen());
+  add_admin_commands();
+  constexpr auto patience = std::chrono::hours(24 * 365);
+  Result<> ready = co_await monitors_->wait_until_ready(patience);
+  if (!ready) log_error("mds", "the monitors do not let us in: {}", ready.error().message());
+  CO_TRY(ready);
+  last_ack_ = shard_.clock().now();
+  tasks_.spawn(beacon_loop());
+  tasks_.spawn(live());
+  co_return Result<>{};
+}
+
+Task<> Mds::stop(bool clean) {
+  if (server_) {
+    if (clean && !server_->failed() && state_ == MdsState::active) {
+      Result<> written = co_await server_->write_back_all();
+      if (!written) log_warning("mds", "not everything was written back: {}", written.error().message());
+    }
+    co_await server_->stop();
+  }
+  if (monitors_ && monitors_->is_ready() && clean) {
+    wanted_ = MdsState::dne;
+    send_beacon();
+    (void)co_await shard_.clock().sleep(50ms);  // let it out
+  }
+  if (admin_) co_await admin_->stop();
+  co_await tasks_.stop();
+  if (objecter_) co_await objecter_->stop();
+  if (osd_maps_) osd_maps_->stop();
+  if (monitors_) co_await monitors_->stop();
+  if (messenger_) co_await messenger_->stop();
+}
+
+// --- the monitor -------------------------------------------------------------------------------------------------------
+
+void Mds::send_beacon() {
+  msg::MdsBeacon beacon;
+  beacon.cluster = monitors_->fsid();
+  beacon.gid = monitors_->global_id();
+  beacon.name = config_.id();
+  beacon.address = messenger_->address();
+  beacon.wanted = wanted_;
+  beacon.sequence = ++beacon_sequence_;
+  beacon.map = map_epoch_;
+  beacon.join_file_system = config_.text("mds_join_fs");
+  if (server_) {
+    Server::Figures figures = server_->figures();
+    beacon.load.requests = figures.requests;
+    beacon.load.inodes = figures.inodes;
+    beacon.load.dentries = figures.inodes;
+    beacon.load.caps = figures.caps;
+    beacon.load.sessions = figures.sessions;
+  }
+  beacon.metadata = metadata();
+  monitors_->send(beacon);
+}
+
+Task<> Mds::beacon_loop() {
+  for (;;) {
+    beacon_now_.reset();
+    if (monitors_->is_ready()) send_beacon();
+    MonotonicTime next = shard_.clock().now() + config_.duration("mds_beacon_interval");
+    Result<> waited = co_await beacon_now_.wait_until(shard_.clock(), next);
+    if (!waited && waited.error() == Errc::cancelled) co_return;
+  }
+}
+
+void Mds::take_ack(const msg::MdsBeaconAck& ack) {
+  if (ack.gid != monitors_->global_id()) return;
+  last_ack_ = shard_.clock().now();
+  for (auto& [connection, message] : std::exchange(held_back_, {}))
+    if (server_) server_->on_message(connection, std::move(message));
+}
+
+void Mds::take_map(const maps::FsMap& map) {
+  if (map.epoch < map_epoch_) return;
+  map_epoch_ = map.epoch;
+  const maps::MdsGid gid{monitors_->global_id()};
+  bool here = false;
+  for (const maps::FileSystem& file_system : map.file_systems) {
+    auto info = file_system.mds_map.daemons.find(gid);
+    if (info == file_system.mds_map.daemons.end()) continue;
+    here = true;
+    map_ = file_system.mds_map;
+    if (state_ != info->second.state) log_info("mds", "now {}", msg::describe(info->second.state));
+    state_ = info->second.state;
+    if (server_) {
+      server_->set_mdsmap_epoch(map_.epoch);
+      server_->set_data_pools(map_.data_pools);
+    }
+  }
+  if (auto standby = map.standbys.find(gid); standby != map.standbys.end()) {
+    here = true;
+    state_ = standby->second.state;
+    if (!server_) wanted_ = MdsState::standby;
+  }
+  if (known_ && !here) end("the file system map does not have us any more");
+  known_ |= here;
+  map_changed_.set();
+}
+
+/// Asks for a state until the map shows it.
+Task<Result<>> Mds::step(MdsState wanted) {
+  wanted_ = wanted;
+  beacon_now_.set();
+  while (state_ != wanted) {
+    if (over_.is_set()) co_return Errc::cancelled;
+    map_changed_.reset();
+    CO_TRY(co_await map_changed_.wait());
+  }
+  co_return Result<>{};
+}
+
+Task<Result<msg::Epoch>> Mds::blocklist(msg::AddressVector addresses) {
+  msg::BlocklistRequest request;
+  request.addresses = std::move(addresses);
+  CO_TRY(msg::Message answer,
+         co_await monitors_->exchange(msg::make_message(request), msg::DaemonReply::message_type, 30s));
+  CO_TRY(msg::DaemonReply reply, msg::read_message<msg::DaemonReply>(answer));
+  if (reply.result < 0) co_return from_errno(-reply.result);
+  co_return reply.epoch;
+}
+
+// --- its life ----------------------------------------------------------------------------------------------------------
+
+Task<> Mds::live() {
+  while (state_ != MdsState::creating && state_ != MdsState::replay) {
+    map_changed_.reset();
+    if (!co_await map_changed_.wait() || over_.is_set()) co_return;
+  }
+  Result<> served = co_await serve();
+  if (!served && served.error() != Errc::cancelled) end("cannot serve: " + served.error().message());
+}
+
+Task<Result<>> Mds::serve() {
+  const bool creating = state_ == MdsState::creating;
+  wanted_ = state_;
+  ServerOptions options;
+  options.journal_interval = config_.duration("mds_log_flush_interval");
+  options.journal_bytes_max = config_.size("mds_log_bytes_max");
+  options.write_back_interval = config_.duration("mds_write_back_interval");
+  options.reconnect_timeout = config_.duration("mds_reconnect_timeout");
+  options.revoke_timeout = config_.duration("mds_cap_revoke_timeout");
+  options.session_timeout = std::chrono::seconds(map_.session_timeout_s);
+  options.session_autoclose = std::chrono::seconds(map_.session_autoclose_s);
+  options.data_pools = map_.data_pools;
+  options.file_system = map_.name;
+  // Our predecessor must be locked out before we look at its journal.
+  while (true) {
+    Result<> there = co_await osd_maps_->wait_for(map_.last_failure_osd_epoch, 60s);
+    if (there) break;
+    if (there.error() != Errc::timed_out) co_return there;
+  }
+  store_ = std::make_unique<RadosStore>(shard_, *objecter_, map_.metadata_pool);
+  server_ = std::make_unique<Server>(shard_, *store_, options);
+  server_->set_mdsmap_epoch(map_.epoch);
+  server_->set_blocklist([this](msg::AddressVector addresses) { return blocklist(std::move(addresses)); });
+  server_->on_failure([this] { end(server_->problem()); });
+  if (creating) {
+    CO_TRY(co_await server_->format());
+    CO_TRY(co_await step(MdsState::active));
+  } else {
+    Result<> replayed = co_await server_->replay();
+    if (!replayed) log_error("mds", "replay: {}: {}", replayed.error().message(), server_->problem());
+    CO_TRY(replayed);
+    CO_TRY(co_await step(MdsState::reconnect));
+    CO_TRY(co_await server_->reconnect());
+    CO_TRY(co_await step(MdsState::rejoin));
+    CO_TRY(co_await step(MdsState::active));
+  }
+  co_await server_->activate();
+  log_info("mds", "serving file system {}", map_.name);
+  co_return Result<>{};
+}
+
+void Mds::on_message(msg::ConnectionRef connection, msg::Message message) {
+  if (!server_) return;
+  if (shard_.clock().now() - last_ack_ > config_.duration("mds_beacon_grace")) {
+    // The monitor may have replaced us: say nothing until it speaks to us again.
+    if (held_back_.size() < held_back_max) held_back_.emplace_back(std::move(connection), std::move(message));
+    return;
+  }
+  server_->on_message(connection, std::move(message));
+}
+
+void Mds::on_reset(msg::ConnectionRef connection) {
+  if (server_) server_->on_reset(connection);
+}
+
+// --- people ------------------------------------------------------------------------------------------------------------
+
+std::string Mds::status_json() const {
+  boost::json::object all{{"cluster_fsid", monitors_->fsid().describe()},
+                          {"whoami", state_ == MdsState::active ? 0 : -1},
+                          {"id", monitors_->global_id()},
+                          {"want_state", msg::describe(wanted_)},
+                          {"state", msg::describe(state_)},
+                          {"fs_name", map_.name},
+                          {"mdsmap_epoch", map_.epoch.value},
+                          {"osdmap_epoch", osd_maps_->epoch().value}};
+  return boost::json::serialize(all);
+}
+
+std::string Mds::perf_json() const {
+  Server::Figures f = server_ ? server_->figures() : Server::Figures{};
+  boost::json::object all{{"mds",
+                           {{"request", f.requests},
+                            {"reply_early", f.replies_early},
+                            {"inodes", f.inodes},
+                            {"caps", f.caps},
+                            {"cap_messages", f.cap_messages},
+                            {"sessions", f.sessions},
+                            {"strays_purged", f.strays_purged}}},
+                          {"mds_log",
+                           {{"batches", f.batches},
+                            {"bytes", f.journal_bytes},
+                            {"segments", f.journal_segments},
+                            {"names_waiting", f.names_waiting}}}};
+  return boost::json::serialize(all);
+}
+
+void Mds::add_admin_commands() {
+  std::string path = config_.text("admin_socket");
+  if (path.empty()) return;
+  auto opened = msg::AdminSocket::open(shard_, path);
+  if (!opened) return log_warning("mds", "no admin socket at {}: {}", path, opened.error().message());
+  admin_ = std::move(*opened);
+  using Arguments = msg::AdminSocket::Arguments;
+  admin_->add("version", "", "version of the daemon", [](Arguments) -> Task<Result<std::string>> {
+    co_return R"json({"version":"ceph version 16.2.15 (Spirula) pacific (stable)"})json";
+  });
+  admin_->add("status", "", "state of the daemon",
+              [this](Arguments) -> Task<Result<std::string>> { co_return status_json(); });
+  admin_->add("perf dump", "", "counters",
+              [this](Arguments) -> Task<Result<std::string>> { co_return perf_json(); });
+  admin_->add("session ls", "", "sessions of clients", [this](Arguments) -> Task<Result<std::string>> {
+    co_return server_ ? server_->sessions_json() : std::string("[]");
+  });
+  admin_->add("ops", "", "requests under way", [this](Arguments) -> Task<Result<std::string>> {
+    co_return server_ ? server_->requests_json() : std::string("{}");
+  });
+  admin_->add("session evict", "name=id,type=CephInt", "take everything from a client",
+              [this](Arguments arguments) -> Task<Result<std::string>> {
+                if (!server_) co_return Errc::again;
+                ClientId client{std::strtoll(arguments["id"].c_str(), nullptr, 10)};
+                CO_TRY(bool there, co_await server_->evict(client));
+                if (!there) co_return Errc::not_found;
+                co_return std::string("{}");
+              });
+  admin_->add("flush journal", "", "bring everything to the directory objects",
+              [this](Arguments) -> Task<Result<std::string>> {
+                if (!server_) co_return Errc::again;
+                CO_TRY(co_await server_->write_back_all());
+                co_return R"json({"message":"","return_code":0})json";
+              });
+  admin_->add("config show", "", "every option", [this](Arguments) -> Task<Result<std::string>> {
+    boost::json::object all;
+    for (const auto& [name, value] : config_.show()) all[name] = value;
+    co_return boost::json::serialize(all);
+  });
+}
+
+}  // namespace spirula::mds
