@@ -24,13 +24,13 @@ void remove_leftovers(const fs::path& base) {
 
 }  // namespace
 
-Worker::Worker(const std::string& name, const Body& body) {
+Worker::Worker(const std::string& name, const Body& body) : name_(name) {
   fs::path base = fs::absolute("build/crash");
   fs::create_directories(base);
   remove_leftovers(base);
   directory_ = base / fmt::format("{}-{}", ::getpid(), name);
   fs::create_directories(directory_);
-  process_ = std::make_unique<ChildProcess>(directory_ + "/worker.log", [&] {
+  process_ = std::make_unique<ChildProcess>("", [&] {
     enter_own_mount_namespace();
     std::string report = body(directory_);
     std::ofstream(directory_ + "/report") << report;
@@ -48,9 +48,8 @@ std::string Worker::join(std::chrono::seconds deadline) {
   int status = process_->wait(deadline);
   if (status == 0) return {};
   std::string report = tail_of(directory_ + "/report");
-  if (report.empty())
-    report = fmt::format("worker ended with status {}:\n{}", status, tail_of(directory_ + "/worker.log"));
-  std::string kept = fs::absolute("build/crash-kept");
+  if (report.empty()) report = fmt::format("worker ended with status {}", status);
+  std::string kept = fs::absolute("build/crash-kept-" + name_);
   fs::remove_all(kept);
   fs::rename(directory_, kept);
   return report + "\nrecording and ledger are kept in " + kept;

@@ -20,7 +20,7 @@ class Worker {
   std::string join(std::chrono::seconds deadline);
 
  private:
-  std::string directory_;
+  std::string name_, directory_;
   std::unique_ptr<ChildProcess> process_;
 };
 

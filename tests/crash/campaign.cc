@@ -1,0 +1,287 @@
+#include "tests/crash/campaign.h"
+
+#include <btrfsutil.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/shard.h"
+#include "filestore/btrfs.h"
+#include "filestore/superblock.h"
+#include "tests/crash/recorded_disk.h"
+
+namespace spirula::crash {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t mebibyte = 1 << 20;
+constexpr auto trial_deadline = 60s, workload_deadline = 200s;
+
+DiskImage blank_disk() {
+  return DiskImage({64 * mebibyte, 1024 * mebibyte});
+}
+
+filestore::FilestoreOptions options_for(const RecordedDisk& disk) {
+  filestore::FilestoreOptions options;
+  options.path = disk.mount_point();
+  options.journal = disk.journal();
+  options.memory_bytes_max = 32 * mebibyte;
+  options.commit_interval_min = 300ms;
+  options.commit_interval_max = 2s;
+  return options;
+}
+
+std::vector<Lane> make_lanes(unsigned count, std::uint64_t seed) {
+  std::vector<Lane> lanes;
+  for (unsigned i = 0; i < count; ++i) lanes.emplace_back(i, seed);
+  return lanes;
+}
+
+std::unique_ptr<filestore::ObjectStore> open_store(const RecordedDisk& disk, std::string& problem) {
+  auto store = filestore::open_filestore(options_for(disk));
+  if (store) return std::move(*store);
+  problem = "open: " + store.error().message();
+  return nullptr;
+}
+
+void stop_store(std::unique_ptr<filestore::ObjectStore> store) {
+  run_main([&](Shard&) -> Task<int> {
+    co_await store->stop();
+    co_return 0;
+  });
+}
+
+/// Makes the newest snapshot unusable while there is an older one; false if there is none.
+bool damage_newest_snapshot(const std::string& path, Random& random) {
+  auto snapshots = filestore::list_snapshots(path);
+  if (!snapshots || snapshots->size() < 2) return false;
+  std::string name = filestore::snapshot_name(snapshots->front()), snapshot = path + "/" + name;
+  if (random.below(4) == 0) {
+    FileDescriptor root(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return filestore::btrfs::destroy_subvolume(root.get(), name).has_value();
+  }
+  if (btrfs_util_set_subvolume_read_only(snapshot.c_str(), false) != BTRFS_UTIL_OK) return false;
+  switch (random.below(3)) {
+    case 0:
+      fs::remove(snapshot + "/index/CURRENT");
+      break;
+    case 1:
+      std::ofstream(snapshot + "/" + filestore::commit_point_name) << "not what it was";
+      break;
+    default:
+      for (const auto& file : fs::directory_iterator(snapshot + "/index"))
+        if (file.path().filename().string().starts_with("MANIFEST")) std::ofstream(file.path()) << "not what it was";
+  }
+  btrfs_util_set_subvolume_read_only(snapshot.c_str(), true);
+  return true;
+}
+
+/// A recovered store must also work: something is written, read back, and in half the cases it is stopped in order.
+std::string use_store(std::unique_ptr<filestore::ObjectStore> store, Random& random) {
+  std::string problem;
+  run_main([&](Shard&) -> Task<int> {
+    CollectionId collection{5000, 0};
+    auto known = co_await store->collections();
+    Transaction transaction;
+    if (known && std::ranges::none_of(*known, [&](const auto& each) { return each.id == collection; }))
+      transaction.create_collection(0);
+    ObjectId object;
+    object.pool = collection.pool;
+    object.name = "after the crash";
+    Buffer text = Buffer::zeros(100'000);
+    transaction.write(object, random.below(9999), text);
+    Result<> done = co_await store->submit(collection, std::move(transaction));
+    if (!done) problem = "a write after the crash: " + done.error().message();
+    co_return 0;
+  });
+  if (random.below(2))
+    stop_store(std::move(store));
+  else
+    store.release();  // the process ends as it is
+  return problem;
+}
+
+struct Trials {
+  const Campaign& campaign;
+  const std::string& directory;
+  LedgerHistory history;
+  SeededRandom random;
+  unsigned done = 0, inside_recovery = 0, damaged = 0, checked = 0;
+  Clock::duration checking{};
+
+  struct Outcome {
+    std::string problem;
+    std::uint64_t opened_at = 0;  ///< position in the trial's recording
+    bool damaged = false;
+  };
+
+  /// The checks proper, in a process of their own.
+  void check(const RecordedDisk& disk, std::uint64_t position, bool damage, std::uint64_t seed, Outcome& outcome) {
+    SeededRandom dice(seed);
+    outcome.damaged = damage && damage_newest_snapshot(disk.mount_point(), dice);
+    auto store = open_store(disk, outcome.problem);
+    if (!store) return;
+    struct stat status{};
+    CHECK(::stat(disk.recording_path().c_str(), &status) == 0);
+    outcome.opened_at = static_cast<std::uint64_t>(status.st_size);
+    std::vector<Lane> lanes = make_lanes(campaign.lanes, campaign.seed);
+    outcome.problem = check_store(*store, lanes, history.at(position));
+    if (outcome.problem.empty())
+      outcome.problem = use_store(std::move(store), dice);
+    else
+      store.release();
+  }
+
+  Outcome run(const DiskImage& image, const std::string& recording, std::uint64_t position, bool damage) {
+    Outcome outcome;
+    std::uint64_t seed = random.next();
+    RecordedDisk disk(image, directory, recording);
+    if (done % campaign.points_per_btrfs_check == 0) {
+      ++checked;
+      outcome.problem = disk.check_btrfs();
+      if (!outcome.problem.empty()) return outcome;
+    }
+    ++done;
+    outcome.problem = disk.mount();
+    if (!outcome.problem.empty()) return outcome;
+    std::string log = directory + "/trial.log", report = directory + "/trial.report";
+    fs::remove(log);
+    fs::remove(report);
+    auto started = Clock::now();
+    ChildProcess child(log, [&] {
+      check(disk, position, damage, seed, outcome);
+      std::ofstream(report) << outcome.opened_at << ' ' << outcome.damaged << ' ' << outcome.problem;
+      return 0;
+    });
+    int status = child.wait(trial_deadline);
+    checking += Clock::now() - started;
+    std::ifstream file(report);
+    if (status == 0 && file >> outcome.opened_at >> outcome.damaged) {
+      file.get();
+      std::getline(file, outcome.problem, '\0');
+    } else {
+      outcome.problem = fmt::format("the checker ended with status {}", status);
+    }
+    if (outcome.damaged) ++damaged;
+    if (!outcome.problem.empty()) outcome.problem += "\n" + tail_of(log, 1500);
+    return outcome;
+  }
+};
+
+/// Moments between `first` and `last` records: any, those right at a flush, and those close to a btrfs superblock.
+std::vector<std::size_t> pick_moments(const std::vector<Record>& records, std::size_t first, std::size_t last,
+                                      unsigned count, Random& random) {
+  std::vector<std::size_t> flushes, superblocks, moments;
+  for (std::size_t i = first; i < last; ++i) {
+    if (records[i].action == Action::flush) flushes.push_back(i + 1);
+    if (records[i].part == btrfs_part && records[i].offset == 64 << 10) superblocks.push_back(i);
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    std::size_t moment = first + random.below(last - first + 1);
+    std::uint64_t dice = random.below(100);
+    if (dice < 25 && !flushes.empty()) moment = flushes[random.below(flushes.size())];
+    if (dice >= 60 && !superblocks.empty())
+      moment = superblocks[random.below(superblocks.size())] + random.below(40) - 20;
+    moments.push_back(std::clamp(moment, first, last));
+  }
+  std::ranges::sort(moments);
+  return moments;
+}
+
+std::size_t records_before(const std::vector<Record>& records, std::uint64_t position) {
+  auto after = std::ranges::upper_bound(records, position, {}, &Record::end);
+  return static_cast<std::size_t>(after - records.begin());
+}
+
+}  // namespace
+
+std::string run_campaign(const Campaign& campaign, const std::string& directory) {
+  std::string ledger_path = directory + "/ledger", recording_path;
+  {
+    RecordedDisk disk(blank_disk(), directory, "recording");
+    recording_path = disk.recording_path();
+    disk.make_btrfs();
+    CHECK(disk.mount().empty());
+    ChildProcess worker(directory + "/workload.log", [&] {
+      std::string problem;
+      if (!filestore::make_filestore(options_for(disk), {.owner = "crash", .cluster_fsid = "test", .force = true}))
+        return 3;
+      auto store = open_store(disk, problem);
+      if (!store) return 3;
+      Ledger ledger(ledger_path, recording_path);
+      std::vector<Lane> lanes = make_lanes(campaign.lanes, campaign.seed);
+      problem = run_store_workload(campaign.workload, *store, lanes, ledger);
+      // What is wrong without any crash should not be looked for among the crash points.
+      auto check_now = [&] {
+        std::vector<Lane> checked = make_lanes(campaign.lanes, campaign.seed);
+        if (problem.empty()) problem = check_store(*store, checked, LedgerHistory(ledger_path).at_end());
+      };
+      check_now();
+      if (problem.empty()) {
+        stop_store(std::move(store));
+        store = open_store(disk, problem);
+      }
+      check_now();
+      if (problem.empty()) problem = run_store_workload(campaign.workload, *store, lanes, ledger);
+      fmt::print(stderr, "{}\n", problem);
+      store.release();
+      return problem.empty() ? 0 : 2;
+    });
+    if (int status = worker.wait(workload_deadline))
+      return fmt::format("the workload ended with status {}\n{}", status, tail_of(directory + "/workload.log"));
+  }
+
+  auto recording = std::make_shared<Recording>(*Recording::open(recording_path));
+  Trials trials{campaign, directory, LedgerHistory(ledger_path), SeededRandom(campaign.seed)};
+  SeededRandom dice(campaign.seed + 1);
+  FlushScope scope = campaign.seed % 2 ? FlushScope::disk : FlushScope::part;
+  CrashPoints moments(blank_disk(), recording, btrfs_part, scope);
+  std::size_t first = records_before(moments.records(), trials.history.first_position());
+  auto picked = pick_moments(moments.records(), first, moments.records().size(), campaign.points, dice);
+  fmt::print(stderr, "recording: {} records, {} MiB\n", moments.records().size(), recording->position() >> 20);
+
+  std::string problems;
+  auto note = [&](std::size_t record, const std::string& what, const std::string& problem) {
+    if (!problem.empty())
+      problems += fmt::format("seed {} after record {}{}: {}\n", campaign.seed, record, what, problem);
+    return problem.empty();
+  };
+  auto started = Clock::now();
+  for (std::size_t i = 0; i < picked.size() && problems.empty(); ++i) {
+    moments.advance(picked[i]);
+    DiskImage image = moments.crashed(dice);
+    bool damage = i % campaign.points_per_damaged_snapshot == 3;
+    Trials::Outcome outcome = trials.run(image, "trial", moments.position(), damage);
+    if (!note(picked[i], outcome.damaged ? ", newest snapshot damaged" : "", outcome.problem)) break;
+    if (i % campaign.points_per_recovery != 5 || outcome.damaged) continue;
+
+    fs::rename(directory + "/trial", directory + "/recovery");
+    auto recovery = std::make_shared<Recording>(*Recording::open(directory + "/recovery"));
+    CrashPoints inside(image, recovery, btrfs_part, scope);
+    std::size_t end = records_before(inside.records(), outcome.opened_at);
+    for (std::size_t moment : pick_moments(inside.records(), 0, end, campaign.crashes_per_recovery, dice)) {
+      inside.advance(moment);
+      Trials::Outcome again = trials.run(inside.crashed(dice), "trial", moments.position(), false);
+      ++trials.inside_recovery;
+      if (!note(picked[i], fmt::format(" and {} of {} of recovery", moment, end), again.problem)) break;
+    }
+  }
+  fmt::print(stderr,
+             "{} trials, {} inside recovery, {} with a damaged snapshot, {} btrfs checks; {:.1f} s, {:.1f} in checks\n",
+             trials.done, trials.inside_recovery, trials.damaged, trials.checked,
+             std::chrono::duration<double>(Clock::now() - started).count(),
+             std::chrono::duration<double>(trials.checking).count());
+  return problems;
+}
+
+}  // namespace spirula::crash

@@ -1,0 +1,33 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "tests/crash/crash_point.h"
+#include "tests/crash/store_workload.h"
+
+namespace spirula::crash {
+
+/// One recorded workload on a store, and crash points in it, each rebuilt, mounted, opened and checked.
+struct Campaign {
+  std::uint64_t seed = 0;
+  unsigned lanes = 4;
+  StoreWorkload workload;  ///< run twice, with an orderly stop in between; the second run just ends
+  unsigned points = 0;
+  unsigned points_per_recovery = 10;         ///< every so many points, recovery itself is recorded ...
+  unsigned crashes_per_recovery = 2;         ///< ... and crashes so many times
+  unsigned points_per_damaged_snapshot = 8;  ///< every so many points, the newest snapshot cannot be read
+  unsigned points_per_btrfs_check = 20;
+};
+
+/// In a Worker. What is wrong, empty if nothing; counts and times go to standard error.
+std::string run_campaign(const Campaign& campaign, const std::string& directory);
+
+/// Kills a process that works on a store, `kills` times on the same store, each time at a random moment, and checks.
+struct KillCampaign {
+  std::uint64_t seed = 0;
+  unsigned lanes = 4, kills = 0;
+  StoreWorkload workload;
+};
+std::string run_kill_campaign(const KillCampaign& campaign, const std::string& directory);
+
+}  // namespace spirula::crash
