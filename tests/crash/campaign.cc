@@ -251,18 +251,20 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
   fmt::print(stderr, "recording: {} records, {} MiB\n", moments.records().size(), recording->position() >> 20);
 
   std::string problems;
-  auto note = [&](std::size_t record, const std::string& what, const std::string& problem) {
+  auto note = [&](std::size_t record, std::uint64_t image_seed, const std::string& what, const std::string& problem) {
     if (!problem.empty())
-      problems += fmt::format("seed {} after record {}{}: {}\n", campaign.seed, record, what, problem);
+      problems += fmt::format("seed {}, crash-recorder replay {} {} {}{}: {}\n", campaign.seed, record, image_seed,
+                              scope == FlushScope::disk ? "disk" : "part", what, problem);
     return problem.empty();
   };
   auto started = Clock::now();
   for (std::size_t i = 0; i < picked.size() && problems.empty(); ++i) {
     moments.advance(picked[i]);
-    DiskImage image = moments.crashed(dice);
+    std::uint64_t image_seed = dice.next();
+    DiskImage image = moments.crashed(SeededRandom(image_seed));
     bool damage = i % campaign.points_per_damaged_snapshot == 3;
     Trials::Outcome outcome = trials.run(image, "trial", moments.position(), damage);
-    if (!note(picked[i], outcome.damaged ? ", newest snapshot damaged" : "", outcome.problem)) break;
+    if (!note(picked[i], image_seed, outcome.damaged ? ", newest snapshot damaged" : "", outcome.problem)) break;
     if (i % campaign.points_per_recovery != 5 || outcome.damaged) continue;
 
     fs::rename(directory + "/trial", directory + "/recovery");
@@ -271,9 +273,9 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
     std::size_t end = records_before(inside.records(), outcome.opened_at);
     for (std::size_t moment : pick_moments(inside.records(), 0, end, campaign.crashes_per_recovery, dice)) {
       inside.advance(moment);
-      Trials::Outcome again = trials.run(inside.crashed(dice), "trial", moments.position(), false);
+      Trials::Outcome again = trials.run(inside.crashed(SeededRandom(dice.next())), "trial", moments.position(), false);
       ++trials.inside_recovery;
-      if (!note(picked[i], fmt::format(" and {} of {} of recovery", moment, end), again.problem)) break;
+      if (!note(picked[i], image_seed, fmt::format(" and {} of {} of recovery", moment, end), again.problem)) break;
     }
   }
   fmt::print(stderr,

@@ -19,15 +19,7 @@ struct Campaign {
   unsigned points_per_btrfs_check = 20;
 };
 
-/// In a Worker. What is wrong, empty if nothing; counts and times go to standard error.
+/// In a Worker. What is wrong, empty if nothing; counts go to standard error.
 std::string run_campaign(const Campaign& campaign, const std::string& directory);
-
-/// Kills a process that works on a store, `kills` times on the same store, each time at a random moment, and checks.
-struct KillCampaign {
-  std::uint64_t seed = 0;
-  unsigned lanes = 4, kills = 0;
-  StoreWorkload workload;
-};
-std::string run_kill_campaign(const KillCampaign& campaign, const std::string& directory);
 
 }  // namespace spirula::crash

@@ -61,7 +61,7 @@ bool CrashPoints::superblock(const Record& record) const {
   return std::ranges::find(superblock_offsets, record.offset) != std::end(superblock_offsets);
 }
 
-DiskImage CrashPoints::crashed(Random& random) const {
+DiskImage CrashPoints::crashed(SeededRandom random) const {
   DiskImage image = stable_;
   constexpr std::uint64_t odds_of_whole[] = {0, 10, 50, 90, 100};  // percent
   std::uint64_t whole = odds_of_whole[random.below(std::size(odds_of_whole))];

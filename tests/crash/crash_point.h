@@ -26,7 +26,7 @@ class CrashPoints {
   void advance(std::size_t count);
   /// A state that a power failure now can leave. Odds of a later write are drawn once per call, so that nearly all and
   /// nearly none occur as well.
-  DiskImage crashed(Random& random) const;
+  DiskImage crashed(SeededRandom random) const;
   /// Everything that was written is there.
   DiskImage complete() const;
   std::size_t unstable_count() const { return unstable_.size(); }

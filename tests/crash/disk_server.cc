@@ -63,6 +63,20 @@ void on_lookup(fuse_req_t request, fuse_ino_t, const char* name) {
   fuse_reply_err(request, ENOENT);
 }
 
+void on_readdir(fuse_req_t request, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info*) {
+  Disk& disk = disk_of(request);
+  std::vector<char> entries(size);
+  std::size_t used = 0;
+  for (auto part = static_cast<unsigned>(offset); part < disk.image.part_count(); ++part) {
+    struct stat status = status_of(disk, first_part + part);
+    std::size_t more =
+        fuse_add_direntry(request, entries.data() + used, size - used, std::to_string(part).c_str(), &status, part + 1);
+    if (more > size - used) break;
+    used += more;
+  }
+  fuse_reply_buf(request, entries.data(), used);
+}
+
 void on_getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
   struct stat status = status_of(disk_of(request), node);
   fuse_reply_attr(request, &status, 1000);
@@ -130,6 +144,7 @@ int serve_disk(DiskImage image, const std::string& recording_path, const std::st
 
   fuse_lowlevel_ops operations{};
   operations.lookup = on_lookup;
+  operations.readdir = on_readdir;
   operations.getattr = on_getattr;
   operations.setattr = on_setattr;
   operations.open = on_open;

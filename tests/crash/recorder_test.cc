@@ -49,7 +49,7 @@ std::string crash_files(const std::string& directory, FileWorkload workload, uns
   unsigned wrong = 0;
   for (std::size_t count : counts) {
     moments.advance(count);
-    RecordedDisk disk(moments.crashed(random), directory, "trial");
+    RecordedDisk disk(moments.crashed(SeededRandom(random.next())), directory, "trial");
     std::string problem = disk.mount();
     if (problem.empty()) problem = check_file_workload(workload, disk.mount_point(), history.at(moments.position()));
     if (!problem.empty() && ++wrong <= 5) report += fmt::format("after record {}: {}\n", count, problem);

@@ -1,6 +1,6 @@
 #include "tests/crash/store_model.h"
 
-#include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -24,7 +24,7 @@ ModelObject& changeable(ModelCollection& collection, const ObjectId& id) {
 void write(std::string& data, std::uint64_t offset, std::string_view bytes) {
   if (bytes.empty()) return;
   if (data.size() < offset + bytes.size()) data.resize(offset + bytes.size());
-  std::ranges::copy(bytes, data.begin() + static_cast<std::ptrdiff_t>(offset));
+  std::memcpy(data.data() + offset, bytes.data(), bytes.size());
 }
 
 template <class Map>
