@@ -33,7 +33,7 @@ class ClusterTest(unittest.TestCase):
 
     def pool(self, name):
         """A fresh pool for this test."""
-        self.world.client("ceph", "osd", "pool", "create", name)
+        self.world.client("ceph", "osd", "pool", "create", name, 8)
         return name
 
 
@@ -146,15 +146,15 @@ def main():
     parser.add_argument("names", nargs="*", help="parts of test names; all tests without")
     parser.add_argument("--stock", action="store_true", help="against Debian's Ceph daemons: proves the tests")
     parser.add_argument("--store", choices=("bluestore", "filestore"), default="bluestore", help="with --stock")
+    parser.add_argument("--no-mds", action="store_true", help="without a file system: what needs one fails")
     parser.add_argument("--list", action="store_true", help="only print the names")
     args = parser.parse_args()
     tests = load(args.names)
     if args.list:
         print("\n".join(name_of(test) for test in tests))
         return 0
-    kind, options = SpirulaCluster, Options()
-    if args.stock:
-        kind, options = StockCluster, Options(store=args.store)
+    kind = StockCluster if args.stock else SpirulaCluster
+    options = Options(store=args.store if args.stock else "", mds=0 if args.no_mds else 1)
     try:
         passed, failed = run_tests(tests, kind, options)
     except KeyboardInterrupt:
