@@ -173,8 +173,12 @@ Task<Result<Authenticated>> authenticate_accepting(Transport& transport, EntityT
       bad.modes = service.modes(hello.type);
       transport.put(bad);
       CO_TRY(co_await transport.flush());
-      // The peer may come again with another method, but not with a second guess of the same proof.
-      if (step.error() != make_error_code(Errc::unsupported)) co_return Errc::access;
+      // The peer may come again with another method, but not with a second guess of the same proof. It closes: were
+      // we to, a kernel that sees the end of the stream first would never read why, and try again until it times out.
+      if (step.error() != make_error_code(Errc::unsupported)) {
+        (void)co_await transport.read_control();
+        co_return Errc::access;
+      }
       acceptance.reset();
       continue;
     }
