@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "base/task_group.h"
@@ -396,6 +398,87 @@ TEST(Messenger, two_daemons_that_call_each_other_share_one_session) {
     EXPECT_EQ(left.resets + right.resets, 0);
     co_await a->stop();
     co_await b->stop();
+    co_return 0;
+  });
+}
+
+/// Keeps what it receives.
+struct Hoarder : Dispatcher {
+  std::vector<Message> kept;
+  std::size_t received = 0;
+  int resets = 0;
+  void on_message(ConnectionRef, Message m) override {
+    ++received;
+    kept.push_back(std::move(m));
+  }
+  void on_reset(ConnectionRef) override { ++resets; }
+};
+
+TEST(Messenger, reads_no_more_than_it_may_hold_over_ipv6) {
+  run_main([](Shard& shard) -> Task<int> {
+    NoneService admits([] { return std::uint64_t{1}; });
+    NoneClient claims(*KeyName::parse("client.a"));
+    Hoarder hoarder;
+    Asker asker;
+    auto server_options = options({EntityType::osd, 0}, true);
+    server_options.auth_service = &admits;
+    server_options.bytes_in_flight_max = 1'000'000;
+    server_options.message_bytes_max = 600'000;
+    auto server = Messenger::create(shard, server_options, hoarder);
+    EXPECT_TRUE(server->bind(*Endpoint::parse("[::1]")));
+    auto client_options = options({EntityType::client, 7}, true);
+    client_options.auth_client = &claims;
+    auto client = Messenger::create(shard, client_options, asker);
+    auto c = client->connect(shard, EntityType::osd, server->address());
+    for (std::uint64_t i = 1; i <= 10; ++i) c->send(ask(i, 400'000));
+    for (int i = 0; i < 100 && hoarder.received < 2; ++i) (void)co_await shard.clock().sleep(10ms);
+    (void)co_await shard.clock().sleep(50ms);
+    EXPECT_EQ(hoarder.received, 2u) << "a third would exceed the budget";
+    EXPECT_EQ(client->address().msgr2().endpoint.describe(), "[::1]:0") << "as the peer saw us";
+    for (int i = 0; i < 500 && hoarder.received < 10; ++i) {
+      // Let go on another thread, as a store that has written the data would.
+      std::thread other([kept = std::exchange(hoarder.kept, {})] {});
+      other.join();
+      (void)co_await shard.clock().sleep(2ms);
+    }
+    EXPECT_EQ(hoarder.received, 10u);
+    hoarder.kept.clear();
+    c->send(ask(11, 700'000));
+    for (int i = 0; i < 100 && asker.resets == 0; ++i) (void)co_await shard.clock().sleep(10ms);
+    EXPECT_EQ(asker.resets, 1) << "a message above the limit ends its stream";
+    EXPECT_EQ(hoarder.resets, 1);
+    co_await client->stop();
+    co_await server->stop();
+    co_return 0;
+  });
+}
+
+TEST(Messenger, silent_streams_are_closed_and_kept_alive_ones_are_not) {
+  run_main([](Shard& shard) -> Task<int> {
+    NoneService admits([] { return std::uint64_t{1}; });
+    NoneClient claims(*KeyName::parse("client.a"));
+    Echo echo;
+    Asker silent, lively;
+    auto server_options = options({EntityType::mon, 0}, true);
+    server_options.auth_service = &admits;
+    server_options.keepalive_interval = 20ms;  // also how often it looks
+    server_options.idle_max = 150ms;
+    auto server = Messenger::create(shard, server_options, echo);
+    EXPECT_TRUE(server->bind(*Endpoint::parse("127.0.0.1")));
+    auto client_options = options({EntityType::client, 7}, true);
+    client_options.auth_client = &claims;
+    auto one = Messenger::create(shard, client_options, silent);
+    client_options.keepalive_interval = 20ms;
+    auto two = Messenger::create(shard, client_options, lively);
+    auto a = one->connect(shard, EntityType::mon, server->address());
+    auto b = two->connect(shard, EntityType::mon, server->address());
+    (void)co_await shard.clock().sleep(600ms);
+    EXPECT_TRUE(a->closed());
+    EXPECT_FALSE(b->closed());
+    EXPECT_EQ(silent.resets, 1);
+    co_await one->stop();
+    co_await two->stop();
+    co_await server->stop();
     co_return 0;
   });
 }
