@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/coroutine.h"
 #include "base/shard.h"
 #include "msg/cephx_client.h"
@@ -48,6 +50,72 @@ TEST(RotatingSecrets, three_keys_and_the_middle_one_seals) {
   EXPECT_TRUE(secrets.find(current)) << "tickets under the last key are still good";
   auto copy = decode<RotatingSecrets>(encode(secrets));
   EXPECT_EQ(copy->keys.size(), 3u);
+}
+
+/// The first eight bytes are given, what follows does not matter.
+struct Scripted : Random {
+  std::uint64_t first;
+  explicit Scripted(std::uint64_t value) : first(value) {}
+  void fill(std::span<std::byte> bytes) override {
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(first >> (8 * (i % 8)));
+  }
+};
+
+std::map<std::string, std::string> golden_login() {
+  std::ifstream file("tests/golden/cephx/login.txt");
+  std::map<std::string, std::string> lines;
+  for (std::string name, value; file >> name;) {
+    if (name == "#")
+      std::getline(file, value);
+    else if (file >> value)
+      lines[name] = value;
+  }
+  return lines;
+}
+
+Buffer from_hex(const std::string& text) {
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(text.substr(i, 2), nullptr, 16));
+  return Buffer::copy_of(bytes);
+}
+
+TEST(Cephx, a_stock_client_logs_in) {
+  auto golden = golden_login();
+  test::Keys keys;
+  keys.set("client.admin", *CryptoKey::parse(golden.at("key")), {{"mon", "allow *"}});
+  Scripted random(decode<cephx::Challenge>(from_hex(golden.at("challenge")))->value);
+  CephxMonitorService monitor(keys, random);
+  auto acceptance = *monitor.accept(AuthMethod::cephx, EntityType::client, ConnectionMode::secure);
+  auto first = acceptance->step(from_hex(golden.at("client-request")));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->reply, from_hex(golden.at("challenge")));
+  auto second = acceptance->step(from_hex(golden.at("client-answer")));
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->done);
+  EXPECT_EQ(second->outcome.identity.name.describe(), "client.admin");
+  EXPECT_EQ(second->reply.size(), 274u) << "as a stock monitor's answer to this request";
+  auto replayed = *monitor.accept(AuthMethod::cephx, EntityType::client, ConnectionMode::secure);
+  random.first += 1;
+  ASSERT_TRUE(replayed->step(from_hex(golden.at("client-request"))));
+  EXPECT_FALSE(replayed->step(from_hex(golden.at("client-answer")))) << "an answer to another challenge";
+}
+
+TEST(Cephx, a_stock_monitor_admits_us) {
+  run_main([](Shard& shard) -> Task<int> {
+    auto golden = golden_login();
+    SeededRandom random(1);
+    CephxClient client(*KeyName::parse("client.admin"), *CryptoKey::parse(golden.at("key")), 7, EntityType::none,
+                       random, shard.clock());
+    auto attempt = *client.attempt(EntityType::mon);
+    auto outcome = attempt->done(14097, ConnectionMode::secure, from_hex(golden.at("monitor-done")));
+    EXPECT_TRUE(outcome);
+    EXPECT_EQ(outcome->connection_secret.size(), 64u);
+    for (EntityType service : {EntityType::mon, EntityType::mds, EntityType::osd})
+      EXPECT_TRUE(client.has_ticket(service));
+    EXPECT_EQ(client.global_id(), 14097u);
+    co_return 0;
+  });
 }
 
 /// A login and what follows, without a connection.

@@ -15,9 +15,12 @@ class Keys : public KeyServer {
       secrets_[type].rotate(now(), std::chrono::hours(1), random_);
   }
   CryptoKey add(const std::string& name, std::map<std::string, std::string> caps) {
-    Entry entry{CryptoKey::generate(random_, now()), std::move(caps)};
-    entries_[*KeyName::parse(name)] = entry;
-    return entry.key;
+    CryptoKey key = CryptoKey::generate(random_, now());
+    set(name, key, std::move(caps));
+    return key;
+  }
+  void set(const std::string& name, CryptoKey key, std::map<std::string, std::string> caps) {
+    entries_[*KeyName::parse(name)] = Entry{std::move(key), std::move(caps)};
   }
   std::optional<Entry> find(const KeyName& name) const override {
     auto it = entries_.find(name);
