@@ -31,7 +31,6 @@ CephxClient::CephxClient(KeyName name, CryptoKey key, std::uint32_t services, En
       clock_(clock) {}
 
 // --- tickets
-// ----------------------------------------------------------------------------------------------------------
 
 /// What stands in a reply of tickets, opened with `key` (Ceph: CephXTicketManager::verify_service_ticket_reply).
 Result<> CephxClient::read_tickets(const CryptoKey& key, Decoder& decoder) {
@@ -97,7 +96,6 @@ void CephxClient::refused(EntityType peer) {
 }
 
 // --- renewal over a standing session
-// ----------------------------------------------------------------------------------
 
 bool CephxClient::needs_renewal() const {
   std::lock_guard lock(mutex_);
@@ -207,7 +205,6 @@ std::optional<RotatingSecrets> CephxClient::take_rotating_secrets() {
 }
 
 // --- handshakes
-// -------------------------------------------------------------------------------------------------------
 
 /// One login to a monitor.
 class CephxLogin : public AuthAttempt {
@@ -314,7 +311,6 @@ Result<std::unique_ptr<AuthAttempt>> CephxClient::attempt(EntityType peer) {
 }
 
 // --- auth none
-// --------------------------------------------------------------------------------------------------------
 
 class NoneAttempt : public AuthAttempt {
  public:

@@ -88,7 +88,6 @@ Result<Verified> verify_authorizer(Decoder& decoder, SecretFor secret_for) {
 }  // namespace
 
 // --- the monitor
-// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -303,7 +302,6 @@ Result<std::unique_ptr<AuthAcceptance>> CephxMonitorService::accept(AuthMethod m
 }
 
 // --- services
-// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -373,7 +371,6 @@ Result<std::unique_ptr<AuthAcceptance>> CephxTicketService::accept(AuthMethod me
 }
 
 // --- auth none
-// --------------------------------------------------------------------------------------------------------
 
 namespace {
 

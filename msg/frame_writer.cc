@@ -53,7 +53,6 @@ MessageHeader MessageHeader::get(const std::byte* from) {
 }
 
 // --- the batch
-// --------------------------------------------------------------------------------------------------------
 
 WriteBatch::WriteBatch() = default;
 WriteBatch::~WriteBatch() = default;
@@ -121,7 +120,6 @@ void WriteBatch::clear(bool trim) {
 }
 
 // --- the writer
-// -------------------------------------------------------------------------------------------------------
 
 void FrameWriter::encrypt(ByteView bytes, WriteBatch& into) {
   if (bytes.empty()) return;

@@ -12,7 +12,6 @@ namespace spirula::msg {
 namespace asio = boost::asio;
 
 // --- what sessions share
-// ----------------------------------------------------------------------------------------------
 
 MessengerCore::MessengerCore(MessengerOptions o, Dispatcher& d) : options(std::move(o)), dispatcher(d) {
   budget = std::make_shared<ReceiveBudget>(options.bytes_in_flight_max);
@@ -76,7 +75,6 @@ void MessengerCore::remove(const PeerKey& key, const Session* session) {
 }
 
 // --- the messenger
-// ----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -215,7 +213,6 @@ Task<> MessengerImpl::stop() {
 }
 
 // --- accepting
-// --------------------------------------------------------------------------------------------------------
 
 Task<> MessengerImpl::listen(Listener& listener) {
   while (true) {

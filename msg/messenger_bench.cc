@@ -30,7 +30,6 @@ constexpr int pings = 2000, blocks = 64;
 constexpr int depth = 4;  ///< blocks under way
 
 // --- plain sockets
-// ----------------------------------------------------------------------------------------------------
 
 /// Two ends of one TCP connection over loopback.
 std::array<int, 2> socket_pair() {
@@ -152,7 +151,6 @@ void plain_blocks(benchmark::State& state, bool secure) {
 }
 
 // --- the messenger
-// ----------------------------------------------------------------------------------------------------
 
 struct Answering : Dispatcher {
   void on_message(ConnectionRef c, Message m) override {

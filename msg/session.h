@@ -12,6 +12,7 @@
 #include "msg/handshake.h"
 #include "msg/handshake_frames.h"
 #include "msg/messenger.h"
+#include "msg/receive_budget.h"
 #include "msg/transport.h"
 
 /// The inside of the messenger: sessions, and what they share. Not for other folders.
@@ -19,23 +20,6 @@ namespace spirula::msg {
 
 class Session;
 using SessionRef = std::shared_ptr<Session>;
-
-/// Bytes of received messages that are still being worked on, over all shards. Whoever receives waits for room on its
-/// own shard; whoever lets a message go, on whichever shard, wakes them.
-class ReceiveBudget {
- public:
-  explicit ReceiveBudget(std::uint64_t bytes_max) : bytes_max_(static_cast<std::int64_t>(bytes_max)) {}
-  /// One message may always be in flight, however large.
-  bool try_take(std::size_t bytes);
-  void give(std::size_t bytes);
-  /// Set by who could not take: the next give() calls `wake` once.
-  std::atomic<bool> wanted{false};
-  std::function<void()> wake;
-
- private:
-  const std::int64_t bytes_max_;
-  std::atomic<std::int64_t> used_{0};
-};
 
 /// What the messenger keeps for each shard that has connections.
 struct ShardState {

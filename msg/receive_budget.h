@@ -1,0 +1,26 @@
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace spirula::msg {
+
+/// Bytes of received messages that are still being worked on, over all shards. Whoever receives waits for room on its
+/// own shard; whoever lets a message go, on whichever shard, wakes them.
+class ReceiveBudget {
+ public:
+  explicit ReceiveBudget(std::uint64_t bytes_max) : bytes_max_(static_cast<std::int64_t>(bytes_max)) {}
+  /// One message may always be in flight, however large.
+  bool try_take(std::size_t bytes);
+  void give(std::size_t bytes);
+  /// Set by who could not take: the next give() calls `wake` once.
+  std::atomic<bool> wanted{false};
+  std::function<void()> wake;
+
+ private:
+  const std::int64_t bytes_max_;
+  std::atomic<std::int64_t> used_{0};
+};
+
+}  // namespace spirula::msg
