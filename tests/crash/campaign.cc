@@ -116,6 +116,7 @@ struct Trials {
   const std::string& directory;
   LedgerHistory history;
   SeededRandom random;
+  std::vector<Lane> lanes;  ///< as far as is certain
   unsigned done = 0, inside_recovery = 0, damaged = 0, checked = 0;
   Clock::duration checking{};
 
@@ -134,7 +135,6 @@ struct Trials {
     struct stat status{};
     CHECK(::stat(disk.recording_path().c_str(), &status) == 0);
     outcome.opened_at = static_cast<std::uint64_t>(status.st_size);
-    std::vector<Lane> lanes = make_lanes(campaign.lanes, campaign.seed);
     outcome.problem = check_store(*store, lanes, history.at(position));
     if (outcome.problem.empty())
       outcome.problem = use_store(std::move(store), dice);
@@ -152,6 +152,8 @@ struct Trials {
       if (!outcome.problem.empty()) return outcome;
     }
     ++done;
+    for (Lane& lane : lanes)
+      lane.advance(history.complete_until(lane.ledger_lane(Lane::parent), Lane::roles, position));
     outcome.problem = disk.mount();
     if (!outcome.problem.empty()) return outcome;
     std::string log = directory + "/trial.log", report = directory + "/trial.report";
@@ -242,7 +244,8 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
   }
 
   auto recording = std::make_shared<Recording>(*Recording::open(recording_path));
-  Trials trials{campaign, directory, LedgerHistory(ledger_path), SeededRandom(campaign.seed)};
+  Trials trials{campaign, directory, LedgerHistory(ledger_path), SeededRandom(campaign.seed),
+                make_lanes(campaign.lanes, campaign.seed)};
   SeededRandom dice(campaign.seed + 1);
   FlushScope scope = campaign.seed % 2 ? FlushScope::disk : FlushScope::part;
   CrashPoints moments(blank_disk(), recording, btrfs_part, scope);

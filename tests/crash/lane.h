@@ -32,8 +32,13 @@ class Lane {
   Lane(unsigned number, std::uint64_t seed) : lane_(number), seed_(seed) {}
 
   Step next();
-  /// The lane's numbers in a ledger.
-  std::uint32_t ledger_lane(Role role) const { return lane_ * 4 + role; }
+  /// Goes on to a step that has certainly happened, with all before it: later checks start there.
+  void advance(std::uint64_t step) {
+    while (number_ < step) (void)next();
+  }
+  /// The lane's numbers in a ledger: `roles` from the parent's.
+  static constexpr std::uint32_t roles = 4;
+  std::uint32_t ledger_lane(Role role) const { return lane_ * roles + role; }
   CollectionId collection(Role role) const;
   std::array<CollectionId, 3> collections() const { return {collection(parent), collection(child), collection(spare)}; }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 
@@ -43,6 +44,21 @@ std::map<std::uint32_t, Bounds> LedgerHistory::at(std::uint64_t position) const 
     if (event.kind == 1 && event.position <= position) bounds.acknowledged = std::max(bounds.acknowledged, event.step);
   }
   return lanes;
+}
+
+std::uint64_t LedgerHistory::complete_until(std::uint32_t first_lane, std::uint32_t lanes,
+                                            std::uint64_t position) const {
+  std::set<std::uint64_t> open;
+  std::uint64_t last = 0;
+  for (const Event& event : events_) {
+    if (event.lane < first_lane || event.lane >= first_lane + lanes) continue;
+    if (event.kind == 0 && event.position < position) {
+      last = std::max(last, event.step);
+      open.insert(event.step);
+    }
+    if (event.kind == 1 && event.position <= position) open.erase(event.step);
+  }
+  return open.empty() ? last : *open.begin() - 1;
 }
 
 }  // namespace spirula::crash

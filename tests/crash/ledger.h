@@ -35,6 +35,8 @@ class LedgerHistory {
   explicit LedgerHistory(const std::string& path);
   /// At a crash at this position of the recording.
   std::map<std::uint32_t, Bounds> at(std::uint64_t position) const;
+  /// Where several lanes number their steps together: the last step before which all are acknowledged at that position.
+  std::uint64_t complete_until(std::uint32_t first_lane, std::uint32_t lanes, std::uint64_t position) const;
   /// When the first step was submitted.
   std::uint64_t first_position() const { return events_.empty() ? 0 : events_.front().position; }
   std::map<std::uint32_t, Bounds> at_end() const { return at(UINT64_MAX); }
