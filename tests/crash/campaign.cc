@@ -14,6 +14,7 @@
 #include "base/coroutine.h"
 #include "base/shard.h"
 #include "filestore/btrfs.h"
+#include "filestore/error.h"
 #include "filestore/superblock.h"
 #include "tests/crash/recorded_disk.h"
 
@@ -111,6 +112,24 @@ std::string use_store(std::unique_ptr<filestore::ObjectStore> store, Random& ran
   return problem;
 }
 
+bool make_store(const RecordedDisk& disk) {
+  return filestore::make_filestore(options_for(disk), {.owner = "crash", .cluster_fsid = "test", .force = true})
+      .has_value();
+}
+
+/// After a crash in mkfs there is a whole store or none, and then one can be made.
+std::string check_made_store(const RecordedDisk& disk) {
+  auto store = filestore::open_filestore(options_for(disk));
+  if (!store && filestore::is(store.error(), Errc::not_found)) {
+    if (!make_store(disk)) return "mkfs does not work again";
+    store = filestore::open_filestore(options_for(disk));
+  }
+  if (!store) return "open: " + store.error().message();
+  if (store->get()->statistics().object_count != 0) return "a new store has objects";
+  store->release();
+  return {};
+}
+
 struct Trials {
   const Campaign& campaign;
   const std::string& directory;
@@ -129,6 +148,10 @@ struct Trials {
   /// The checks proper, in a process of their own.
   void check(const RecordedDisk& disk, std::uint64_t position, bool damage, std::uint64_t seed, Outcome& outcome) {
     SeededRandom dice(seed);
+    if (position < history.first_position()) {
+      outcome.problem = check_made_store(disk);
+      return;
+    }
     outcome.damaged = damage && damage_newest_snapshot(disk.mount_point(), dice);
     auto store = open_store(disk, outcome.problem);
     if (!store) return;
@@ -209,15 +232,16 @@ std::size_t records_before(const std::vector<Record>& records, std::uint64_t pos
 
 std::string run_campaign(const Campaign& campaign, const std::string& directory) {
   std::string ledger_path = directory + "/ledger", recording_path;
+  std::uint64_t before_mkfs = 0;
   {
     RecordedDisk disk(blank_disk(), directory, "recording");
     recording_path = disk.recording_path();
     disk.make_btrfs();
     CHECK(disk.mount().empty());
+    before_mkfs = fs::file_size(recording_path);
     ChildProcess worker(directory + "/workload.log", [&] {
       std::string problem;
-      if (!filestore::make_filestore(options_for(disk), {.owner = "crash", .cluster_fsid = "test", .force = true}))
-        return 3;
+      if (!make_store(disk)) return 3;
       auto store = open_store(disk, problem);
       if (!store) return 3;
       Ledger ledger(ledger_path, recording_path);
@@ -251,6 +275,9 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
   CrashPoints moments(blank_disk(), recording, btrfs_part, scope);
   std::size_t first = records_before(moments.records(), trials.history.first_position());
   auto picked = pick_moments(moments.records(), first, moments.records().size(), campaign.points, dice);
+  auto earlier = pick_moments(moments.records(), records_before(moments.records(), before_mkfs), first - 1,
+                              campaign.points_in_mkfs, dice);
+  picked.insert(picked.begin(), earlier.begin(), earlier.end());
   fmt::print(stderr, "recording: {} records, {} MiB\n", moments.records().size(), recording->position() >> 20);
 
   std::string problems;
@@ -268,7 +295,7 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
     bool damage = i % campaign.points_per_damaged_snapshot == 3;
     Trials::Outcome outcome = trials.run(image, "trial", moments.position(), damage);
     if (!note(picked[i], image_seed, outcome.damaged ? ", newest snapshot damaged" : "", outcome.problem)) break;
-    if (i % campaign.points_per_recovery != 5 || outcome.damaged) continue;
+    if (i % campaign.points_per_recovery != 5 || outcome.damaged || outcome.opened_at == 0) continue;
 
     fs::rename(directory + "/trial", directory + "/recovery");
     auto recovery = std::make_shared<Recording>(*Recording::open(directory + "/recovery"));
