@@ -44,6 +44,16 @@ Result<> make_journal_file(const std::string& path, std::uint64_t bytes) {
   return {};
 }
 
+/// A killed predecessor's io_uring lets go of the device some time after the process is gone.
+Result<std::unique_ptr<JournalDevice>> open_journal_patiently(const FilestoreOptions& options) {
+  constexpr std::chrono::milliseconds patience(5'000), step(10);
+  for (auto begin = std::chrono::steady_clock::now();;) {
+    auto device = open_journal_device(options.journal, options.journal_engine);
+    if (device || !is(device.error(), Errc::busy) || std::chrono::steady_clock::now() - begin > patience) return device;
+    std::this_thread::sleep_for(step);
+  }
+}
+
 }  // namespace
 
 Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& format) {
@@ -116,7 +126,7 @@ Result<> Filestore::mount() {
   TRY(superblock_, read_superblock(options_.path));
   TRY(root_, open_directory(AT_FDCWD, options_.path.c_str()));
   if (::flock(root_.get(), LOCK_EX | LOCK_NB) < 0) return Errc::busy;
-  TRY(auto device, open_journal_device(options_.journal, options_.journal_engine));
+  TRY(auto device, open_journal_patiently(options_));
   TRY(journal_, Journal::open(std::move(device), superblock_.store));
 
   TRY(auto snapshots, list_snapshots(options_.path));

@@ -153,16 +153,16 @@ void Filestore::on_durable(Journal::EntryList& entries, Result<> result) {
     for (const auto& each : submissions) each->settle(abandoned ? Errc::read_only : Errc::io);
     return;
   }
-  {
-    std::lock_guard lock(mutex_);
-    durable_ = submissions.back()->end;
-  }
   unapplied_bytes_.fetch_add(bytes);
   for (const auto& each : submissions) {
     each->settle({});
     each->record = {};  // the transaction itself keeps the payload for readers and for the lane
   }
+  JournalPosition end = submissions.back()->end;
   lanes_->enqueue(submissions);
+  // Only now: a commit holds the lanes at this place, so they must have everything before it.
+  std::lock_guard lock(mutex_);
+  durable_ = end;
 }
 
 void Filestore::on_applied(std::span<const SubmissionPointer> submissions) {
