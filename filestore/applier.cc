@@ -27,8 +27,8 @@ Buffer zero_bytes(std::uint64_t length) {
 
 }  // namespace
 
-Applier::Applier(Index& index, DataFiles& files, ApplyCounters& counters)
-    : index_(index), files_(files), counters_(counters) {}
+Applier::Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters)
+    : index_(index), files_(files), staging_(staging), counters_(counters) {}
 Applier::~Applier() = default;
 
 Result<> Applier::apply(const CollectionId& collection, const Transaction& transaction) {
@@ -127,6 +127,7 @@ Result<> Applier::apply_to_object(const ObjectId& id, const T::ObjectOperation& 
           create(object);
         } else if constexpr (std::is_same_v<Operation, T::Write>) {
           create(object);
+          if (o.staged) return write_staged(id, object, o.offset, *o.staged);
           return write(id, object, o.offset, o.data, true);
         } else if constexpr (std::is_same_v<Operation, T::Zero>) {
           create(object);
@@ -374,6 +375,19 @@ Result<> Applier::write_file(Object& object, std::uint64_t offset, const BufferL
   CHECK(filled == 0 && block == last + 1);
   counters_.bytes_written.fetch_add((last + 1 - first) * block_bytes, std::memory_order_relaxed);
   return file->write(first * block_bytes, pieces);
+}
+
+/// The payload is on disk: the object shares it.
+Result<> Applier::write_staged(const ObjectId& id, Object& object, std::uint64_t offset, const StagedExtent& extent) {
+  Onode& onode = *object.onode;
+  if (!onode.has_file) TRY(move_to_file(id, object));
+  TRY(auto file, files_.open(onode.id, Access::blocking));
+  TRY(int source, staging_.open(extent.generation, extent.ring));
+  TRY(btrfs::clone_range(source, extent.offset, extent.length, file->fd(), offset));
+  for (std::size_t i = 0; i < extent.checksums.size(); ++i)
+    TRY(set_checksum(object, offset / block_bytes + i, extent.checksums[i]));
+  onode.size = std::max(onode.size, offset + extent.length);
+  return {};
 }
 
 Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset, std::uint64_t length) {

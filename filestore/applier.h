@@ -8,6 +8,7 @@
 #include "filestore/data_files.h"
 #include "filestore/index.h"
 #include "filestore/onode.h"
+#include "filestore/stager.h"
 #include "filestore/transaction.h"
 
 namespace spirula::filestore {
@@ -27,7 +28,7 @@ struct ApplyCounters {
 /// taken for data.
 class Applier {
  public:
-  Applier(Index& index, DataFiles& files, ApplyCounters& counters);
+  Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters);
   ~Applier();
 
   Result<> apply(const CollectionId& collection, const Transaction& transaction);
@@ -59,6 +60,7 @@ class Applier {
 
   Result<> write(const ObjectId& id, Object& object, std::uint64_t offset, const BufferList& data, bool verified);
   Result<> write_file(Object& object, std::uint64_t offset, const BufferList& data, bool verified);
+  Result<> write_staged(const ObjectId& id, Object& object, std::uint64_t offset, const StagedExtent& extent);
   Result<> zero(const ObjectId& id, Object& object, std::uint64_t offset, std::uint64_t length);
   Result<> truncate(const ObjectId& id, Object& object, std::uint64_t size);
   Result<> remove(Object& object);
@@ -83,6 +85,7 @@ class Applier {
 
   Index& index_;
   DataFiles& files_;
+  StagingFiles& staging_;
   ApplyCounters& counters_;
   std::unordered_map<std::string, Object> objects_;
   std::vector<Object*> dirty_;

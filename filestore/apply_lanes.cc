@@ -10,12 +10,12 @@
 
 namespace spirula::filestore {
 
-ApplyLanes::ApplyLanes(Index& index, DataFiles& files, ApplyCounters& counters, unsigned count, OnApplied on_applied,
-                       OnFailed on_failed)
-    : on_applied_(std::move(on_applied)), on_failed_(std::move(on_failed)) {
+ApplyLanes::ApplyLanes(const JournalPosition& from, Index& index, DataFiles& files, StagingFiles& staging,
+                       ApplyCounters& counters, unsigned count, OnApplied on_applied, OnFailed on_failed)
+    : reached_(from), on_applied_(std::move(on_applied)), on_failed_(std::move(on_failed)) {
   for (unsigned i = 0; i < std::bit_floor(std::max(count, 1u)); ++i) {
     lanes_.push_back(std::make_unique<Lane>());
-    lanes_.back()->applier = std::make_unique<Applier>(index, files, counters);
+    lanes_.back()->applier = std::make_unique<Applier>(index, files, staging, counters);
   }
   for (auto& lane : lanes_)
     lane->thread = std::thread([this, &lane = *lane] {
@@ -38,6 +38,7 @@ void ApplyLanes::enqueue(std::span<const SubmissionPointer> submissions) {
     if (each->barrier) barriers_.insert(each->sequence);
     lanes_[each->lane]->queue.push_back(each);
   }
+  if (!submissions.empty()) reached_ = submissions.back()->end;
   for (auto& lane : lanes_)
     if (lane->busy_from == 0 && may_take_locked(*lane)) lane->work.notify_one();
 }
@@ -110,11 +111,11 @@ Result<> ApplyLanes::apply(Lane& lane, std::vector<SubmissionPointer>& batch) {
     return {};
   };
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const Submission& each = *batch[i];
+    Submission& each = *batch[i];
     // Readers take a copy's source as of the copy's place: nothing behind it may begin before it is applied whole.
     if (each.copies) {
       TRY(finish(i));
-      lane.copy_started.store(each.sequence);
+      each.started.store(true);
     }
     TRY(lane.applier->apply(each.collection, each.transaction));
     if (each.copies) TRY(finish(i + 1));
@@ -122,14 +123,23 @@ Result<> ApplyLanes::apply(Lane& lane, std::vector<SubmissionPointer>& batch) {
   return finish(batch.size());
 }
 
-bool ApplyLanes::hold(std::uint64_t sequence) {
+JournalPosition ApplyLanes::reached() const {
+  std::lock_guard lock(mutex_);
+  return reached_;
+}
+
+std::optional<JournalPosition> ApplyLanes::hold() {
   std::unique_lock lock(mutex_);
+  // Chosen under the same lock that lanes take work under: none has begun anything behind it.
+  JournalPosition place = reached_;
+  std::uint64_t sequence = place.sequence;
   hold_at_ = sequence;
   quiet_.wait(lock, [&] {
     return failed_ ||
            std::ranges::all_of(lanes_, [&](const auto& lane) { return quiet_until_locked(*lane, sequence); });
   });
-  return !failed_;
+  if (failed_) return std::nullopt;
+  return place;
 }
 
 void ApplyLanes::release() {

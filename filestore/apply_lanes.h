@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 #include <vector>
@@ -26,23 +27,25 @@ class ApplyLanes {
   /// Called once; the lane has stopped and what it had is not applied.
   using OnFailed = std::function<void(std::error_code)>;
 
-  ApplyLanes(Index& index, DataFiles& files, ApplyCounters& counters, unsigned count, OnApplied on_applied,
-             OnFailed on_failed);
+  /// `from`: where recovery has ended.
+  ApplyLanes(const JournalPosition& from, Index& index, DataFiles& files, StagingFiles& staging,
+             ApplyCounters& counters, unsigned count, OnApplied on_applied, OnFailed on_failed);
   ~ApplyLanes();
 
   unsigned lane_of(const CollectionId& collection) const;
+  /// The place after the last transaction that was enqueued.
+  JournalPosition reached() const;
   /// Durable transactions, in the order of their sequences.
   void enqueue(std::span<const SubmissionPointer> submissions);
 
-  /// Applies everything up to `sequence` and stands still there until release(). False if a lane has failed.
-  bool hold(std::uint64_t sequence);
+  /// Applies everything that has been enqueued and stands still there until release(). The place in the journal after
+  /// the last of it; nothing if a lane has failed.
+  std::optional<JournalPosition> hold();
   void release();
   /// Finishes what is queued (unless a lane has failed), then ends the threads. abandon(): only what has begun.
   void stop();
   void abandon();
 
-  /// The last copying transaction that the lane has begun to apply.
-  std::uint64_t copy_started(unsigned lane) const { return lanes_[lane]->copy_started.load(); }
   /// While the locks are held nothing is being applied.
   std::vector<std::unique_lock<std::mutex>> exclude();
 
@@ -51,7 +54,6 @@ class ApplyLanes {
     std::unique_ptr<Applier> applier;
     std::deque<SubmissionPointer> queue;
     std::uint64_t busy_from = 0;  ///< first sequence in hand; 0: none
-    std::atomic<std::uint64_t> copy_started{0};
     std::mutex applying;
     std::condition_variable work;
     std::thread thread;
@@ -62,11 +64,12 @@ class ApplyLanes {
   Result<> apply(Lane& lane, std::vector<SubmissionPointer>& batch);
   void join();
 
-  OnApplied on_applied_;
-  OnFailed on_failed_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable quiet_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  JournalPosition reached_;
+  OnApplied on_applied_;
+  OnFailed on_failed_;
   std::set<std::uint64_t> barriers_;
   std::uint64_t hold_at_ = ~std::uint64_t{0};
   bool stopping_ = false, abandoned_ = false, failed_ = false;

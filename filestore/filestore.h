@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,7 @@
 #include "filestore/journal.h"
 #include "filestore/object_store.h"
 #include "filestore/pending.h"
+#include "filestore/stager.h"
 #include "filestore/superblock.h"
 
 namespace spirula::filestore {
@@ -64,6 +66,7 @@ class Filestore : public ObjectStore {
 
   CommitStatistics commit_statistics() const;
   const char* journal_engine() const { return journal_->engine(); }
+  std::uint64_t staged_bytes() const { return stager_->bytes_staged(); }
   std::uint64_t journal_bytes() const { return journal_->bytes_written(); }
 
  private:
@@ -78,7 +81,13 @@ class Filestore : public ObjectStore {
 
   // submitting (filestore_submit.cc)
   Result<> admit(const SubmissionPointer& submission);
+  Result<> admit_here(const SubmissionPointer& submission);
+  static void describe_operations(Submission& submission);
   Result<> check_sources(const Submission& submission);
+  void line_up_locked(const SubmissionPointer& submission);
+  void advance_locked(const CollectionId& first);
+  void send_locked(const SubmissionPointer& submission);
+  void on_staged(std::vector<SubmissionPointer>& submissions, Result<> result);
   void on_durable(Journal::EntryList& entries, Result<> result);
   void on_applied(std::span<const SubmissionPointer> submissions);
   void fail(std::error_code why, const char* where);
@@ -115,12 +124,16 @@ class Filestore : public ObjectStore {
   mutable std::mutex mutex_;
   std::map<CollectionId, unsigned> collections_;
   PendingTable pending_;
-  std::uint64_t last_sequence_ = 0;
-  JournalPosition durable_;  ///< after the last durable transaction
+  std::uint64_t last_sequence_ = 0, last_ticket_ = 0;
+  /// Transactions that wait for a payload to be staged, or behind one that does. One that orders several collections (a
+  /// split) stands in each of their lines and goes when it is the first of all.
+  std::map<CollectionId, std::deque<SubmissionPointer>> lines_;
+  std::uint64_t opened_at_ = 0;  ///< the last sequence of recovery; staging rings of before are needed up to here
 
   std::atomic<std::uint64_t> unapplied_bytes_{0};  ///< durable, not applied
   std::atomic<bool> failed_{false}, closing_{false};
-  std::atomic<std::int64_t> room_{0};  ///< bytes that ordinary transactions may still take
+  std::atomic<bool> committing_{false};  ///< large payloads go into the journal meanwhile
+  std::atomic<std::int64_t> room_{0};    ///< bytes that ordinary transactions may still take
   std::atomic<std::int64_t> reserve_{0};
   std::uint64_t pending_bytes_max_ = 0;
 
@@ -136,7 +149,9 @@ class Filestore : public ObjectStore {
   btrfs::Space space_;
 
   std::unique_ptr<BlockingPool> read_pool_;
+  std::unique_ptr<StagingFiles> staging_;
   std::unique_ptr<ApplyLanes> lanes_;
+  std::unique_ptr<Stager> stager_;
   std::thread committer_;
 };
 

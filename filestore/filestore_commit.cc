@@ -92,15 +92,16 @@ void Filestore::run_committer() {
 /// Makes what is durable a commit point. Nobody waits for this but the lanes, from hold() to release().
 Result<> Filestore::commit_now() {
   auto begin = Clock::now();
+  committing_.store(true);
+  struct Done {
+    std::atomic<bool>& flag;
+    ~Done() { flag.store(false); }
+  } done_committing{committing_};
   std::uint64_t written = journal_->bytes_written();
   TRY(btrfs::sync(root_.get()));  // most of the data goes to disk here, with nobody held
   auto synced = Clock::now();
 
-  JournalPosition position;
-  {
-    std::lock_guard lock(mutex_);
-    position = durable_;
-  }
+  JournalPosition position = lanes_->reached();
   bool nothing_new;
   {
     std::lock_guard lock(commit_mutex_);
@@ -108,10 +109,12 @@ Result<> Filestore::commit_now() {
   }
   auto held = synced, released = synced;
   if (!nothing_new) {
-    if (!lanes_->hold(position.sequence)) {
+    std::optional<JournalPosition> place = lanes_->hold();
+    if (!place) {
       lanes_->release();
       return Errc::io;
     }
+    position = *place;
     held = Clock::now();
     CommitPoint point{superblock_.store, position, counters_.next_id.load(),
                       static_cast<std::uint64_t>(std::max<std::int64_t>(counters_.object_count.load(), 0))};
@@ -151,6 +154,11 @@ Result<> Filestore::commit_now() {
   }
   TRY(drop_old_snapshots());
   journal_->trim(kept_.back());
+  stager_->trim(kept_.back().sequence);
+  if (kept_.back().sequence >= opened_at_ && opened_at_ != 0) {
+    TRY(staging_->remove_before(journal_->incarnation()));
+    opened_at_ = 0;
+  }
   return {};
 }
 
@@ -185,8 +193,9 @@ Task<Result<>> Filestore::commit() {
 
 void Filestore::shut_down() {
   closing_.store(true);
+  stager_->stop();
   journal_->stop();
-  if (!failed_.load()) lanes_->hold(~std::uint64_t{0});  // until all is applied
+  if (!failed_.load()) (void)lanes_->hold();  // until all is applied
   {
     std::lock_guard lock(commit_mutex_);
     stop_committer_ = true;
@@ -203,7 +212,9 @@ void Filestore::shut_down() {
 
 Task<> Filestore::stop() {
   co_await read_pool_->run([this] { shut_down(); });
+  stager_.reset();
   lanes_.reset();
+  staging_.reset();
   files_.reset();
   index_.reset();
   journal_.reset();
@@ -214,6 +225,7 @@ Task<> Filestore::stop() {
 Filestore::~Filestore() {
   if (!journal_ || !committer_.joinable()) return;
   closing_.store(true);
+  if (stager_) stager_->stop();
   journal_->stop();
   {
     std::lock_guard lock(commit_mutex_);

@@ -129,6 +129,9 @@ Result<> Filestore::mount() {
   TRY(auto device, open_journal_patiently(options_));
   TRY(journal_, Journal::open(std::move(device), superblock_.store));
 
+  TRY(FileDescriptor staging, open_directory(root_.get(), staging_name));
+  staging_ = std::make_unique<StagingFiles>(std::move(staging));
+
   TRY(auto snapshots, list_snapshots(options_.path));
   if (snapshots.empty()) {
     log_error("filestore", "{}: there is no snapshot to go back to", options_.path);
@@ -188,7 +191,7 @@ Result<> Filestore::roll_back(std::uint64_t sequence) {
 }
 
 Result<JournalPosition> Filestore::replay(const JournalPosition& from) {
-  Applier applier(*index_, *files_, counters_);
+  Applier applier(*index_, *files_, *staging_, counters_);
   auto apply = [&](JournalPosition, const Buffer& body) -> Result<> {
     TRY(RecordedTransaction recorded, decode_record(body));
     return applier.apply(recorded.collection, recorded.transaction);
@@ -213,18 +216,21 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   TRY(load_collections());
   refresh_space();
   last_sequence_ = end.sequence;
-  durable_ = end;
   pending_bytes_max_ = options_.memory_bytes_max / 2;
   read_pool_ = std::make_unique<BlockingPool>("store-read", std::max(options_.read_threads, 1u));
   lanes_ = std::make_unique<ApplyLanes>(
-      *index_, *files_, counters_, options_.apply_threads, [this](auto submissions) { on_applied(submissions); },
-      [this](std::error_code why) { fail(why, "applying"); });
+      end, *index_, *files_, *staging_, counters_, options_.apply_threads,
+      [this](auto submissions) { on_applied(submissions); }, [this](std::error_code why) { fail(why, "applying"); });
   TRY(journal_->start(
       end, tail, [this](Journal::EntryList& entries, Result<> result) { on_durable(entries, result); },
       [this](std::uint64_t bytes) {
         std::uint64_t waiting = unapplied_bytes_.load();
         return waiting == 0 || waiting + bytes <= pending_bytes_max_ || failed_.load();
       }));
+  opened_at_ = end.sequence;
+  std::uint64_t ring_bytes = std::clamp<std::uint64_t>(space_.total / 16, 64 << 20, std::uint64_t{1} << 30);
+  TRY(stager_, Stager::open(*staging_, journal_->incarnation(), ring_bytes,
+                            [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
   commit_last_ = std::chrono::steady_clock::now();
   commit_statistics_.interval = options_.commit_interval_min;
   committer_ = std::thread([this] { run_committer(); });

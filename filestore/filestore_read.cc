@@ -39,9 +39,7 @@ Result<T> Filestore::attempt(Access access, const F& evaluate, bool& again) {
   ReadContext context{view, mutex_, pending_, {}};
   Result<T> result = evaluate(context);
   again = (!result && is(result.error(), Errc::again)) || view.retry() ||
-          std::ranges::any_of(context.copies, [&](const PendingTable::Copy& copy) {
-            return lanes_->copy_started(copy.lane) >= copy.sequence;
-          });
+          std::ranges::any_of(context.copies, [&](const PendingTable::Copy& copy) { return copy->started.load(); });
   if (!result && view.retry()) log_debug("filestore", "read crossed an apply or damage: {}", view.what());
   return result;
 }

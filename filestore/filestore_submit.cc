@@ -43,7 +43,11 @@ Task<Result<>> Filestore::submit(CollectionId collection, Transaction transactio
   submission->transaction = std::move(transaction);
   Result<> admitted = admit(submission);
   if (!admitted) return already(admitted);
-  journal_->kick();
+  if (submission->ready) {
+    journal_->kick();
+  } else {
+    stager_->begin(submission);
+  }
   return until_durable(std::move(submission));
 }
 
@@ -52,7 +56,27 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
   if (failed_.load() || closing_.load()) return Errc::read_only;
   Submission& s = *submission;
   TRY(check_limits(s.transaction));
+  describe_operations(s);
+  TRY(check_sources(s));
+  s.bytes = s.transaction.payload_bytes() + 256;
+  s.lane = lanes_->lane_of(s.collection);
+  if (!committing_.load() && stager_->reserve(s)) {
+    s.ready = false;
+    describe_operations(s);
+  } else {
+    s.record = encode_record(s.collection, s.transaction);
+    s.bytes = s.record.size() + 256;
+  }
+  Result<> admitted = admit_here(submission);
+  if (!admitted && s.ring_use) s.ring_use->refused.store(true);
+  return admitted;
+}
+
+/// Keys, and what the operations mean for the order of things.
+void Filestore::describe_operations(Submission& s) {
+  s.keys.clear();
   s.keys.reserve(s.transaction.operations().size());
+  s.also_ordered_in.clear();
   for (const T::Operation& each : s.transaction.operations()) {
     s.keys.emplace_back();
     if (const auto* on = std::get_if<T::OnObject>(&each)) {
@@ -60,16 +84,18 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
       s.copies = s.copies || source_of(on->operation);
     } else {
       const auto& operation = std::get<T::CollectionOperation>(each);
-      s.barrier = s.barrier || std::holds_alternative<T::SplitCollection>(operation) ||
-                  std::holds_alternative<T::MergeCollection>(operation);
+      if (const auto* split = std::get_if<T::SplitCollection>(&operation)) s.also_ordered_in.push_back(split->child);
+      if (const auto* merge = std::get_if<T::MergeCollection>(&operation)) s.also_ordered_in.push_back(merge->from);
     }
   }
-  s.record = encode_record(s.collection, s.transaction);
-  s.bytes = s.record.size() + 256;
-  if (s.record.size() > std::min<std::uint64_t>(limits::transaction_bytes_max, journal_->record_bytes_max()))
+  s.barrier = !s.also_ordered_in.empty();
+}
+
+/// The part that takes its place: from here on the transaction happens.
+Result<> Filestore::admit_here(const SubmissionPointer& submission) {
+  Submission& s = *submission;
+  if (s.bytes > std::min<std::uint64_t>(limits::transaction_bytes_max, journal_->record_bytes_max()))
     return Errc::too_large;
-  s.lane = lanes_->lane_of(s.collection);
-  TRY(check_sources(s));
   auto need = static_cast<std::int64_t>(s.bytes);
   std::int64_t room = room_.load(std::memory_order_relaxed);
   if (room < need && (s.transaction.space == Space::ordinary || room + reserve_.load() < need)) return Errc::no_space;
@@ -88,10 +114,78 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
     }
   }
   room_.fetch_sub(need, std::memory_order_relaxed);
-  s.sequence = ++last_sequence_;
+  s.ticket = ++last_ticket_;
   pending_.add(submission);
-  journal_->append(submission);
+  line_up_locked(submission);
   return {};
+}
+
+/// To the journal at once, or behind what its collections wait for.
+void Filestore::line_up_locked(const SubmissionPointer& submission) {
+  Submission& s = *submission;
+  auto waits = [&](const CollectionId& id) { return !lines_.empty() && lines_.contains(id); };
+  if (s.ready && !waits(s.collection) && std::ranges::none_of(s.also_ordered_in, waits)) return send_locked(submission);
+  lines_[s.collection].push_back(submission);
+  for (const CollectionId& id : s.also_ordered_in) lines_[id].push_back(submission);
+}
+
+void Filestore::send_locked(const SubmissionPointer& submission) {
+  submission->sequence = ++last_sequence_;
+  if (submission->ring_use) submission->ring_use->sequence = last_sequence_;
+  journal_->append(submission);
+}
+
+/// Sends what is ready at the front of a line, and of the lines that this sets going.
+void Filestore::advance_locked(const CollectionId& first) {
+  std::vector<CollectionId> lines{first};
+  while (!lines.empty()) {
+    CollectionId id = lines.back();
+    auto line = lines_.find(id);
+    if (line == lines_.end()) {
+      lines.pop_back();
+      continue;
+    }
+    SubmissionPointer front = line->second.front();
+    auto is_first_in = [&](const CollectionId& each) { return lines_.at(each).front() == front; };
+    if (!front->ready || !is_first_in(front->collection) || !std::ranges::all_of(front->also_ordered_in, is_first_in)) {
+      lines.pop_back();
+      continue;
+    }
+    auto leave = [&](const CollectionId& each) {
+      auto its = lines_.find(each);
+      its->second.pop_front();
+      if (its->second.empty()) lines_.erase(its);
+      if (each != id) lines.push_back(each);
+    };
+    send_locked(front);
+    leave(front->collection);
+    for (const CollectionId& each : front->also_ordered_in) leave(each);
+  }
+}
+
+/// On a stager's thread.
+void Filestore::on_staged(std::vector<SubmissionPointer>& submissions, Result<> result) {
+  if (!result) fail(result.error(), "staging");
+  for (const SubmissionPointer& each : submissions)
+    if (result) each->record = encode_record(each->collection, each->transaction);
+  std::vector<SubmissionPointer> lost;
+  {
+    std::lock_guard lock(mutex_);
+    if (result) {
+      for (const SubmissionPointer& each : submissions) {
+        each->ready = true;
+        advance_locked(each->collection);
+      }
+    } else {  // and everything that waits in a line: the store takes no more writes
+      for (auto& [id, line] : lines_)
+        for (SubmissionPointer& each : line)
+          if (each->collection == id) lost.push_back(each);
+      lines_.clear();
+      for (const SubmissionPointer& each : lost) pending_.remove(*each);
+    }
+  }
+  for (const SubmissionPointer& each : lost) each->settle(Errc::io);
+  journal_->kick();
 }
 
 /// Every source exists, and every collection that is removed is empty, at this transaction's place. These look things
@@ -158,11 +252,7 @@ void Filestore::on_durable(Journal::EntryList& entries, Result<> result) {
     each->settle({});
     each->record = {};  // the transaction itself keeps the payload for readers and for the lane
   }
-  JournalPosition end = submissions.back()->end;
   lanes_->enqueue(submissions);
-  // Only now: a commit holds the lanes at this place, so they must have everything before it.
-  std::lock_guard lock(mutex_);
-  durable_ = end;
 }
 
 void Filestore::on_applied(std::span<const SubmissionPointer> submissions) {

@@ -305,14 +305,20 @@ void Journal::start_batch(Batch& batch) {
     put(record.description.data(), record.description.size());
     for (const Buffer& piece : record.payload.buffers()) put(piece.data(), piece.size());
     auto length = static_cast<std::uint32_t>(to - body);
-    RecordHeader header{
-        record_magic, 0, incarnation_, batch.lap, entry->sequence, length, crc32c(seed_, ByteView{body, length}), 0};
+    RecordHeader header{record_magic,
+                        0,
+                        incarnation_,
+                        batch.lap,
+                        entry->sequence.load(),
+                        length,
+                        crc32c(seed_, ByteView{body, length}),
+                        0};
     header.header_crc = header_crc(seed_, header);
     std::memcpy(header_at, &header, sizeof header);
     std::size_t next = at + record_bytes(record);
     std::memset(to, 0, next - static_cast<std::size_t>(to - memory));
     at = next;
-    entry->end = {entry->sequence, batch.lap, batch.offset + at};
+    entry->end = {entry->sequence.load(), batch.lap, batch.offset + at};
   }
   std::memset(memory + at, 0, batch.bytes - at);
   Result<> started = device_->start_write(batch.offset, ByteView{memory, batch.bytes});

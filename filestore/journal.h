@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -56,8 +57,8 @@ class Journal {
   /// One thing to be written, owned by its submitter.
   struct Entry {
     Record record;
-    std::uint64_t sequence = 0;
-    JournalPosition end;  ///< set before on_durable
+    std::atomic<std::uint64_t> sequence{0};  ///< set before append()
+    JournalPosition end;                     ///< set before on_durable
     virtual ~Entry() = default;
   };
   using EntryList = std::vector<std::shared_ptr<Entry>>;
@@ -84,6 +85,8 @@ class Journal {
   std::uint64_t ring_size() const { return ring_bytes(); }
   bool starved() const;
   std::uint64_t bytes_written() const;
+  /// Counts the openings of this journal.
+  std::uint64_t incarnation() const { return incarnation_; }
   const char* engine() const { return device_->engine(); }
 
  private:

@@ -40,6 +40,13 @@ inline constexpr std::size_t journal_batch_bytes_max = 1 << 20;
 /// Below this a journal cannot hold the records of two commit intervals of any use.
 inline constexpr std::uint64_t journal_bytes_min = 64 << 20;
 
+/// A write's whole blocks go through staging from this size on; below it the journal's one write is cheaper than a sync
+/// of btrfs and a reflink.
+inline constexpr std::uint64_t staged_bytes_min = 256 << 10;
+inline constexpr std::uint32_t staging_rings = 2;
+/// Payload that shares one sync.
+inline constexpr std::uint64_t staging_batch_bytes_max = 16 << 20;
+
 /// A read served on the calling shard at most; more is copied and verified on the read pool.
 inline constexpr std::uint64_t inline_read_bytes_max = 64 << 10;
 

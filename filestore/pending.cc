@@ -43,7 +43,7 @@ void PendingTable::remove(const Submission& submission) {
     if (it == map.end()) return;
     auto& references = it->second;
     auto kept = std::find_if(references.begin(), references.end(),
-                             [&](const Reference& each) { return each.submission->sequence > submission.sequence; });
+                             [&](const Reference& each) { return each.submission->ticket > submission.ticket; });
     if (kept == references.end()) {
       map.erase(it);
     } else {
@@ -63,15 +63,15 @@ void PendingTable::remove(const Submission& submission) {
   }
 }
 
-std::unique_ptr<PendingPlan> PendingTable::plan_before(const std::string& key, std::uint64_t sequence,
-                                                       std::size_t index, std::vector<Copy>& copies) const {
+std::unique_ptr<PendingPlan> PendingTable::plan_before(const std::string& key, std::uint64_t ticket, std::size_t index,
+                                                       std::vector<Copy>& copies) const {
   auto plan = std::make_unique<PendingPlan>();
   plan->key = key;
   auto it = objects_.find(key);
   if (it == objects_.end()) return plan;
   const auto& references = it->second;
   auto end = std::find_if(references.begin(), references.end(), [&](const Reference& each) {
-    return each.submission->sequence > sequence || (each.submission->sequence == sequence && each.index >= index);
+    return each.submission->ticket > ticket || (each.submission->ticket == ticket && each.index >= index);
   });
   // Back to the last step that replaced the object whole.
   auto begin = end;
@@ -91,8 +91,8 @@ std::unique_ptr<PendingPlan> PendingTable::plan_before(const std::string& key, s
     const auto& operation = operation_of(*each);
     PendingPlan::Step step{each->submission, &operation, each->as_source, nullptr};
     if (const ObjectId* source = each->as_source ? nullptr : source_of(operation)) {
-      copies.push_back({each->submission->lane, each->submission->sequence});
-      step.source = plan_before(key::object(*source), each->submission->sequence, each->index, copies);
+      copies.push_back(each->submission);
+      step.source = plan_before(key::object(*source), each->submission->ticket, each->index, copies);
     }
     plan->steps.push_back(std::move(step));
   }

@@ -25,8 +25,27 @@ struct Submission : Journal::Entry {
   std::vector<std::string> keys;  ///< key::object() of each operation's object, empty for collection operations
   std::uint64_t bytes = 0;        ///< of memory, about
   unsigned lane = 0;
-  bool copies = false;   ///< reads other objects (Clone, CloneRange, Rename)
-  bool barrier = false;  ///< moves objects between collections: applied while nothing else is
+  /// The order of submission. The journal's sequence may differ from it between collections (a transaction whose
+  /// payload is being staged waits, and its collection with it), never within one.
+  std::uint64_t ticket = 0;
+  std::atomic<bool> started{false};  ///< it copies, and has begun to be applied
+  struct Staged {
+    std::shared_ptr<StagedExtent> extent;
+    BufferList data;
+  };
+  /// A part of a staging ring; outlives the submission, whose memory is let go when it is applied.
+  struct RingUse {
+    std::atomic<std::uint64_t> sequence{0};  ///< of the transaction; 0: not yet in the journal
+    std::atomic<bool> refused{false};        ///< there will be no transaction
+  };
+  std::shared_ptr<RingUse> ring_use;
+  std::vector<Staged> staged;  ///< payloads to be written to staging/ first
+  std::uint64_t staged_bytes = 0;
+  std::uint32_t ring = 0;
+  bool ready = true;                          ///< nothing has to be staged any more
+  std::vector<CollectionId> also_ordered_in;  ///< of a split or merge: the other collection
+  bool copies = false;                        ///< reads other objects (Clone, CloneRange, Rename)
+  bool barrier = false;                       ///< moves objects between collections: applied while nothing else is
 
   /// The one who waits for it, on any thread: `resume` is called once, at once if it is settled already.
   void wait(std::move_only_function<void()> resume);
@@ -44,7 +63,7 @@ using SubmissionPointer = std::shared_ptr<Submission>;
 /// What a reader has to add to the applied state of one object: its pending operations in order, back to the last one
 /// that replaced the object whole. Applying them to a state that already has some of them gives the same result, with
 /// one exception: a copy takes its source as of its own place, so the source comes with its own plan, and the reader
-/// must see (copies_still_pending) that no copy has begun to be applied while it was reading.
+/// must see (Submission::started) that no copy has begun to be applied while it was reading.
 struct PendingPlan {
   struct Step {
     SubmissionPointer submission;  ///< keeps the operation alive
@@ -72,11 +91,8 @@ class PendingTable {
   /// When it is applied (or has failed). In the order of add() within a collection.
   void remove(const Submission& submission);
 
-  /// `copies` collects the lane and sequence of each copy that the plan depends on.
-  struct Copy {
-    unsigned lane;
-    std::uint64_t sequence;
-  };
+  /// `copies` collects each copying submission that the plan depends on.
+  using Copy = SubmissionPointer;
   std::unique_ptr<PendingPlan> plan(const std::string& key, std::vector<Copy>& copies) const;
   CollectionPlan collection_plan(const CollectionId& id) const;
   /// Objects with pending operations in a range of keys.
@@ -89,7 +105,7 @@ class PendingTable {
     std::size_t index;
     bool as_source;
   };
-  std::unique_ptr<PendingPlan> plan_before(const std::string& key, std::uint64_t sequence, std::size_t index,
+  std::unique_ptr<PendingPlan> plan_before(const std::string& key, std::uint64_t ticket, std::size_t index,
                                            std::vector<Copy>& copies) const;
   std::map<std::string, std::deque<Reference>> objects_;
   std::map<CollectionId, std::deque<Reference>> collections_;

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "base/codec.h"
+#include "filestore/limits.h"
 
 namespace spirula::filestore {
 namespace {
@@ -89,6 +90,14 @@ bool decode_alternative(std::size_t index, Decoder& wire, BufferList& payload, s
     Operation operation{};
     if constexpr (std::is_same_v<Operation, T::Write>) {
       wire(operation.offset);
+      if (wire.read<bool>()) {
+        auto extent = std::make_shared<StagedExtent>();
+        wire(*extent);
+        if (extent->length != extent->checksums.size() * limits::block_bytes) return false;
+        operation.staged = std::move(extent);
+        into = std::move(operation);
+        return true;
+      }
       auto length = wire.read<std::uint64_t>();
       if (length > payload.size() - payload_at) return false;
       operation.data = payload.slice(payload_at, length);
@@ -115,8 +124,13 @@ Record encode_record(const CollectionId& collection, const Transaction& transact
     using Operation = std::remove_cvref_t<decltype(operation)>;
     if constexpr (std::is_same_v<Operation, T::Write>) {
       wire(operation.offset);
-      wire(std::uint64_t{operation.data.size()});
-      record.payload.append(operation.data);
+      wire(operation.staged != nullptr);
+      if (operation.staged) {
+        wire(*operation.staged);
+      } else {
+        wire(std::uint64_t{operation.data.size()});
+        record.payload.append(operation.data);
+      }
     } else {
       fields(const_cast<Operation&>(operation), wire);
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <variant>
@@ -17,6 +18,21 @@ enum class Space : std::uint8_t {
   reserve,   ///< FULL_FORCE, FULL_TRY, deletes: may use the last reserve
 };
 
+/// Where a write's payload stands in staging/, and its checksums by block; made by the store, never by its callers.
+struct StagedExtent {
+  std::uint64_t generation = 0;
+  std::uint32_t ring = 0;
+  std::uint64_t offset = 0, length = 0;
+  std::vector<std::uint32_t> checksums;
+  static void fields(auto& self, auto& wire) {
+    wire(self.generation);
+    wire(self.ring);
+    wire(self.offset);
+    wire(self.length);
+    wire(self.checksums);
+  }
+};
+
 /// Operations that become durable and visible together, or not at all. Built by one owner, then given away.
 /// Touch, Write, Zero, Truncate, SetAttributes, OmapSet and OmapSetHeader make an object that is not there; removing
 /// what is not there (an object, an attribute, a key) changes nothing; only a missing source is an error. Every object
@@ -25,8 +41,10 @@ class Transaction {
  public:
   struct Touch {};
   struct Write {
-    std::uint64_t offset;
+    std::uint64_t offset = 0;
     BufferList data;
+    std::shared_ptr<const StagedExtent> staged = nullptr;  ///< the store's own: the payload is on disk already
+    std::uint64_t length() const { return staged ? staged->length : data.size(); }
   };
   struct Zero {
     std::uint64_t offset, length;

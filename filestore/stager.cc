@@ -1,0 +1,235 @@
+#include "filestore/stager.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "filestore/limits.h"
+#include "filestore/onode.h"
+
+namespace spirula::filestore {
+namespace {
+
+using limits::block_bytes;
+using T = Transaction;
+
+std::string name_of(std::uint64_t generation, std::uint32_t ring) {
+  return fmt::format("{}.{}", generation, ring);
+}
+
+/// The whole blocks within a write, if they are many enough to be worth a sync of their own.
+struct Middle {
+  std::uint64_t begin, end;
+  explicit Middle(const T::Write& write)
+      : begin((write.offset + block_bytes - 1) / block_bytes * block_bytes),
+        end((write.offset + write.data.size()) / block_bytes * block_bytes) {}
+  bool worth_it() const { return end > begin && end - begin >= limits::staged_bytes_min; }
+};
+
+}  // namespace
+
+Result<int> StagingFiles::open(std::uint64_t generation, std::uint32_t ring) {
+  std::lock_guard lock(mutex_);
+  auto it = files_.find({generation, ring});
+  if (it != files_.end()) return it->second.get();
+  FileDescriptor fd(::openat(directory_.get(), name_of(generation, ring).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return last_errno();
+  int number = fd.get();
+  files_.emplace(std::pair(generation, ring), std::move(fd));
+  return number;
+}
+
+Result<int> StagingFiles::create(std::uint64_t generation, std::uint32_t ring) {
+  std::lock_guard lock(mutex_);
+  FileDescriptor fd(::openat(directory_.get(), name_of(generation, ring).c_str(),
+                             O_RDWR | O_DIRECT | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!fd) return last_errno();
+  int number = fd.get();
+  files_[{generation, ring}] = std::move(fd);
+  return number;
+}
+
+Result<> StagingFiles::remove_before(std::uint64_t generation) {
+  std::lock_guard lock(mutex_);
+  files_.erase(files_.begin(), files_.lower_bound({generation, 0}));
+  FileDescriptor copy(::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!copy) return last_errno();
+  DIR* listing = ::fdopendir(::dup(copy.get()));
+  if (!listing) return last_errno();
+  std::vector<std::string> old;
+  while (const dirent* entry = ::readdir(listing)) {
+    std::string_view name = entry->d_name;
+    std::uint64_t number = 0;
+    auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc{} && number < generation) old.emplace_back(name);
+  }
+  ::closedir(listing);
+  for (const std::string& name : old)
+    if (::unlinkat(directory_.get(), name.c_str(), 0) < 0) return last_errno();
+  return {};
+}
+
+Result<std::unique_ptr<Stager>> Stager::open(StagingFiles& files, std::uint64_t generation, std::uint64_t ring_bytes,
+                                             OnStaged on_staged) {
+  std::unique_ptr<Stager> stager(new Stager(generation, ring_bytes / block_bytes * block_bytes, std::move(on_staged)));
+  for (std::uint32_t number = 0; number < limits::staging_rings; ++number) {
+    auto ring = std::make_unique<Ring>();
+    ring->number = number;
+    TRY(ring->fd, files.create(generation, number));
+    stager->rings_.push_back(std::move(ring));
+  }
+  for (auto& ring : stager->rings_)
+    ring->thread = std::thread([self = stager.get(), &ring = *ring] {
+      pthread_setname_np(pthread_self(), "stage");
+      self->run(ring);
+    });
+  return stager;
+}
+
+Stager::~Stager() {
+  stop();
+}
+
+void Stager::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (auto& ring : rings_) ring->work.notify_all();
+  }
+  for (auto& ring : rings_)
+    if (ring->thread.joinable()) ring->thread.join();
+}
+
+bool Stager::reserve(Submission& submission) {
+  std::uint64_t total = 0;
+  for (const T::Operation& each : submission.transaction.operations())
+    if (const auto* on = std::get_if<T::OnObject>(&each))
+      if (const auto* write = std::get_if<T::Write>(&on->operation))
+        if (Middle middle(*write); middle.worth_it()) total += middle.end - middle.begin;
+  if (total == 0) return false;
+
+  std::lock_guard lock(mutex_);
+  Ring* ring = std::ranges::min_element(rings_, {}, [](const auto& r) { return r->queued_bytes; })->get();
+  std::uint64_t head = ring->head;
+  if (head % ring_bytes_ + total > ring_bytes_) head += ring_bytes_ - head % ring_bytes_;  // contiguous
+  if (stopping_ || head + total - ring->tail > ring_bytes_) return false;
+  std::uint64_t at = head;
+  Transaction split;
+  split.space = submission.transaction.space;
+  for (const T::Operation& each : submission.transaction.operations()) {
+    const auto* on = std::get_if<T::OnObject>(&each);
+    const auto* write = on ? std::get_if<T::Write>(&on->operation) : nullptr;
+    Middle middle(write ? *write : T::Write{});
+    if (!write || !middle.worth_it()) {
+      on ? split.add(on->object, on->operation) : split.add(std::get<T::CollectionOperation>(each));
+      continue;
+    }
+    std::uint64_t end = write->offset + write->data.size();
+    if (middle.begin > write->offset)
+      split.write(on->object, write->offset, write->data.slice(0, middle.begin - write->offset));
+    auto extent = std::make_shared<StagedExtent>();
+    extent->generation = generation_;
+    extent->ring = ring->number;
+    extent->offset = at % ring_bytes_;
+    extent->length = middle.end - middle.begin;
+    at += extent->length;
+    T::Write staged{middle.begin, write->data.slice(middle.begin - write->offset, extent->length), extent};
+    submission.staged.push_back({extent, staged.data});
+    split.add(on->object, std::move(staged));
+    if (end > middle.end)
+      split.write(on->object, middle.end, write->data.slice(middle.end - write->offset, end - middle.end));
+  }
+  submission.transaction = std::move(split);
+  submission.staged_bytes = total;
+  submission.ring = ring->number;
+  ring->head = head + total;
+  submission.ring_use = std::make_shared<Submission::RingUse>();
+  ring->uses.push_back({submission.ring_use, ring->head});
+  return true;
+}
+
+void Stager::begin(SubmissionPointer submission) {
+  std::lock_guard lock(mutex_);
+  Ring& ring = *rings_[submission->ring];
+  ring.queued_bytes += submission->staged_bytes;
+  ring.queue.push_back(std::move(submission));
+  ring.work.notify_one();
+}
+
+void Stager::trim(std::uint64_t sequence) {
+  std::lock_guard lock(mutex_);
+  for (auto& ring : rings_) {
+    while (!ring->uses.empty()) {
+      const Use& first = ring->uses.front();
+      std::uint64_t its = first.by->sequence.load();
+      if (!first.by->refused.load() && (its == 0 || its > sequence)) break;
+      ring->tail = first.end;
+      ring->uses.pop_front();
+    }
+  }
+}
+
+Result<> Stager::write(Ring& ring, Submission& submission) {
+  for (auto& [extent, data] : submission.staged) {
+    // O_DIRECT wants aligned memory; a payload in one aligned piece goes as it is.
+    Buffer whole = data.buffers().size() == 1 ? data.buffers()[0] : Buffer{};
+    if (whole.empty() || reinterpret_cast<std::uintptr_t>(whole.data()) % 512 != 0) {
+      whole = Buffer::allocate(data.size(), block_bytes);
+      std::byte* to = whole.mutable_data();
+      for (const Buffer& piece : data.buffers()) {
+        std::memcpy(to, piece.data(), piece.size());
+        to += piece.size();
+      }
+    }
+    std::uint64_t at = 0;
+    while (at < whole.size()) {
+      ssize_t put = ::pwrite(ring.fd, whole.data() + at, whole.size() - at, static_cast<off_t>(extent->offset + at));
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return last_errno();
+      at += static_cast<std::uint64_t>(put);
+    }
+    extent->checksums.reserve(whole.size() / block_bytes);
+    for (std::uint64_t block = 0; block < whole.size(); block += block_bytes)
+      extent->checksums.push_back(block_checksum(whole.view().subspan(block, block_bytes)));
+  }
+  return {};
+}
+
+void Stager::run(Ring& ring) {
+  std::vector<SubmissionPointer> batch;
+  for (;;) {
+    std::uint64_t bytes = 0;
+    {
+      std::unique_lock lock(mutex_);
+      ring.work.wait(lock, [&] { return stopping_ || !ring.queue.empty(); });
+      if (ring.queue.empty()) return;
+      while (!ring.queue.empty() && bytes < limits::staging_batch_bytes_max) {
+        bytes += ring.queue.front()->staged_bytes;
+        batch.push_back(std::move(ring.queue.front()));
+        ring.queue.pop_front();
+      }
+    }
+    Result<> result;
+    for (auto& each : batch)
+      if (result) result = write(ring, *each);
+    if (result && ::fdatasync(ring.fd) < 0) result = last_errno();
+    bytes_staged_.fetch_add(bytes, std::memory_order_relaxed);
+    {
+      std::lock_guard lock(mutex_);
+      ring.queued_bytes -= bytes;
+    }
+    on_staged_(batch, result);
+    batch.clear();
+  }
+}
+
+}  // namespace spirula::filestore
