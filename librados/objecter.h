@@ -70,6 +70,21 @@ class Objecter : public msg::Dispatcher {
   Task<Result<Page>> list(msg::PgId pg, std::string name_space, msg::HObject from,
                           std::uint64_t count_max = limits::listing_page);
 
+  // Watches (linger.cc): told when somebody notifies, kept over broken connections and moved PGs.
+  struct WatchEvents {
+    /// Somebody notified; what is returned is our answer. Called on the shard, must not block.
+    std::function<Buffer(std::uint64_t notifier, const Buffer& payload)> on_notify;
+    /// The watch is lost for good: Errc::closed (it lapsed), Errc::not_found (the object is gone), ...
+    std::function<void(std::error_code)> on_lost;
+  };
+  /// Registers, and keeps registered until unwatch() or on_lost. Returns the watch's cookie. An OSD that hears nothing
+  /// of us for `timeout` drops the watch.
+  Task<Result<std::uint64_t>> watch(ObjectRef object, WatchEvents events, Duration timeout = std::chrono::seconds(30));
+  Task<Result<>> unwatch(std::uint64_t cookie);
+  /// Tells everybody who watches, and collects their answers; who has not answered after `timeout` is in `missed`.
+  Task<Result<msg::NotifyResponse>> notify(ObjectRef object, Buffer payload,
+                                           Duration timeout = std::chrono::seconds(10));
+
   /// Until our map is of this epoch: what a barrier (an evicted client, a full flag) needs.
   Task<Result<>> wait_for_map(Epoch epoch, Duration timeout);
   std::shared_ptr<const maps::OsdMap> map() const;

@@ -266,6 +266,88 @@ TEST(Objecter, what_is_in_flight_is_bounded_and_timeouts_tell_what_is_known) {
   });
 }
 
+TEST(Objecter, a_watch_is_pinged_reconnected_and_given_up) {
+  run([](Bench& bench) -> Task<> {
+    bench.publish(make_map(5));
+    std::string heard, lost;
+    std::uint64_t cookie = 0;
+    Objecter::WatchEvents events;
+    events.on_notify = [&](std::uint64_t, const Buffer& payload) {
+      heard += payload.text();
+      return Buffer::copy_of("yes");
+    };
+    events.on_lost = [&](std::error_code why) { lost = why.message(); };
+    bench.tasks.spawn([](Bench& b, Objecter::WatchEvents e, std::uint64_t& out) -> Task<> {
+      auto made = co_await b.objecter.watch({pool_id, "w", {}, {}}, std::move(e), 40ms);
+      if (made) out = *made;
+    }(bench, events, cookie));
+    co_await bench.pass();
+    auto what = [](const msg::Message& message) {
+      return msg::read_osd_request(message)->ops[0].as<msg::WatchOperand>();
+    };
+    auto first = bench.osd(0);
+    msg::Message sent = first->take();
+    EXPECT_EQ(what(sent).op, msg::WatchOp::watch);
+    bench.answer(first, sent);
+    co_await bench.pass(15ms);
+    EXPECT_EQ(what(sent).cookie, cookie);
+    sent = first->take();
+    EXPECT_EQ(what(sent).op, msg::WatchOp::ping);
+    bench.answer(first, sent);
+
+    msg::WatchNotify notify;
+    notify.kind = msg::WatchNotify::Kind::notify;
+    notify.cookie = cookie;
+    notify.notify_id = 5;
+    notify.payload = Buffer::copy_of("psst");
+    bench.messenger.deliver(first, notify);
+    co_await bench.pass(1ms);
+    EXPECT_EQ(heard, "psst");
+    sent = first->take();
+    auto ack = decode<msg::NotifyAckInput>(msg::read_osd_request(sent)->ops[0].input.flatten());
+    EXPECT_EQ(ack->notify_id, 5u);
+    EXPECT_EQ(ack->payload.text(), "yes");
+    bench.answer(first, sent);
+
+    bench.publish(make_map(6, 1));  // another primary
+    co_await bench.pass(1ms);
+    auto second = bench.osd(1);
+    sent = second->take();
+    EXPECT_EQ(what(sent).op, msg::WatchOp::reconnect);
+    EXPECT_EQ(what(sent).generation, 1u);
+    bench.answer(second, sent, -107);  // ENOTCONN: it lapsed
+    co_await bench.pass(1ms);
+    EXPECT_EQ(lost, make_error_code(Errc::closed).message());
+  });
+}
+
+TEST(Objecter, a_notification_comes_back_with_its_answers) {
+  run([](Bench& bench) -> Task<> {
+    bench.publish(make_map(5));
+    std::string outcome;
+    bench.tasks.spawn([](Bench& b, std::string& out) -> Task<> {
+      auto response = co_await b.objecter.notify({pool_id, "w", {}, {}}, Buffer::copy_of("hello"));
+      out = response ? std::to_string(response->replies.size()) : response.error().message();
+    }(bench, outcome));
+    co_await bench.pass();
+    msg::Message sent = bench.osd(0)->take();
+    bench.answer(bench.osd(0), sent);
+    bench.messenger.reset(bench.osd(0));  // before anybody has answered
+    co_await bench.pass();
+    msg::Message again = bench.osd(0)->take();
+    bench.answer(bench.osd(0), again);
+    msg::WatchNotify complete;
+    complete.kind = msg::WatchNotify::Kind::notify_complete;
+    complete.cookie = msg::read_osd_request(again)->ops[0].as<msg::NotifyOperand>().cookie;
+    msg::NotifyResponse answers;
+    answers.replies.emplace(std::pair(4100, 1), Buffer::copy_of("yes"));
+    complete.data = encode(answers);
+    bench.messenger.deliver(bench.osd(0), complete);
+    co_await bench.pass();
+    EXPECT_EQ(outcome, "1");
+  });
+}
+
 TEST(Objecter, stopping_cancels) {
   run([](Bench& bench) -> Task<> {
     bench.publish(make_map(5));

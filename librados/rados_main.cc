@@ -77,6 +77,7 @@ constexpr const char* usage =
     "  listxattr OBJECT | getxattr OBJECT NAME | setxattr OBJECT NAME VALUE | rmxattr OBJECT NAME\n"
     "  listomapkeys OBJECT | listomapvals OBJECT | getomapval OBJECT KEY | setomapval OBJECT KEY VALUE | rmomapkey "
     "OBJECT KEY\n"
+    "  watch OBJECT | notify OBJECT TEXT | listwatchers OBJECT\n"
     "  bench SECONDS write|seq|rand | cleanup\n";
 
 struct Tool {
@@ -272,6 +273,37 @@ Task<Result<>> rmomapkey(Tool& tool) {
   co_return co_await modify(tool, std::move(operation));
 }
 
+Task<Result<>> listwatchers(Tool& tool) {
+  Operation operation;
+  operation.list_watchers();
+  CO_TRY(OperationResult result, co_await run_one(tool, std::move(operation)));
+  CO_TRY(BufferList bytes, result.data(0));
+  CO_TRY(auto found, decode<msg::WatchersOutput>(bytes.flatten()));
+  for (const msg::WatchItem& each : found.watchers)
+    fmt::print("watcher={} client={} cookie={}\n", each.address.describe(), each.name.describe(), each.cookie);
+  co_return Result<>{};
+}
+/// Until SIGTERM or SIGINT.
+Task<Result<>> watch(Tool& tool) {
+  Objecter::WatchEvents events;
+  events.on_notify = [](std::uint64_t notifier, const Buffer& payload) {
+    fmt::print("NOTIFY from client.{}: {}\n", notifier, payload.text());
+    std::fflush(stdout);
+    return Buffer::copy_of("seen");
+  };
+  events.on_lost = [](std::error_code why) { fmt::print(stderr, "the watch is lost: {}\n", why.message()); };
+  CO_TRY(std::uint64_t cookie, co_await tool.objecter().watch(tool.object(tool.words[0]), std::move(events)));
+  co_await wait_for_termination(tool.shard);
+  co_return co_await tool.objecter().unwatch(cookie);
+}
+Task<Result<>> notify(Tool& tool) {
+  CO_TRY(auto response, co_await tool.objecter().notify(tool.object(tool.words[0]), Buffer::copy_of(tool.words[1])));
+  for (const auto& [who, answer] : response.replies)
+    fmt::print("reply client.{} cookie {} : {}\n", who.first, who.second, answer.text());
+  for (const auto& who : response.missed) fmt::print("timeout client.{} cookie {}\n", who.first, who.second);
+  co_return Result<>{};
+}
+
 // --- bench
 // ------------------------------------------------------------------------------------------------------------
 
@@ -384,6 +416,9 @@ constexpr Verb verbs[] = {
     {"getomapval", 2, 2, true, getomapval},
     {"setomapval", 3, 3, true, setomapval},
     {"rmomapkey", 2, 2, true, rmomapkey},
+    {"listwatchers", 1, 1, true, listwatchers},
+    {"watch", 1, 1, true, watch},
+    {"notify", 2, 2, true, notify},
     {"bench", 2, 2, true, bench},
     {"cleanup", 0, 0, true, cleanup},
 };
