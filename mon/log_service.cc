@@ -4,22 +4,22 @@
 
 namespace spirula::mon {
 
-const char* short_name(LogPriority priority) {
+const char* short_name(msg::LogPriority priority) {
   static constexpr const char* names[] = {"DBG", "INF", "SEC", "WRN", "ERR"};
   auto index = static_cast<std::size_t>(priority);
   return index < std::size(names) ? names[index] : "UNK";
 }
 
-std::string ClusterLogEntry::describe() const {
-  return fmt::format("{} {} ({}) {} : {} [{}] {}", when.describe(), who, rank.describe(), sequence, channel,
-                     short_name(priority), text);
+std::string describe(const msg::LogEntry& entry) {
+  return fmt::format("{} {} ({}) {} : {} [{}] {}", entry.stamp.describe(), entry.name.describe(),
+                     entry.rank.describe(), entry.sequence, entry.channel, short_name(entry.priority), entry.text);
 }
 
 Result<> LogService::apply(const Change& change) {
-  for (ClusterLogEntry entry : change.entries) {
+  for (msg::LogEntry entry : change.entries) {
     if (!channels_.contains(entry.channel) && channels_.size() >= limits::log_channels_max) entry.channel = "cluster";
     auto& channel = channels_[entry.channel];
-    channel.push_back(std::make_shared<const ClusterLogEntry>(std::move(entry)));
+    channel.push_back(std::make_shared<const msg::LogEntry>(std::move(entry)));
     if (channel.size() > limits::log_entries_per_channel) channel.pop_front();
     ++number_;
   }
@@ -46,7 +46,7 @@ void LogService::decode(Decoder& decoder) {
       auto name = decoder.read<std::string>();
       auto& channel = channels_[name];
       for (auto entries = decoder.read<std::uint32_t>(); entries-- > 0 && !decoder.failed();)
-        channel.push_back(std::make_shared<const ClusterLogEntry>(decoder.read<ClusterLogEntry>()));
+        channel.push_back(std::make_shared<const msg::LogEntry>(decoder.read<msg::LogEntry>()));
     }
   });
 }

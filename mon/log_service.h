@@ -7,39 +7,14 @@
 #include <vector>
 
 #include "base/codec.h"
-#include "msg/types.h"
+#include "msg/mon_messages.h"
 
 namespace spirula::mon {
 
-/// CLOG_* of Ceph (src/common/LogEntry.h).
-enum class LogPriority : std::uint16_t { debug = 0, info = 1, security = 2, warning = 3, error = 4 };
 /// "DBG", "INF", "SEC", "WRN", "ERR".
-const char* short_name(LogPriority priority);
-
-/// One line of the cluster log.
-struct ClusterLogEntry {
-  static constexpr std::uint8_t version = 1, compat = 1;
-  std::string who;  ///< "mon.a"
-  msg::EntityName rank;
-  msg::AddressVector address;
-  msg::Time when;
-  std::uint64_t sequence = 0;  ///< of its sender
-  LogPriority priority = LogPriority::info;
-  std::string channel = "cluster";
-  std::string text;
-  static void fields(auto& self, auto& wire) {
-    wire(self.who, 1024);
-    wire(self.rank);
-    wire(self.address);
-    wire(self.when);
-    wire(self.sequence);
-    wire(self.priority);
-    wire(self.channel, 256);
-    wire(self.text, 65'536);
-  }
-  /// As `ceph log last` prints it.
-  std::string describe() const;
-};
+const char* short_name(msg::LogPriority priority);
+/// One line, as `ceph log last` prints it.
+std::string describe(const msg::LogEntry& entry);
 
 /// The newest lines of the cluster log, per channel. A service of mon/state.h.
 class LogService {
@@ -48,12 +23,12 @@ class LogService {
   static constexpr std::uint8_t version = 1, compat = 1;
   struct Change {
     static constexpr std::uint8_t version = 1, compat = 1;
-    std::vector<ClusterLogEntry> entries;
+    std::vector<msg::LogEntry> entries;
     static void fields(auto& self, auto& wire) { wire(self.entries); }
   };
   Result<> apply(const Change& change);
 
-  using Channel = std::deque<std::shared_ptr<const ClusterLogEntry>>;
+  using Channel = std::deque<std::shared_ptr<const msg::LogEntry>>;
   const std::map<std::string, Channel>& channels() const { return channels_; }
   /// Counts every line there ever was.
   std::uint64_t number() const { return number_; }
