@@ -20,6 +20,7 @@ class Config;
 namespace spirula::mon {
 
 class ClusterStats;
+class Decider;
 class MdsWatch;
 class SessionList;
 
@@ -48,6 +49,7 @@ struct Surroundings {
   const ClusterStats& stats;
   const MdsWatch& mds;
   const SessionList& sessions;
+  const Decider& decider;
 };
 
 enum class OutputFormat { plain, json, json_pretty };
@@ -130,5 +132,8 @@ class CommandTable {
 
 /// Everything there is.
 const CommandTable& all_commands();
+/// What `ceph tell mon.ID` and the admin socket understand.
+const CommandTable& tell_commands();
+std::span<const CommandRow> tell_rows();
 
 }  // namespace spirula::mon

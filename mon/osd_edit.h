@@ -11,6 +11,10 @@
 #include "msg/daemon_messages.h"
 
 /// Changes to the OSD map, each drafted as one new epoch. All decide in plain code from the draft; none waits.
+namespace spirula {
+class Config;
+}
+
 namespace spirula::mon {
 
 /// What the configuration has to say about them.

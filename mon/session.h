@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/clock.h"
+#include "mon/mon_caps.h"
+#include "msg/messenger.h"
+#include "msg/mon_messages.h"
+
+namespace spirula::mon {
+
+/// What a session wants to be told: the version it wants next, and whether one answer is enough.
+struct Subscription {
+  std::uint64_t next = 0;
+  bool onetime = false;
+};
+
+/// One authenticated peer of the monitor. Kept in Connection::context; lives on the monitor's shard.
+struct Session {
+  msg::ConnectionRef connection;
+  MonCaps caps;
+  std::map<std::string, Subscription> subscriptions;
+  std::string hostname;
+  MonotonicTime since;
+  std::optional<std::map<std::string, std::string>> config_sent;
+  msg::Epoch osdmap_sent;             ///< the newest it was sent
+  msg::AddressVector daemon_address;  ///< of an OSD or MDS, as it last said
+
+  const msg::KeyName& name() const { return connection->identity().name; }
+  bool is(msg::EntityType type) const { return name().type == static_cast<std::uint32_t>(type); }
+  bool allows(std::string_view service, Access need) const { return caps.allows(service, need); }
+  template <class Body>
+  void send(const Body& body, std::uint64_t tid = 0) {
+    connection->send(msg::make_message(body, tid, connection->peer_features()));
+  }
+};
+using SessionRef = std::shared_ptr<Session>;
+
+/// Everybody who is connected.
+class SessionList {
+ public:
+  SessionRef add(msg::ConnectionRef connection, MonotonicTime now);
+  void remove(const msg::ConnectionRef& connection);
+  static SessionRef of(const msg::ConnectionRef& connection);
+  const std::set<SessionRef>& all() const { return sessions_; }
+  /// The newest session of a daemon.
+  SessionRef find(const msg::KeyName& name) const;
+
+ private:
+  std::set<SessionRef> sessions_;
+};
+
+}  // namespace spirula::mon
