@@ -15,6 +15,7 @@
 
 namespace spirula {
 class Config;
+struct Option;
 }
 
 namespace spirula::mon {
@@ -44,8 +45,11 @@ struct CommandResult {
 /// What commands know beside the replicated state. None of it may reach a state machine but through a change.
 struct Surroundings {
   msg::Time now;
+  MonotonicTime monotonic;
+  double uptime_seconds = 0;
   Random& random;
   const Config& config;
+  std::span<const Option> option_rows;  ///< the monitor's options
   const ClusterStats& stats;
   const MdsWatch& mds;
   const SessionList& sessions;
@@ -135,5 +139,7 @@ const CommandTable& all_commands();
 /// What `ceph tell mon.ID` and the admin socket understand.
 const CommandTable& tell_commands();
 std::span<const CommandRow> tell_rows();
+/// What we say our version is, in the words of `ceph versions`.
+const char* own_version();
 
 }  // namespace spirula::mon

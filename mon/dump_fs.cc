@@ -34,7 +34,7 @@ JsonObject dump(const maps::MdsInfo& info) {
           {"name", info.name},
           {"rank", info.rank},
           {"incarnation", info.incarnation},
-          {"state", maps::describe(info.state)},
+          {"state", msg::describe(info.state)},
           {"state_seq", info.state_sequence},
           {"addr", print_address(info.addresses.msgr2())},
           {"addrs", mon::dump(info.addresses)},
@@ -48,7 +48,7 @@ JsonObject dump(const maps::MdsInfo& info) {
 std::string print(const maps::MdsInfo& info) {
   std::string rank = info.rank == maps::rank_none ? "-1" : std::to_string(info.rank);
   std::string text = fmt::format("[mds.{}{{{}:{}}} state {} seq {}", info.name, rank, info.gid.value,
-                                 maps::describe(info.state), info.state_sequence);
+                                 msg::describe(info.state), info.state_sequence);
   if (info.laggy_since != msg::Time{}) text += fmt::format(" laggy since {}", info.laggy_since.describe());
   if (info.join_fscid != maps::fscid_none) text += fmt::format(" join_fscid={}", info.join_fscid);
   return text + fmt::format(" addr {} compat {{c=[{:x}],r=[{:x}],i=[{:x}]}}]", info.addresses.describe(),
@@ -156,7 +156,7 @@ std::string summarize(const maps::FsMap& map) {
     for (const auto& [rank, gid] : mds.up) {
       const auto* info = mds.holder(rank);
       if (info)
-        ranks += fmt::format("{}{}={}={}", ranks.empty() ? "" : ",", rank, info->name, maps::describe(info->state)) +
+        ranks += fmt::format("{}{}={}={}", ranks.empty() ? "" : ",", rank, info->name, msg::describe(info->state)) +
                  (info->laggy_since != msg::Time{} ? "(laggy or crashed)" : "");
     }
     text += fmt::format("{}{}:{}", text.empty() ? "" : " ", mds.name, mds.in.size());

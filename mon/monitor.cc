@@ -6,6 +6,7 @@
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "base/promise.h"
+#include "mon/options.h"
 
 namespace spirula::mon {
 namespace {
@@ -50,6 +51,7 @@ Result<std::unique_ptr<Monitor>> Monitor::open(Shard& shard, const Config& confi
 Monitor::Monitor(Shard& shard, const Config& config, std::unique_ptr<DecisionLog> log, State state)
     : shard_(shard),
       config_(config),
+      started_(shard.clock().now()),
       decider_(std::make_unique<Decider>(shard, std::move(log), std::move(state))),
       log_(shard, *decider_, config.id()),
       osds_(shard, *decider_, config, log_, stats_),
@@ -162,7 +164,9 @@ msg::AddressVector Monitor::address() const {
 }
 
 Surroundings Monitor::surroundings() const {
-  return {wall(), system_random(), config_, stats_, mdss_, sessions_, *decider_};
+  auto now = shard_.clock().now();
+  return {wall(),  now,    std::chrono::duration<double>(now - started_).count(), system_random(), config_, options(),
+          stats_, mdss_, sessions_, *decider_};
 }
 
 void Monitor::on_accept(msg::ConnectionRef connection) {

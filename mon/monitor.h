@@ -74,6 +74,7 @@ class Monitor : public msg::Dispatcher {
 
   Shard& shard_;
   const Config& config_;
+  MonotonicTime started_;
   std::unique_ptr<Decider> decider_;
   ClusterLog log_;
   SessionList sessions_;

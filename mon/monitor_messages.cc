@@ -13,10 +13,17 @@
 namespace spirula::mon {
 namespace {
 
-constexpr Access read_access{true, false, false}, write_access{false, true, false};
+constexpr unsigned read_access = msg::MonCaps::read, write_access = msg::MonCaps::write;
 
 bool is_osd(const Session& session, std::int32_t id) {
   return session.is(msg::EntityType::osd) && session.name().id == std::to_string(id);
+}
+
+unsigned access_bits(std::string_view letters) {
+  unsigned bits = 0;
+  for (char c : letters)
+    bits |= c == 'r' ? msg::MonCaps::read : c == 'w' ? msg::MonCaps::write : c == 'x' ? msg::MonCaps::execute : 0u;
+  return bits;
 }
 
 std::uint64_t kibibytes(std::uint64_t bytes) {
@@ -179,8 +186,8 @@ void Monitor::handle(const SessionRef& session, const msg::MonCommand& request, 
   if (json.find("get_command_descriptions") != json.npos && json.size() < 256)
     return reply(CommandResult::print(all_commands().descriptions()));
   if (!all_commands().parse(json, command, problem)) return reply(CommandResult::fail(problem.result, problem.text));
-  auto need = Access::parse(command.row->permission);
-  if (!need || !session->caps.allows(command.row->module, *need, command.prefix, command.arguments.all())) {
+  if (!session->allows(command.row->module, access_bits(command.row->permission), command.prefix,
+                       command.arguments.all())) {
     log_warning("mon", "{} ({}) may not run '{}'", session->connection->describe(), session->name().describe(),
                 command.prefix);
     return reply(CommandResult::fail(-EACCES, "access denied"));
@@ -219,7 +226,7 @@ void Monitor::handle(const SessionRef& session, const msg::PoolOp& request, std:
   bool snapshot_op = request.kind == msg::PoolOpKind::create_unmanaged_snap ||
                      request.kind == msg::PoolOpKind::delete_unmanaged_snap;
   // Ceph lets whoever may write to a pool number snapshots there; the OSDs check the writing itself.
-  Access need = snapshot_op ? read_access : write_access;
+  unsigned need = snapshot_op ? read_access : write_access;
   if (!session->allows("osd", need)) return reply(Errc::permission);
   decider_->submit(
       [this, request, response](Draft& draft) -> Result<> {
@@ -365,7 +372,7 @@ void Monitor::handle(const SessionRef& session, const msg::BlocklistRequest& req
     answer.epoch = state().osd().epoch();
     session->send(answer, tid);
   };
-  if (!session->caps.allows("osd", write_access, "osd blocklist", {{"blocklistop", "add"}}))
+  if (!session->allows("osd", write_access))
     return reply(Errc::access);
   double seconds = request.seconds ? static_cast<double>(request.seconds)
                                    : std::chrono::duration<double>(
@@ -387,7 +394,7 @@ void Monitor::handle(const SessionRef& session, const msg::RemoveSnaps& request,
     answer.epoch = state().osd().epoch();
     session->send(answer, tid);
   };
-  bool allowed = session->allows("osd", Access{true, true, false}) ||
+  bool allowed = session->allows("osd", read_access | write_access) ||
                  (session->is(msg::EntityType::mds) && session->allows("mds", write_access));
   if (!allowed) return reply(Errc::access);
   decider_->submit(

@@ -8,7 +8,7 @@ namespace spirula::mon {
 namespace {
 
 constexpr std::size_t incrementals_per_message = 40;  // Ceph: osd_map_message_max
-constexpr Access read_access{true, false, false};
+constexpr unsigned read_access = msg::MonCaps::read;
 
 struct EmptyMgrMap {
   static constexpr std::uint8_t version = 11, compat = 6;  // Ceph: MgrMap::encode, Pacific

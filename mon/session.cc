@@ -4,11 +4,19 @@
 
 namespace spirula::mon {
 
+bool Session::allows(std::string_view service, unsigned need, std::string_view command,
+                     const std::map<std::string, std::string>& arguments) const {
+  Endpoint from;
+  auto address = connection->peer_address();
+  if (!address.addresses.empty()) from = address.addresses.front().endpoint;
+  return caps.allows(name(), service, need, command, arguments, &from);
+}
+
 SessionRef SessionList::add(msg::ConnectionRef connection, MonotonicTime now) {
   auto session = std::make_shared<Session>();
   session->connection = connection;
   session->since = now;
-  auto caps = MonCaps::parse(connection->identity().caps);
+  auto caps = msg::MonCaps::parse(connection->identity().caps);
   if (caps)
     session->caps = std::move(*caps);
   else

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
-#include "mon/mon_caps.h"
+#include "msg/caps_mon.h"
 #include "msg/messenger.h"
 #include "msg/mon_messages.h"
 
@@ -22,7 +22,7 @@ struct Subscription {
 /// One authenticated peer of the monitor. Kept in Connection::context; lives on the monitor's shard.
 struct Session {
   msg::ConnectionRef connection;
-  MonCaps caps;
+  msg::MonCaps caps;
   std::map<std::string, Subscription> subscriptions;
   std::string hostname;
   MonotonicTime since;
@@ -32,7 +32,9 @@ struct Session {
 
   const msg::KeyName& name() const { return connection->identity().name; }
   bool is(msg::EntityType type) const { return name().type == static_cast<std::uint32_t>(type); }
-  bool allows(std::string_view service, Access need) const { return caps.allows(service, need); }
+  /// `need`: bits of msg::MonCaps::Access.
+  bool allows(std::string_view service, unsigned need, std::string_view command = {},
+              const std::map<std::string, std::string>& arguments = {}) const;
   template <class Body>
   void send(const Body& body, std::uint64_t tid = 0) {
     connection->send(msg::make_message(body, tid, connection->peer_features()));

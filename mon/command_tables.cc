@@ -1,0 +1,16 @@
+#include "mon/command_tables.h"
+
+namespace spirula::mon {
+
+const CommandTable& all_commands() {
+  static const CommandTable table({cluster_commands(), osd_commands(), pool_commands(), crush_commands(), pg_commands(),
+                                   fs_commands(), auth_commands(), config_commands()});
+  return table;
+}
+
+const CommandTable& tell_commands() {
+  static const CommandTable table({tell_rows()});
+  return table;
+}
+
+}  // namespace spirula::mon
