@@ -15,6 +15,7 @@
 
 namespace spirula {
 class Config;
+class Metrics;
 struct Option;
 }
 
@@ -54,6 +55,7 @@ struct Surroundings {
   const MdsWatch& mds;
   const SessionList& sessions;
   const Decider& decider;
+  const Metrics& metrics;
 };
 
 enum class OutputFormat { plain, json, json_pretty };

@@ -81,6 +81,7 @@ Result<Endpoint> Monitor::own_endpoint() const {
 
 Task<Result<>> Monitor::start() {
   decider_->on_decided([this](const State& before) {
+    decisions_.add();
     osds_.on_decided(before);
     mdss_.on_decided(before);
     publisher_.publish(before, state());
@@ -166,11 +167,13 @@ msg::AddressVector Monitor::address() const {
 Surroundings Monitor::surroundings() const {
   auto now = shard_.clock().now();
   return {wall(),  now,    std::chrono::duration<double>(now - started_).count(), system_random(), config_, options(),
-          stats_, mdss_, sessions_, *decider_};
+          stats_, mdss_, sessions_, *decider_, metrics_};
 }
 
 void Monitor::on_accept(msg::ConnectionRef connection) {
   sessions_.add(std::move(connection), shard_.clock().now());
+  logins_.add();
+  session_count_.set(static_cast<std::int64_t>(sessions_.all().size()));
 }
 
 void Monitor::on_reset(msg::ConnectionRef connection) {
@@ -178,9 +181,11 @@ void Monitor::on_reset(msg::ConnectionRef connection) {
   if (!session) return;
   if (session->is(msg::EntityType::osd)) osds_.on_reset(*session);
   sessions_.remove(connection);
+  session_count_.set(static_cast<std::int64_t>(sessions_.all().size()));
 }
 
 void Monitor::execute(ParsedCommand command, std::string typed, std::string input, std::string caller, Answer answer) {
+  commands_.add();
   struct Run {
     ParsedCommand command;
     std::string typed, input, caller;

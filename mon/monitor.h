@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "base/metrics.h"
 #include "base/shard.h"
 #include "base/task.h"
 #include "mon/auth_keeper.h"
@@ -75,6 +76,12 @@ class Monitor : public msg::Dispatcher {
   Shard& shard_;
   const Config& config_;
   MonotonicTime started_;
+  Metrics metrics_;
+  Counter& messages_ = metrics_.counter("mon", "messages", "messages taken");
+  Counter& commands_ = metrics_.counter("mon", "commands", "commands run");
+  Counter& logins_ = metrics_.counter("mon", "logins", "sessions that stood");
+  Counter& decisions_ = metrics_.counter("mon", "decisions", "decisions made durable");
+  Gauge& session_count_ = metrics_.gauge("mon", "sessions", "sessions that stand");
   std::unique_ptr<Decider> decider_;
   ClusterLog log_;
   SessionList sessions_;

@@ -46,6 +46,7 @@ void Monitor::with(const SessionRef& session, const msg::Message& message, Actio
 void Monitor::on_message(msg::ConnectionRef connection, msg::Message message) {
   auto session = SessionList::of(connection);
   if (!session) return;
+  messages_.add();
   dispatch(session, message);
 }
 
