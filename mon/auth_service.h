@@ -26,7 +26,8 @@ struct AuthEntry {
   friend bool operator==(const AuthEntry&, const AuthEntry&) = default;
 };
 
-/// The key database, the secrets that seal tickets, and how far global ids have been promised. A service of mon/state.h.
+/// The key database, the secrets that seal tickets, and how far global ids have been promised. A service of
+/// mon/state.h.
 class AuthService {
  public:
   static constexpr std::uint8_t service_id = 4;

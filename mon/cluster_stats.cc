@@ -184,7 +184,7 @@ ClusterStats::Rates ClusterStats::rates(MonotonicTime now) const {
   const auto &first = samples_.front(), &last = samples_.back();
   double seconds = std::chrono::duration<double>(last.when - first.when).count();
   if (seconds < 0.5) return {};
-  auto rate = [&](double Rates::*field) { return (last.total.*field - first.total.*field) / seconds; };
+  auto rate = [&](double Rates::* field) { return (last.total.*field - first.total.*field) / seconds; };
   return {rate(&Rates::read_bytes), rate(&Rates::written_bytes),   rate(&Rates::reads),
           rate(&Rates::writes),     rate(&Rates::recovered_bytes), rate(&Rates::recovered_objects)};
 }

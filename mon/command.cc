@@ -131,9 +131,8 @@ CommandTable::CommandTable(std::vector<std::span<const CommandRow>> tables) {
         signature.emplace_back(parameter.description);
         entry.parameters.push_back(std::move(parameter));
       }
-      all[fmt::format("cmd{:03}", all.size())] =
-          JsonObject{{"sig", signature},       {"help", row.help}, {"module", row.module},
-                     {"perm", row.permission}, {"flags", 0}};
+      all[fmt::format("cmd{:03}", all.size())] = JsonObject{
+          {"sig", signature}, {"help", row.help}, {"module", row.module}, {"perm", row.permission}, {"flags", 0}};
       entries_.emplace(prefix, std::move(entry));
     }
   descriptions_ = print_json(all, JsonStyle::compact);
@@ -176,8 +175,8 @@ bool CommandTable::check(const Entry& entry, const JsonObject& request, Argument
         }
       } else if (parameter.type == "CephChoices") {
         if (std::ranges::find(parameter.choices, value) == parameter.choices.end())
-          return wrong(fmt::format("{}: '{}' is not one of {}", parameter.name, value,
-                                   fmt::join(parameter.choices, "|")));
+          return wrong(
+              fmt::format("{}: '{}' is not one of {}", parameter.name, value, fmt::join(parameter.choices, "|")));
       } else if (parameter.type == "CephUUID") {
         if (!msg::Uuid::parse(value)) return wrong(fmt::format("{}: '{}' is not a UUID", parameter.name, value));
       } else if (parameter.type == "CephPgid") {

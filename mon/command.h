@@ -17,7 +17,7 @@ namespace spirula {
 class Config;
 class Metrics;
 struct Option;
-}
+}  // namespace spirula
 
 namespace spirula::mon {
 
@@ -34,9 +34,7 @@ struct CommandResult {
   std::string output;
 
   static CommandResult fail(int negative_errno, std::string text) { return {negative_errno, std::move(text), {}}; }
-  static CommandResult fail(std::error_code error, std::string text) {
-    return {to_wire(error), std::move(text), {}};
-  }
+  static CommandResult fail(std::error_code error, std::string text) { return {to_wire(error), std::move(text), {}}; }
   static CommandResult say(std::string text) { return {0, std::move(text), {}}; }
   static CommandResult print(std::string output, std::string text = {}) {
     return {0, std::move(text), std::move(output)};

@@ -243,7 +243,8 @@ CommandResult fs_authorize(const CommandCall& call, Draft& draft) {
       return CommandResult::fail(-EINVAL, fmt::format("{} already has fs capabilities that differ from those supplied. "
                                                       "To generate a new auth key for {}, first remove {} from "
                                                       "configuration files, execute 'ceph auth rm {}', then execute "
-                                                      "this command again.", text, text, text, text));
+                                                      "this command again.",
+                                                      text, text, text, text));
     entry = *known;
   } else {
     entry.caps = std::move(caps);

@@ -101,25 +101,23 @@ CommandResult status_json(const CommandCall& call, const Health& health) {
   rate("write_bytes_sec", rates.written_bytes);
   rate("read_op_per_sec", rates.reads);
   rate("write_op_per_sec", rates.writes);
-  return call.json(
-      JsonObject{{"fsid", map.fsid.describe()},
-                 {"health", dump(health, false)},
-                 {"election_epoch", 1},
-                 {"quorum", JsonArray{0}},
-                 {"quorum_names", JsonArray{call.around.config.id()}},
-                 {"quorum_age", static_cast<std::uint64_t>(call.around.uptime_seconds)},
-                 {"monmap", JsonObject{{"epoch", mons.epoch.value},
-                                       {"min_mon_release_name", release_name(mons.min_release)},
-                                       {"num_mons", mons.monitors.size()}}},
-                 {"osdmap", osd_summary(call)},
-                 {"pgmap", pgs},
-                 {"fsmap", mds_summary(call.state.fs().map())},
-                 {"mgrmap", JsonObject{{"available", false},
-                                       {"num_standbys", 0},
-                                       {"modules", JsonArray{}},
-                                       {"services", JsonObject{}}}},
-                 {"servicemap", JsonObject{{"epoch", 1}, {"services", JsonObject{}}}},
-                 {"progress_events", JsonObject{}}});
+  return call.json(JsonObject{
+      {"fsid", map.fsid.describe()},
+      {"health", dump(health, false)},
+      {"election_epoch", 1},
+      {"quorum", JsonArray{0}},
+      {"quorum_names", JsonArray{call.around.config.id()}},
+      {"quorum_age", static_cast<std::uint64_t>(call.around.uptime_seconds)},
+      {"monmap", JsonObject{{"epoch", mons.epoch.value},
+                            {"min_mon_release_name", release_name(mons.min_release)},
+                            {"num_mons", mons.monitors.size()}}},
+      {"osdmap", osd_summary(call)},
+      {"pgmap", pgs},
+      {"fsmap", mds_summary(call.state.fs().map())},
+      {"mgrmap",
+       JsonObject{{"available", false}, {"num_standbys", 0}, {"modules", JsonArray{}}, {"services", JsonObject{}}}},
+      {"servicemap", JsonObject{{"epoch", 1}, {"services", JsonObject{}}}},
+      {"progress_events", JsonObject{}}});
 }
 
 std::string status_text(const CommandCall& call, const Health& health) {
@@ -150,10 +148,10 @@ std::string status_text(const CommandCall& call, const Health& health) {
                       map.count_existing() ? since(map.last_in_change, call.around.now) : "");
   if (summary.pgs_remapped) text += fmt::format("; {} remapped pgs", summary.pgs_remapped);
   text += "\n";
-  std::string flags = join(map_flag_names(map.flags & ~(maps::map_flag::sort_bitwise | maps::map_flag::recovery_deletes |
-                                                        maps::map_flag::purged_snapdirs |
-                                                        maps::map_flag::pglog_hardlimit)),
-                           ",");
+  std::string flags =
+      join(map_flag_names(map.flags & ~(maps::map_flag::sort_bitwise | maps::map_flag::recovery_deletes |
+                                        maps::map_flag::purged_snapdirs | maps::map_flag::pglog_hardlimit)),
+           ",");
   if (!flags.empty()) text += "         flags " + flags + "\n";
   text += " \n  data:\n";
   if (!fs.file_systems.empty()) {
@@ -167,9 +165,9 @@ std::string status_text(const CommandCall& call, const Health& health) {
   const auto& sum = summary.all.sum;
   text += fmt::format("    pools:   {} pools, {} pgs\n    objects: {} objects, {}\n", map.pools.size(), summary.all.pgs,
                       print_count(sum.objects), print_bytes(sum.bytes));
-  text += fmt::format("    usage:   {} used, {} / {} avail\n",
-                      print_bytes(summary.space.total - summary.space.available), print_bytes(summary.space.available),
-                      print_bytes(summary.space.total));
+  text +=
+      fmt::format("    usage:   {} used, {} / {} avail\n", print_bytes(summary.space.total - summary.space.available),
+                  print_bytes(summary.space.available), print_bytes(summary.space.total));
   text += "    pgs:     ";
   std::string lines;
   auto percent = [&](std::uint64_t part, std::uint64_t whole) {
@@ -178,8 +176,7 @@ std::string status_text(const CommandCall& call, const Health& health) {
   auto line = [&](const std::string& what) { lines += (lines.empty() ? "" : "             ") + what + "\n"; };
   if (summary.pgs_unknown) line(fmt::format("{:.3f}% pgs unknown", percent(summary.pgs_unknown, summary.all.pgs)));
   if (summary.pgs_inactive > summary.pgs_unknown)
-    line(fmt::format("{:.3f}% pgs not active",
-                     percent(summary.pgs_inactive - summary.pgs_unknown, summary.all.pgs)));
+    line(fmt::format("{:.3f}% pgs not active", percent(summary.pgs_inactive - summary.pgs_unknown, summary.all.pgs)));
   std::uint64_t copies = 0;
   for (const auto& [id, usage] : summary.pools) copies += usage.sum.objects * map.pools.at(id).size;
   if (sum.degraded)
@@ -230,8 +227,7 @@ JsonObject space_json(const msg::OsdSpace& space) {
           {"total_avail_bytes", space.available},
           {"total_used_bytes", used},
           {"total_used_raw_bytes", used},
-          {"total_used_raw_ratio",
-           space.total ? static_cast<double>(used) / static_cast<double>(space.total) : 0.0}};
+          {"total_used_raw_ratio", space.total ? static_cast<double>(used) / static_cast<double>(space.total) : 0.0}};
 }
 
 std::string percent_text(double ratio) {
@@ -252,8 +248,8 @@ CommandResult df(const CommandCall& call) {
   bool detail = call.arguments.has("detail");
   JsonArray pools;
   using enum TextTable::Align;
-  std::vector<TextTable::Column> columns{{"POOL", left, left}, {"ID", right, right}, {"PGS", right, right},
-                                         {"STORED", right, right}};
+  std::vector<TextTable::Column> columns{
+      {"POOL", left, left}, {"ID", right, right}, {"PGS", right, right}, {"STORED", right, right}};
   if (detail) columns.insert(columns.end(), {{"(DATA)", right, right}, {"(OMAP)", right, right}});
   columns.push_back({"OBJECTS", right, right});
   columns.push_back({"USED", right, right});
@@ -320,8 +316,12 @@ CommandResult df(const CommandCall& call) {
       if (!name.empty()) by_class[name] = space_json(space);
     return call.json(JsonObject{{"stats", totals}, {"stats_by_class", by_class}, {"pools", pools}});
   }
-  TextTable raw({{"CLASS", left, left}, {"SIZE", right, right}, {"AVAIL", right, right}, {"USED", right, right},
-                 {"RAW USED", right, right}, {"%RAW USED", right, right}});
+  TextTable raw({{"CLASS", left, left},
+                 {"SIZE", right, right},
+                 {"AVAIL", right, right},
+                 {"USED", right, right},
+                 {"RAW USED", right, right},
+                 {"%RAW USED", right, right}});
   auto add = [&](std::string name, const msg::OsdSpace& space) {
     std::uint64_t used = space.total - space.available;
     double ratio = space.total ? static_cast<double>(used) / static_cast<double>(space.total) : 0;
@@ -363,7 +363,7 @@ JsonObject dump_counts(const Counts& counts) {
 
 CommandResult versions(const CommandCall& call) {
   Counts mon{{own_version(), call.state.mon().map().monitors.size()}}, osd = osd_versions(call),
-      mds = mds_versions(call), overall;
+                                                                       mds = mds_versions(call), overall;
   for (const auto* each : {&mon, &osd, &mds})
     for (const auto& [name, count] : *each) overall[name] += count;
   return call.json(JsonObject{{"mon", dump_counts(mon)},
@@ -412,7 +412,8 @@ CommandResult version(const CommandCall& call) {
   return CommandResult::print(own_version());
 }
 
-// --- monitors ---------------------------------------------------------------------------------------------------------
+// --- monitors
+// ---------------------------------------------------------------------------------------------------------
 
 CommandResult mon_dump(const CommandCall& call) {
   const auto& map = call.state.mon().map();
@@ -444,22 +445,22 @@ CommandResult mon_stat(const CommandCall& call) {
   std::string where;
   for (const auto& [name, monitor] : map.monitors)
     where += fmt::format("{}{}={}", where.empty() ? "" : ",", name, print_protocol_address(monitor.addresses.msgr2()));
-  return CommandResult::print(fmt::format(
-      "e{}: {} mons at {{{}}} removed_ranks: {{}}, election epoch 1, leader 0 {}, quorum 0 {}\n", map.epoch.value,
-      map.monitors.size(), where, id, id));
+  return CommandResult::print(
+      fmt::format("e{}: {} mons at {{{}}} removed_ranks: {{}}, election epoch 1, leader 0 {}, quorum 0 {}\n",
+                  map.epoch.value, map.monitors.size(), where, id, id));
 }
 
 CommandResult quorum_status(const CommandCall& call) {
   const auto& id = call.around.config.id();
-  return call.json(JsonObject{
-      {"election_epoch", 1},
-      {"quorum", JsonArray{0}},
-      {"quorum_names", JsonArray{id}},
-      {"quorum_leader_name", id},
-      {"quorum_age", static_cast<std::uint64_t>(call.around.uptime_seconds)},
-      {"features", JsonObject{{"quorum_con", std::to_string(msg::features::all)},
-                              {"quorum_mon", dump(call.state.mon().map())["features"].at("persistent")}}},
-      {"monmap", dump(call.state.mon().map())}});
+  return call.json(
+      JsonObject{{"election_epoch", 1},
+                 {"quorum", JsonArray{0}},
+                 {"quorum_names", JsonArray{id}},
+                 {"quorum_leader_name", id},
+                 {"quorum_age", static_cast<std::uint64_t>(call.around.uptime_seconds)},
+                 {"features", JsonObject{{"quorum_con", std::to_string(msg::features::all)},
+                                         {"quorum_mon", dump(call.state.mon().map())["features"].at("persistent")}}},
+                 {"monmap", dump(call.state.mon().map())}});
 }
 
 CommandResult mon_metadata(const CommandCall& call) {
@@ -523,7 +524,8 @@ CommandResult service_dump(const CommandCall& call) {
   return call.json(JsonObject{{"epoch", 1}, {"services", JsonObject{}}});
 }
 
-// --- the cluster log --------------------------------------------------------------------------------------------------
+// --- the cluster log
+// --------------------------------------------------------------------------------------------------
 
 CommandResult log_last(const CommandCall& call) {
   auto count = static_cast<std::size_t>(call.arguments.integer("num").value_or(20));

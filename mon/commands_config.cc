@@ -44,8 +44,8 @@ CommandResult config_set(const CommandCall& call, Draft& draft) {
     Config trial("mon", "x");
     trial.add(call.around.option_rows);
     if (!trial.set(name, call.arguments.text("value")))
-      return CommandResult::fail(-EINVAL, fmt::format("error parsing value: '{}' is no value for {}",
-                                                      call.arguments.text("value"), name));
+      return CommandResult::fail(
+          -EINVAL, fmt::format("error parsing value: '{}' is no value for {}", call.arguments.text("value"), name));
   }
   return apply_steps(call, draft, {{who, name, call.arguments.text("value")}}, "");
 }
@@ -66,17 +66,25 @@ CommandResult show_rows(const CommandCall& call, const std::vector<Row>& rows, b
     JsonObject map;
     for (const auto& row : rows) {
       if (as_map)
-        map[row.name] = JsonObject{{"value", row.value}, {"section", row.who}, {"mask", JsonObject{}},
-                                   {"can_update_at_runtime", true}};
+        map[row.name] = JsonObject{
+            {"value", row.value}, {"section", row.who}, {"mask", JsonObject{}}, {"can_update_at_runtime", true}};
       else
-        list.push_back(JsonObject{{"section", row.who}, {"name", row.name}, {"value", row.value},
-                                  {"level", "advanced"}, {"can_update_at_runtime", true}, {"mask", ""}});
+        list.push_back(JsonObject{{"section", row.who},
+                                  {"name", row.name},
+                                  {"value", row.value},
+                                  {"level", "advanced"},
+                                  {"can_update_at_runtime", true},
+                                  {"mask", ""}});
     }
     return as_map ? call.json(map) : call.json(list);
   }
   using enum TextTable::Align;
-  TextTable table({{"WHO", left, left}, {"MASK", left, left}, {"LEVEL", left, left}, {"OPTION", left, left},
-                   {"VALUE", left, left}, {"RO", left, left}});
+  TextTable table({{"WHO", left, left},
+                   {"MASK", left, left},
+                   {"LEVEL", left, left},
+                   {"OPTION", left, left},
+                   {"VALUE", left, left},
+                   {"RO", left, left}});
   std::string last;
   int depth = 0;
   for (const auto& row : rows) {
@@ -136,7 +144,8 @@ CommandResult config_help(const CommandCall& call) {
     if (name == row.name) {
       if (!call.is_plain())
         return call.json(JsonObject{{"name", row.name}, {"desc", row.description}, {"default", row.default_value}});
-      return CommandResult::print(fmt::format("{} - {}\n  Default: {}\n", row.name, row.description, row.default_value));
+      return CommandResult::print(
+          fmt::format("{} - {}\n  Default: {}\n", row.name, row.description, row.default_value));
     }
   return CommandResult::fail(-ENOENT, fmt::format("configuration option '{}' not recognized", name));
 }
@@ -182,8 +191,7 @@ CommandResult config_log(const CommandCall& call) {
 CommandResult config_reset(const CommandCall& call, Draft& draft) {
   auto target = static_cast<std::uint64_t>(call.arguments.integer("num").value_or(0));
   const auto& service = draft->config();
-  if (target > service.number())
-    return CommandResult::fail(-EINVAL, fmt::format("there is no version {}", target));
+  if (target > service.number()) return CommandResult::fail(-EINVAL, fmt::format("there is no version {}", target));
   if (!service.history().empty() && target + 1 < service.history().front().number)
     return CommandResult::fail(-ENOENT, fmt::format("version {} is no longer remembered", target));
   std::vector<ConfigService::Step> steps;
@@ -236,7 +244,8 @@ CommandResult generate_minimal_conf(const CommandCall& call) {
                                           map.fsid.describe(), map.fsid.describe(), hosts));
 }
 
-// --- config-key -------------------------------------------------------------------------------------------------------
+// --- config-key
+// -------------------------------------------------------------------------------------------------------
 
 CommandResult key_get(const CommandCall& call) {
   std::string key = call.arguments.text("key");
@@ -268,8 +277,7 @@ CommandResult key_set(const CommandCall& call, Draft& draft) {
 
 CommandResult key_rm(const CommandCall& call, Draft& draft) {
   std::string key = call.arguments.text("key");
-  if (!draft->config_key().keys().contains(key))
-    return CommandResult::say(fmt::format("no such key '{}'", key));
+  if (!draft->config_key().keys().contains(key)) return CommandResult::say(fmt::format("no such key '{}'", key));
   ConfigKeyService::Change change;
   change.keys[key] = std::nullopt;
   auto drafted = draft.change<ConfigKeyService>(change);
@@ -310,8 +318,7 @@ constexpr CommandRow rows[] = {
      config_reset},
     {"config assimilate-conf", "take the options of a ceph.conf given with -i; prints what stays in it", "config", "rw",
      nullptr, config_assimilate},
-    {"config generate-minimal-conf", "print a ceph.conf that finds this cluster", "config", "r",
-     generate_minimal_conf},
+    {"config generate-minimal-conf", "print a ceph.conf that finds this cluster", "config", "r", generate_minimal_conf},
     {"config-key get name=key,type=CephString", "get a key's value", "config-key", "r", key_get},
     {"config-key set name=key,type=CephString name=val,type=CephString,req=false", "set a key's value, or with -i",
      "config-key", "rw", nullptr, key_set},

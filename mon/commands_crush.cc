@@ -54,8 +54,10 @@ OsdPlace parse_place(const CommandCall& call, const Draft& draft) {
   auto id = parse_osd(call.arguments.text("id"));
   const auto* osd = id ? draft->osd().map().osd(*id) : nullptr;
   if (!osd || !osd->exists()) {
-    place.problem = CommandResult::fail(-ENOENT, fmt::format("osd.{} does not exist. Create it before updating the crush "
-                                                             "map", call.arguments.text("id")));
+    place.problem =
+        CommandResult::fail(-ENOENT, fmt::format("osd.{} does not exist. Create it before updating the crush "
+                                                 "map",
+                                                 call.arguments.text("id")));
     return place;
   }
   place.id = *id;
@@ -126,12 +128,12 @@ CommandResult crush_move(const CommandCall& call, Draft& draft) {
   if (!item) return no_item(name);
   auto edited = crush::move_item(map, *item, *location);
   if (edited && !*edited)
-    return CommandResult::say(fmt::format("no need to move item id {} name '{}' to location {} in crush map", *item, name,
-                                          print_location(*location)));
-  return finish(call, draft, edited, map,
-                fmt::format("moved item id {} name '{}' to location {} in crush map", *item, name,
-                            print_location(*location)),
-                fmt::format("cannot move '{}'", name));
+    return CommandResult::say(fmt::format("no need to move item id {} name '{}' to location {} in crush map", *item,
+                                          name, print_location(*location)));
+  return finish(
+      call, draft, edited, map,
+      fmt::format("moved item id {} name '{}' to location {} in crush map", *item, name, print_location(*location)),
+      fmt::format("cannot move '{}'", name));
 }
 
 CommandResult crush_link(const CommandCall& call, Draft& draft) {
@@ -143,10 +145,10 @@ CommandResult crush_link(const CommandCall& call, Draft& draft) {
   auto item = find_item(map, name);
   if (!item) return no_item(name);
   auto edited = crush::link_bucket(map, *item, *location);
-  return finish(call, draft, edited, map,
-                fmt::format("linked item id {} name '{}' to location {} in crush map", *item, name,
-                            print_location(*location)),
-                fmt::format("cannot link '{}'", name));
+  return finish(
+      call, draft, edited, map,
+      fmt::format("linked item id {} name '{}' to location {} in crush map", *item, name, print_location(*location)),
+      fmt::format("cannot link '{}'", name));
 }
 
 CommandResult remove(const CommandCall& call, Draft& draft, bool unlink) {
@@ -176,7 +178,8 @@ CommandResult crush_reweight(const CommandCall& call, Draft& draft) {
   auto map = crush_copy(draft);
   auto item = find_item(map, name);
   if (!item) return CommandResult::fail(-ENOENT, fmt::format("device '{}' does not appear in the crush map", name));
-  if (crush::is_bucket(*item)) return CommandResult::fail(-EINVAL, fmt::format("device '{}' is not a leaf in the crush map", name));
+  if (crush::is_bucket(*item))
+    return CommandResult::fail(-EINVAL, fmt::format("device '{}' is not a leaf in the crush map", name));
   double weight = call.arguments.real("weight").value_or(0);
   auto fixed = crush::to_weight(weight);
   if (!fixed) return CommandResult::fail(-EINVAL, "no valid weight");
@@ -194,10 +197,10 @@ CommandResult crush_reweight_subtree(const CommandCall& call, Draft& draft) {
   auto fixed = crush::to_weight(call.arguments.real("weight").value_or(0));
   if (!fixed) return CommandResult::fail(-EINVAL, "no valid weight");
   auto edited = crush::reweight_subtree(map, *item, *fixed);
-  return finish(call, draft, edited, map,
-                fmt::format("reweighted subtree id {} name '{}' to {:.6g} in crush map", *item, name,
-                            crush::from_weight(*fixed)),
-                fmt::format("cannot reweight '{}'", name));
+  return finish(
+      call, draft, edited, map,
+      fmt::format("reweighted subtree id {} name '{}' to {:.6g} in crush map", *item, name, crush::from_weight(*fixed)),
+      fmt::format("cannot reweight '{}'", name));
 }
 
 CommandResult crush_reweight_all(const CommandCall& call, Draft& draft) {
@@ -223,9 +226,11 @@ CommandResult set_device_class(const CommandCall& call, Draft& draft) {
     if (!id) return CommandResult::fail(-EINVAL, fmt::format("unable to parse osd id \"{}\"", word));
     auto set = crush::set_device_class(map, *id, name);
     if (!set && set.error() == Errc::busy)
-      return CommandResult::fail(-EBUSY, fmt::format("osd.{} has already bound to class '{}', can not reset class to '{}'; "
-                                                     "use 'ceph osd crush rm-device-class <id>' to remove old class "
-                                                     "first", *id, map.item_class(*id), name));
+      return CommandResult::fail(-EBUSY,
+                                 fmt::format("osd.{} has already bound to class '{}', can not reset class to '{}'; "
+                                             "use 'ceph osd crush rm-device-class <id>' to remove old class "
+                                             "first",
+                                             *id, map.item_class(*id), name));
     if (!set) return CommandResult::fail(set.error(), fmt::format("osd.{}: {}", *id, set.error().message()));
     done.push_back(std::to_string(*id));
   }
@@ -240,7 +245,8 @@ CommandResult rm_device_class(const CommandCall& call, Draft& draft) {
     auto id = parse_osd(word);
     if (!id) return CommandResult::fail(-EINVAL, fmt::format("unable to parse osd id \"{}\"", word));
     auto removed = crush::remove_device_class(map, *id);
-    if (!removed) return CommandResult::fail(removed.error(), fmt::format("osd.{}: {}", *id, removed.error().message()));
+    if (!removed)
+      return CommandResult::fail(removed.error(), fmt::format("osd.{}: {}", *id, removed.error().message()));
     done.push_back(std::to_string(*id));
   }
   Result<> edited;
@@ -251,7 +257,8 @@ CommandResult rename_class(const CommandCall& call, Draft& draft) {
   auto map = crush_copy(draft);
   std::string from = call.arguments.text("srcname"), to = call.arguments.text("dstname");
   auto edited = crush::rename_device_class(map, from, to);
-  return finish(call, draft, edited, map, fmt::format("rename class '{}' to '{}'", from, to), "cannot rename the class");
+  return finish(call, draft, edited, map, fmt::format("rename class '{}' to '{}'", from, to),
+                "cannot rename the class");
 }
 
 CommandResult class_ls(const CommandCall& call) {
@@ -284,7 +291,8 @@ CommandResult get_device_class(const CommandCall& call) {
   return call.is_plain() ? CommandResult::print(text) : call.json(list);
 }
 
-// --- rules ------------------------------------------------------------------------------------------------------------
+// --- rules
+// ------------------------------------------------------------------------------------------------------------
 
 CommandResult rule_ls(const CommandCall& call) {
   JsonArray list;
@@ -306,7 +314,8 @@ CommandResult rule_ls_by_class(const CommandCall& call) {
   for (const auto& [id, name] : map.rule_names)
     for (auto item : map.takes_of(id)) {
       auto tilde = map.item_name(item).find('~');
-      if (tilde == std::string_view::npos || map.item_name(item).substr(tilde + 1) != call.arguments.text("class")) continue;
+      if (tilde == std::string_view::npos || map.item_name(item).substr(tilde + 1) != call.arguments.text("class"))
+        continue;
       list.emplace_back(name);
       text += name + "\n";
       break;
@@ -368,7 +377,8 @@ CommandResult rule_rename(const CommandCall& call, Draft& draft) {
   return finish(call, draft, renamed, map, "", "cannot rename the rule");
 }
 
-// --- the map as a whole -----------------------------------------------------------------------------------------------
+// --- the map as a whole
+// -----------------------------------------------------------------------------------------------
 
 CommandResult getcrushmap(const CommandCall& call) {
   auto epoch = call.arguments.integer("epoch").value_or(0);
@@ -385,7 +395,8 @@ CommandResult setcrushmap(const CommandCall& call, Draft& draft) {
   if (auto prior = call.arguments.integer("prior_version"); prior && *prior != osdmap.crush_version) {
     if (*prior + 1 == osdmap.crush_version && encode(*map) == encode(*osdmap.crush))
       return CommandResult::say(std::to_string(osdmap.crush_version));
-    return CommandResult::fail(-EPERM, fmt::format("prior_version {} != crush version {}", *prior, osdmap.crush_version));
+    return CommandResult::fail(-EPERM,
+                               fmt::format("prior_version {} != crush version {}", *prior, osdmap.crush_version));
   }
   if (auto problem = map->verify()) return CommandResult::fail(-EINVAL, "Failed crushmap test: " + *problem);
   for (const auto& [id, pool] : osdmap.pools)
@@ -481,8 +492,8 @@ constexpr CommandRow rows[] = {
     {"osd crush set name=id,type=CephOsdName name=weight,type=CephFloat,range=0.0 "
      "name=args,type=CephString,n=N,goodchars=[A-Za-z0-9-_.=]",
      "place or move an OSD, with a weight", "osd", "rw", nullptr, crush_add},
-    {"osd crush set name=prior_version,type=CephInt,req=false", "set the CRUSH map, given with -i", "osd", "rw", nullptr,
-     setcrushmap},
+    {"osd crush set name=prior_version,type=CephInt,req=false", "set the CRUSH map, given with -i", "osd", "rw",
+     nullptr, setcrushmap},
     {"osd crush add name=id,type=CephOsdName name=weight,type=CephFloat,range=0.0 "
      "name=args,type=CephString,n=N,goodchars=[A-Za-z0-9-_.=]",
      "place an OSD, with a weight", "osd", "rw", nullptr, crush_add},
@@ -515,8 +526,10 @@ constexpr CommandRow rows[] = {
      "name=weight,type=CephFloat,range=0.0",
      "change the weight of every OSD below a bucket", "osd", "rw", nullptr, crush_reweight_subtree},
     {"osd crush reweight-all", "recalculate the weights of all buckets", "osd", "rw", nullptr, crush_reweight_all},
-    {"osd crush set-device-class name=class,type=CephString name=ids,type=CephString,n=N", "say what kind of device OSDs "
-     "have", "osd", "rw", nullptr, set_device_class},
+    {"osd crush set-device-class name=class,type=CephString name=ids,type=CephString,n=N",
+     "say what kind of device OSDs "
+     "have",
+     "osd", "rw", nullptr, set_device_class},
     {"osd crush rm-device-class name=ids,type=CephString,n=N", "take back what kind of device OSDs have", "osd", "rw",
      nullptr, rm_device_class},
     {"osd crush class rename name=srcname,type=CephString,goodchars=[A-Za-z0-9-_] "
@@ -525,7 +538,8 @@ constexpr CommandRow rows[] = {
     {"osd crush class ls", "list device classes", "osd", "r", class_ls},
     {"osd crush class ls-osd name=class,type=CephString,goodchars=[A-Za-z0-9-_]", "list OSDs of a device class", "osd",
      "r", class_ls_osd},
-    {"osd crush get-device-class name=ids,type=CephString,n=N", "show OSDs' device class", "osd", "r", get_device_class},
+    {"osd crush get-device-class name=ids,type=CephString,n=N", "show OSDs' device class", "osd", "r",
+     get_device_class},
     {"osd crush rule list", "list rules", "osd", "r", rule_ls},
     {"osd crush rule ls", "list rules", "osd", "r", rule_ls},
     {"osd crush rule ls-by-class name=class,type=CephString,goodchars=[A-Za-z0-9-_.]", "list rules for a device class",

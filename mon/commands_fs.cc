@@ -38,9 +38,8 @@ FsArgument find_fs(const State& state, const std::string& name) {
 }
 
 bool valid_fs_name(const std::string& name) {
-  return !name.empty() && std::ranges::all_of(name, [](unsigned char c) {
-    return std::isalnum(c) || c == '-' || c == '_' || c == '.';
-  });
+  return !name.empty() &&
+         std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 CommandResult fs_new(const CommandCall& call, Draft& draft) {
@@ -67,13 +66,13 @@ CommandResult fs_new(const CommandCall& call, Draft& draft) {
   bool force = call.arguments.flag("force");
   if (const auto* usage = &call.around.stats.summarize(draft->osd().map()).pools[metadata.id];
       usage->sum.objects > 0 && !force)
-    return CommandResult::fail(-EINVAL, fmt::format("pool '{}' already contains some objects. Use an empty pool instead.",
-                                                    metadata.name));
+    return CommandResult::fail(
+        -EINVAL, fmt::format("pool '{}' already contains some objects. Use an empty pool instead.", metadata.name));
   for (const auto* pool : {&metadata, &data})
     for (const auto& [application, keys] : pool->pool->applications)
       if (application != "cephfs" && !force)
-        return CommandResult::fail(-EINVAL, fmt::format("pool '{}' is in use by application '{}'", pool->name,
-                                                        application));
+        return CommandResult::fail(-EINVAL,
+                                   fmt::format("pool '{}' is in use by application '{}'", pool->name, application));
   auto made = create_file_system(draft, {name, metadata.id, data.id}, call.around.now);
   if (!made && made.error() == Errc::busy)
     return CommandResult::fail(-EINVAL, "a pool is already in use by another filesystem");
@@ -105,8 +104,8 @@ CommandResult fs_ls(const CommandCall& call) {
                               {"metadata_pool_id", mds.metadata_pool},
                               {"data_pool_ids", ids},
                               {"data_pools", names}});
-    text += fmt::format("name: {}, metadata pool: {}, data pools: [{}]\n", mds.name, pool_name(mds.metadata_pool),
-                        pools);
+    text +=
+        fmt::format("name: {}, metadata pool: {}, data pools: [{}]\n", mds.name, pool_name(mds.metadata_pool), pools);
   }
   if (!call.is_plain()) return call.json(list);
   return CommandResult::print(text.empty() ? "No filesystems enabled\n" : text);
@@ -123,8 +122,7 @@ CommandResult fs_dump(const CommandCall& call) {
 CommandResult fs_get(const CommandCall& call) {
   auto found = find_fs(call.state, call.arguments.text("fs_name"));
   if (!found.fs) return std::move(found.problem);
-  if (!call.is_plain())
-    return call.json(JsonObject{{"mdsmap", dump(found.fs->mds_map)}, {"id", found.fs->fscid}});
+  if (!call.is_plain()) return call.json(JsonObject{{"mdsmap", dump(found.fs->mds_map)}, {"id", found.fs->fscid}});
   return CommandResult::print(
       fmt::format("Filesystem '{}' ({})\n{}", found.fs->mds_map.name, found.fs->fscid, print(found.fs->mds_map)));
 }
@@ -154,8 +152,14 @@ CommandResult fs_status(const CommandCall& call) {
     const auto& mds = fs.mds_map;
     if (!wanted.empty() && mds.name != wanted) continue;
     std::uint64_t sessions = 0;
-    TextTable table({{"RANK", left, left}, {"STATE", left, left}, {"MDS", left, left}, {"ACTIVITY", left, left},
-                     {"DNS", left, right}, {"INOS", left, right}, {"DIRS", left, right}, {"CAPS", left, right}});
+    TextTable table({{"RANK", left, left},
+                     {"STATE", left, left},
+                     {"MDS", left, left},
+                     {"ACTIVITY", left, left},
+                     {"DNS", left, right},
+                     {"INOS", left, right},
+                     {"DIRS", left, right},
+                     {"CAPS", left, right}});
     for (auto rank : mds.in) {
       const auto* info = mds.holder(rank);
       if (!info) {
@@ -183,7 +187,8 @@ CommandResult fs_status(const CommandCall& call) {
                                  {"rate", static_cast<std::uint64_t>(seen->requests_per_second)},
                                  {"state", state}});
     }
-    text += fmt::format("{} - {} clients\n{}\n{}", mds.name, sessions, std::string(mds.name.size(), '='), table.print());
+    text +=
+        fmt::format("{} - {} clients\n{}\n{}", mds.name, sessions, std::string(mds.name.size(), '='), table.print());
     clients.push_back(JsonObject{{"clients", sessions}, {"fs", mds.name}});
     TextTable pool_table({{"POOL", left, left}, {"TYPE", left, left}, {"USED", left, right}, {"AVAIL", left, right}});
     auto add_pool = [&](std::int64_t id, const char* kind) {
@@ -193,8 +198,8 @@ CommandResult fs_status(const CommandCall& call) {
       std::uint64_t used = (sum.bytes + sum.omap_bytes) * pool->size;
       std::uint64_t available = call.around.stats.available_to(*pool, map);
       pool_table.add({map.pool_names.at(id), kind, print_bytes(used), print_bytes(available)});
-      pools.push_back(JsonObject{{"avail", available}, {"id", id}, {"name", map.pool_names.at(id)}, {"type", kind},
-                                 {"used", used}});
+      pools.push_back(JsonObject{
+          {"avail", available}, {"id", id}, {"name", map.pool_names.at(id)}, {"type", kind}, {"used", used}});
     };
     add_pool(mds.metadata_pool, "metadata");
     for (auto id : mds.data_pools) add_pool(id, "data");
@@ -235,12 +240,14 @@ CommandResult fs_rm(const CommandCall& call, Draft& draft) {
   if (!found.fs)
     return CommandResult::say(fmt::format("filesystem '{}' does not exist", call.arguments.text("fs_name")));
   if (!found.fs->mds_map.up.empty())
-    return CommandResult::fail(-EINVAL, "all MDS daemons must be inactive/failed before removing filesystem. See `ceph fs "
-                                        "fail`.");
+    return CommandResult::fail(-EINVAL,
+                               "all MDS daemons must be inactive/failed before removing filesystem. See `ceph fs "
+                               "fail`.");
   if (!call.arguments.flag("yes_i_really_mean_it"))
-    return CommandResult::fail(-EPERM, fmt::format("this is a DESTRUCTIVE operation and will make data in your filesystem "
-                                                   "permanently inaccessible. Add --yes-i-really-mean-it if you are sure "
-                                                   "you wish to continue."));
+    return CommandResult::fail(-EPERM,
+                               fmt::format("this is a DESTRUCTIVE operation and will make data in your filesystem "
+                                           "permanently inaccessible. Add --yes-i-really-mean-it if you are sure "
+                                           "you wish to continue."));
   return outcome(remove_file_system(draft, found.fs->fscid, call.around.now), "");
 }
 
@@ -258,8 +265,10 @@ CommandResult fs_fail(const CommandCall& call, Draft& draft) {
     auto failed = fail_mds(draft, gid, blocklist_seconds(call), call.around.now);
     if (!failed) return CommandResult::fail(failed.error(), failed.error().message());
   }
-  return CommandResult::say(fmt::format("{} marked not joinable; MDS cannot join the cluster. All MDS ranks marked "
-                                        "failed.", name));
+  return CommandResult::say(
+      fmt::format("{} marked not joinable; MDS cannot join the cluster. All MDS ranks marked "
+                  "failed.",
+                  name));
 }
 
 std::optional<bool> to_bool(const std::string& text) {
@@ -269,7 +278,8 @@ std::optional<bool> to_bool(const std::string& text) {
 }
 
 CommandResult fs_set(const CommandCall& call, Draft& draft) {
-  std::string name = call.arguments.text("fs_name"), var = call.arguments.text("var"), text = call.arguments.text("val");
+  std::string name = call.arguments.text("fs_name"), var = call.arguments.text("var"),
+              text = call.arguments.text("val");
   auto found = find_fs(draft.state(), name);
   if (!found.fs) return std::move(found.problem);
   auto number = call.arguments.integer("val");
@@ -305,8 +315,9 @@ CommandResult fs_set(const CommandCall& call, Draft& draft) {
   } else if (var == "joinable") {
     if (!on) return wrong("value must be false|no|0 or true|yes|1");
     set_flag(maps::MdsMap::not_joinable, !*on);
-    said = fmt::format("{} marked {}", name, *on ? "joinable; MDS may join as newly active." :
-                                                  "not joinable; MDS cannot join as newly active.");
+    said =
+        fmt::format("{} marked {}", name,
+                    *on ? "joinable; MDS may join as newly active." : "not joinable; MDS cannot join as newly active.");
   } else if (var == "down" || var == "cluster_down") {
     if (!on) return wrong("value must be false|no|0 or true|yes|1");
     if (*on) {
@@ -336,9 +347,10 @@ CommandResult fs_rename(const CommandCall& call, Draft& draft) {
   auto found = find_fs(draft.state(), from);
   if (!found.fs) return std::move(found.problem);
   if (!call.arguments.flag("yes_i_really_mean_it"))
-    return CommandResult::fail(-EPERM, "this is a potentially disruptive operation, clients' cephx credentials need "
-                                       "reauthorized to access the file system and its pools with the new name. Add "
-                                       "--yes-i-really-mean-it if you are sure you wish to continue.");
+    return CommandResult::fail(-EPERM,
+                               "this is a potentially disruptive operation, clients' cephx credentials need "
+                               "reauthorized to access the file system and its pools with the new name. Add "
+                               "--yes-i-really-mean-it if you are sure you wish to continue.");
   if (!valid_fs_name(to) || draft->fs().map().file_system(to))
     return CommandResult::fail(-EINVAL, fmt::format("'{}' is taken or no name for a filesystem", to));
   auto mds = found.fs->mds_map;
@@ -354,8 +366,9 @@ CommandResult fs_rename(const CommandCall& call, Draft& draft) {
     auto changed = change_pool(draft, id, std::move(pool), call.around.now);
     if (!changed) return CommandResult::fail(changed.error(), changed.error().message());
   }
-  return CommandResult::say(fmt::format("File system is renamed. cephx credentials authorized to old file system name "
-                                        "need to be reauthorized to new file system name."));
+  return CommandResult::say(
+      fmt::format("File system is renamed. cephx credentials authorized to old file system name "
+                  "need to be reauthorized to new file system name."));
 }
 
 CommandResult add_data_pool(const CommandCall& call, Draft& draft) {
@@ -368,8 +381,8 @@ CommandResult add_data_pool(const CommandCall& call, Draft& draft) {
     return CommandResult::say(fmt::format("data pool {} is already on fs {}", pool.id, mds.name));
   for (const auto& each : draft->fs().map().file_systems)
     if (each.mds_map.metadata_pool == pool.id || std::ranges::count(each.mds_map.data_pools, pool.id))
-      return CommandResult::fail(-EINVAL, fmt::format("pool '{}' is already in use by filesystem '{}'", pool.name,
-                                                      each.mds_map.name));
+      return CommandResult::fail(
+          -EINVAL, fmt::format("pool '{}' is already in use by filesystem '{}'", pool.name, each.mds_map.name));
   std::string name = mds.name;
   auto edited = edit_file_system(draft, found.fs->fscid, call.around.now,
                                  [&](maps::MdsMap& map) { map.data_pools.push_back(pool.id); });
@@ -395,14 +408,14 @@ CommandResult rm_data_pool(const CommandCall& call, Draft& draft) {
                  fmt::format("removed data pool {} from fsmap", pool.id));
 }
 
-// --- MDSs -------------------------------------------------------------------------------------------------------------
+// --- MDSs
+// -------------------------------------------------------------------------------------------------------------
 
 CommandResult mds_stat(const CommandCall& call) {
   const auto& map = call.state.fs().map();
   if (call.is_plain()) return CommandResult::print(summarize(map) + "\n");
-  return call.json(JsonObject{{"fsmap", dump(map)},
-                              {"mdsmap_first_committed", map.epoch.value},
-                              {"mdsmap_last_committed", map.epoch.value}});
+  return call.json(JsonObject{
+      {"fsmap", dump(map)}, {"mdsmap_first_committed", map.epoch.value}, {"mdsmap_last_committed", map.epoch.value}});
 }
 
 /// A daemon by "gid", "name", "rank" or "fs:rank".
@@ -432,8 +445,8 @@ CommandResult mds_fail(const CommandCall& call, Draft& draft) {
   std::string who = call.arguments.text("role_or_gid");
   auto found = find_mds(draft.state(), who);
   if (!found)
-    return CommandResult::say(fmt::format("MDS named '{}' does not exist, is not up or you lack the permission to see.",
-                                          who));
+    return CommandResult::say(
+        fmt::format("MDS named '{}' does not exist, is not up or you lack the permission to see.", who));
   auto gid = found.info->gid;
   auto failed = fail_mds(draft, gid, blocklist_seconds(call), call.around.now);
   if (!failed) return CommandResult::fail(failed.error(), failed.error().message());
@@ -451,8 +464,8 @@ CommandResult mds_metadata(const CommandCall& call) {
   if (call.arguments.has("who")) {
     auto found = find_mds(call.state, call.arguments.text("who"));
     if (!found)
-      return CommandResult::fail(-EINVAL, fmt::format("MDS named '{}' does not exist, or is not up",
-                                                      call.arguments.text("who")));
+      return CommandResult::fail(
+          -EINVAL, fmt::format("MDS named '{}' does not exist, or is not up", call.arguments.text("who")));
     return call.json(one(*found.info));
   }
   JsonArray list;

@@ -161,8 +161,7 @@ CommandResult osd_ls_tree(const CommandCall& call) {
   auto at = map_at(call);
   if (!at.found) return std::move(at.problem);
   auto item = at.map.crush->item_by_name(call.arguments.text("name"));
-  if (!item)
-    return CommandResult::fail(-ENOENT, fmt::format("\"{}\" does not exist", call.arguments.text("name")));
+  if (!item) return CommandResult::fail(-ENOENT, fmt::format("\"{}\" does not exist", call.arguments.text("name")));
   JsonArray list;
   std::string text;
   for (auto id : at.map.crush->devices_under(*item)) {
@@ -248,7 +247,8 @@ CommandResult osd_tree(const CommandCall& call) {
       list.emplace_back(out);
     }
     for (auto id : stray) {
-      JsonObject out{{"id", id}, {"name", fmt::format("osd.{}", id)}, {"type", "osd"}, {"type_id", 0},
+      JsonObject out{{"id", id},          {"name", fmt::format("osd.{}", id)},
+                     {"type", "osd"},     {"type_id", 0},
                      {"crush_weight", 0}, {"depth", 0}};
       add_status(out, id);
       strays.emplace_back(out);
@@ -256,8 +256,13 @@ CommandResult osd_tree(const CommandCall& call) {
     return call.json(JsonObject{{"nodes", list}, {"stray", strays}});
   }
   using enum TextTable::Align;
-  TextTable table({{"ID", left, right}, {"CLASS", left, right}, {"WEIGHT", left, right}, {"TYPE NAME", left, left},
-                   {"STATUS", left, right}, {"REWEIGHT", left, right}, {"PRI-AFF", left, right}});
+  TextTable table({{"ID", left, right},
+                   {"CLASS", left, right},
+                   {"WEIGHT", left, right},
+                   {"TYPE NAME", left, left},
+                   {"STATUS", left, right},
+                   {"REWEIGHT", left, right},
+                   {"PRI-AFF", left, right}});
   auto fraction = [](std::uint32_t weight) {
     return fmt::format("{:.5f}", static_cast<double>(weight) / maps::weight_in);
   };
@@ -295,8 +300,7 @@ CommandResult osd_getmap(const CommandCall& call) {
 
 CommandResult osd_getmaxosd(const CommandCall& call) {
   const auto& map = call.state.osd().map();
-  if (!call.is_plain())
-    return call.json(JsonObject{{"epoch", map.epoch.value}, {"max_osd", map.osds.size()}});
+  if (!call.is_plain()) return call.json(JsonObject{{"epoch", map.epoch.value}, {"max_osd", map.osds.size()}});
   return CommandResult::print(fmt::format("max_osd = {} in epoch {}\n", map.osds.size(), map.epoch.value));
 }
 
@@ -380,13 +384,15 @@ CommandResult osd_map(const CommandCall& call) {
                                 {"up_primary", place.up_primary},
                                 {"acting", numbers(place.acting)},
                                 {"acting_primary", place.acting_primary}});
-  return CommandResult::print(fmt::format("osdmap e{} pool '{}' ({}) object '{}' -> pg {} ({}) -> up ([{}], p{}) acting "
-                                          "([{}], p{})\n", map.epoch.value, found.name, found.id, full_name,
-                                          raw.describe(), pg.describe(), join_numbers(place.up), place.up_primary,
-                                          join_numbers(place.acting), place.acting_primary));
+  return CommandResult::print(
+      fmt::format("osdmap e{} pool '{}' ({}) object '{}' -> pg {} ({}) -> up ([{}], p{}) acting "
+                  "([{}], p{})\n",
+                  map.epoch.value, found.name, found.id, full_name, raw.describe(), pg.describe(),
+                  join_numbers(place.up), place.up_primary, join_numbers(place.acting), place.acting_primary));
 }
 
-// --- changing OSDs ----------------------------------------------------------------------------------------------------
+// --- changing OSDs
+// ----------------------------------------------------------------------------------------------------
 
 CommandResult osd_down(const CommandCall& call, Draft& draft) {
   std::string problem, text;
@@ -394,7 +400,7 @@ CommandResult osd_down(const CommandCall& call, Draft& draft) {
   if (!problem.empty()) return CommandResult::fail(-EINVAL, problem);
   for (auto id : ids) {
     const auto* osd = existing(draft->osd().map(), id);
-    text += !osd ? fmt::format("osd.{} does not exist. ", id)
+    text += !osd           ? fmt::format("osd.{} does not exist. ", id)
             : osd->is_up() ? fmt::format("marked down osd.{}. ", id)
                            : fmt::format("osd.{} is already down. ", id);
   }
@@ -441,9 +447,9 @@ CommandResult osd_primary_affinity(const CommandCall& call, Draft& draft) {
   double weight = call.arguments.real("weight").value_or(1);
   auto change = next_incremental(draft->osd().map(), call.around.now);
   change.new_primary_affinity[found.id] = static_cast<std::uint32_t>(weight * maps::weight_in);
-  return outcome(draft_osd_change(draft, std::move(change)),
-                 fmt::format("set osd.{} primary-affinity to {:.6g} ({:.7g})", found.id, weight,
-                             weight * maps::weight_in));
+  return outcome(
+      draft_osd_change(draft, std::move(change)),
+      fmt::format("set osd.{} primary-affinity to {:.6g} ({:.7g})", found.id, weight, weight * maps::weight_in));
 }
 
 CommandResult osd_new(const CommandCall& call, Draft& draft) {
@@ -532,11 +538,12 @@ bool sure(const CommandCall& call) {
 
 CommandResult osd_purge(const CommandCall& call, Draft& draft) {
   if (!sure(call))
-    return CommandResult::fail(-EPERM, "Are you SURE?  This will remove the OSD from the maps and its key; its data "
-                                       "cannot come back. Pass --yes-i-really-mean-it if you really do.");
+    return CommandResult::fail(-EPERM,
+                               "Are you SURE?  This will remove the OSD from the maps and its key; its data "
+                               "cannot come back. Pass --yes-i-really-mean-it if you really do.");
   auto found = find_osd(call, draft.state());
-  if (!found.osd) return found.id < 0 ? std::move(found.problem)
-                                      : CommandResult::say(fmt::format("osd.{} does not exist", found.id));
+  if (!found.osd)
+    return found.id < 0 ? std::move(found.problem) : CommandResult::say(fmt::format("osd.{} does not exist", found.id));
   auto removed = remove_osd(draft, found.id, true, call.around.now);
   if (!removed && removed.error() == Errc::busy)
     return CommandResult::fail(-EBUSY, fmt::format("osd.{} is not `down`.", found.id));
@@ -548,8 +555,9 @@ CommandResult osd_purge(const CommandCall& call, Draft& draft) {
 
 CommandResult osd_destroy(const CommandCall& call, Draft& draft) {
   if (!sure(call))
-    return CommandResult::fail(-EPERM, "Are you SURE?  This will mean real, permanent data loss, as well as deletion of "
-                                       "cephx keys. Pass --yes-i-really-mean-it if you really do.");
+    return CommandResult::fail(-EPERM,
+                               "Are you SURE?  This will mean real, permanent data loss, as well as deletion of "
+                               "cephx keys. Pass --yes-i-really-mean-it if you really do.");
   auto found = find_osd(call, draft.state());
   if (!found.osd) return std::move(found.problem);
   auto destroyed = destroy_osd(draft, found.id, call.around.now);
@@ -565,9 +573,11 @@ CommandResult osd_lost(const CommandCall& call, Draft& draft) {
   auto found = find_osd(call, draft.state());
   if (!found.osd) return std::move(found.problem);
   if (!sure(call))
-    return CommandResult::fail(-EPERM, "are you SURE?  this might mean real, permanent data loss.  pass "
-                                       "--yes-i-really-mean-it if you really do.");
-  if (found.osd->is_up()) return CommandResult::fail(-EBUSY, fmt::format("osd.{} is not down or doesn't exist", found.id));
+    return CommandResult::fail(-EPERM,
+                               "are you SURE?  this might mean real, permanent data loss.  pass "
+                               "--yes-i-really-mean-it if you really do.");
+  if (found.osd->is_up())
+    return CommandResult::fail(-EBUSY, fmt::format("osd.{} is not down or doesn't exist", found.id));
   auto change = next_incremental(draft->osd().map(), call.around.now);
   change.new_lost[found.id] = found.osd->info.down_at;
   return outcome(draft_osd_change(draft, std::move(change)),
@@ -581,13 +591,15 @@ CommandResult setmaxosd(const CommandCall& call, Draft& draft) {
   for (auto id = static_cast<std::size_t>(wanted); id < map.osds.size(); ++id)
     if (map.osds[id].exists())
       return CommandResult::fail(-EBUSY, fmt::format("cannot shrink max_osd to {} because osd.{} (and possibly others) "
-                                                     "still in use", wanted, id));
+                                                     "still in use",
+                                                     wanted, id));
   auto change = next_incremental(map, call.around.now);
   change.new_max_osd = static_cast<std::int32_t>(wanted);
   return outcome(draft_osd_change(draft, std::move(change)), fmt::format("set new max_osd = {}", wanted));
 }
 
-// --- flags and ratios -------------------------------------------------------------------------------------------------
+// --- flags and ratios
+// -------------------------------------------------------------------------------------------------
 
 CommandResult change_flag(const CommandCall& call, Draft& draft, bool set) {
   std::string key = call.arguments.text("key");
@@ -622,8 +634,8 @@ CommandResult change_group(const CommandCall& call, Draft& draft, bool set) {
     else if (flag == "noout")
       bits |= state_bit::no_out;
     else
-      return CommandResult::fail(-EINVAL, fmt::format("unrecognized flag '{}', must be one of noup,nodown,noin,noout",
-                                                      flag));
+      return CommandResult::fail(-EINVAL,
+                                 fmt::format("unrecognized flag '{}', must be one of noup,nodown,noin,noout", flag));
   }
   std::map<std::int32_t, std::pair<std::uint32_t, std::uint32_t>> changes;
   for (auto id : ids) changes[id] = set ? std::pair(bits, 0u) : std::pair(0u, bits);
@@ -636,7 +648,8 @@ CommandResult osd_unset_group(const CommandCall& call, Draft& draft) {
   return change_group(call, draft, false);
 }
 
-CommandResult set_ratio(const CommandCall& call, Draft& draft, float maps::OsdMapIncremental::*field, const char* name) {
+CommandResult set_ratio(const CommandCall& call, Draft& draft, float maps::OsdMapIncremental::* field,
+                        const char* name) {
   auto ratio = static_cast<float>(call.arguments.real("ratio").value_or(0));
   auto change = next_incremental(draft->osd().map(), call.around.now);
   change.*field = ratio;
@@ -654,7 +667,8 @@ CommandResult set_nearfull_ratio(const CommandCall& call, Draft& draft) {
 
 CommandResult set_min_compat(const CommandCall& call, Draft& draft) {
   auto release = release_by_name(call.arguments.text("version"));
-  if (!release) return CommandResult::fail(-EINVAL, fmt::format("{} is not a valid release", call.arguments.text("version")));
+  if (!release)
+    return CommandResult::fail(-EINVAL, fmt::format("{} is not a valid release", call.arguments.text("version")));
   auto change = next_incremental(draft->osd().map(), call.around.now);
   change.new_require_min_compat_client = *release;
   return outcome(draft_osd_change(draft, std::move(change)),
@@ -664,7 +678,8 @@ CommandResult get_min_compat(const CommandCall& call) {
   return CommandResult::print(release_name(call.state.osd().map().require_min_compat_client) + "\n");
 }
 
-// --- upmap ------------------------------------------------------------------------------------------------------------
+// --- upmap
+// ------------------------------------------------------------------------------------------------------------
 
 Result<msg::PgId> known_pg(const Draft& draft, const CommandCall& call) {
   TRY(auto pg, msg::PgId::parse(call.arguments.text("pgid")));
@@ -700,7 +715,8 @@ CommandResult rm_pg_upmap_items(const CommandCall& call, Draft& draft) {
                  fmt::format("clear {} pg_upmap_items mapping", pg->describe()));
 }
 
-// --- the blocklist ----------------------------------------------------------------------------------------------------
+// --- the blocklist
+// ----------------------------------------------------------------------------------------------------
 
 /// "10.0.0.1:0/3", "v2:...", or a host alone.
 Result<msg::Address> parse_entity(std::string text) {
@@ -720,8 +736,7 @@ CommandResult blocklist_change(const CommandCall& call, Draft& draft) {
   std::string text = call.arguments.text("addr");
   auto address = parse_entity(text);
   if (!address) return CommandResult::fail(-EINVAL, fmt::format("'{}' is no address", text));
-  if (!call.arguments.text("range").empty())
-    return CommandResult::fail(-EOPNOTSUPP, "ranges cannot be blocklisted");
+  if (!call.arguments.text("range").empty()) return CommandResult::fail(-EOPNOTSUPP, "ranges cannot be blocklisted");
   if (call.arguments.text("blocklistop") == "rm") {
     auto removed = remove_from_blocklist(draft, {*address}, call.around.now);
     if (!removed && removed.error() == Errc::not_found)
@@ -731,8 +746,9 @@ CommandResult blocklist_change(const CommandCall& call, Draft& draft) {
   double seconds = call.arguments.real("expire").value_or(
       std::chrono::duration<double>(call.around.config.duration("mon_osd_blocklist_default_expire")).count());
   auto until = later(call.around.now, seconds);
-  return outcome(add_to_blocklist(draft, {*address}, until, call.around.now),
-                 fmt::format("blocklisting {} until {} ({:.6g} sec)", print_address(*address), until.describe(), seconds));
+  return outcome(
+      add_to_blocklist(draft, {*address}, until, call.around.now),
+      fmt::format("blocklisting {} until {} ({:.6g} sec)", print_address(*address), until.describe(), seconds));
 }
 
 CommandResult blocklist_ls(const CommandCall& call) {
@@ -780,8 +796,8 @@ constexpr CommandRow rows[] = {
      "rw", nullptr, osd_down},
     {"osd in name=ids,type=CephString,n=N", "put OSDs in", "osd", "rw", nullptr, osd_in},
     {"osd out name=ids,type=CephString,n=N", "put OSDs out", "osd", "rw", nullptr, osd_out},
-    {"osd reweight name=id,type=CephOsdName name=weight,type=CephFloat,range=0.0|1.0", "weigh an OSD between out and in",
-     "osd", "rw", nullptr, osd_reweight},
+    {"osd reweight name=id,type=CephOsdName name=weight,type=CephFloat,range=0.0|1.0",
+     "weigh an OSD between out and in", "osd", "rw", nullptr, osd_reweight},
     {"osd primary-affinity name=id,type=CephOsdName name=weight,type=CephFloat,range=0.0|1.0",
      "set how gladly an OSD is primary", "osd", "rw", nullptr, osd_primary_affinity},
     {"osd new name=uuid,type=CephUUID name=id,type=CephOsdName,req=false", "make an OSD id for a store", "osd", "rw",
@@ -818,8 +834,8 @@ constexpr CommandRow rows[] = {
     {"osd set-require-min-compat-client name=version,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false",
      "set the oldest release of clients", "osd", "rw", nullptr, set_min_compat},
     {"osd get-require-min-compat-client", "show the oldest release of clients", "osd", "r", get_min_compat},
-    {"osd pg-upmap-items name=pgid,type=CephPgid name=id,type=CephOsdName,n=N", "move a PG's copies between OSDs", "osd",
-     "rw", nullptr, pg_upmap_items},
+    {"osd pg-upmap-items name=pgid,type=CephPgid name=id,type=CephOsdName,n=N", "move a PG's copies between OSDs",
+     "osd", "rw", nullptr, pg_upmap_items},
     {"osd rm-pg-upmap-items name=pgid,type=CephPgid", "take such a move back", "osd", "rw", nullptr, rm_pg_upmap_items},
     {"osd blocklist name=range,type=CephString,goodchars=[range],req=false name=blocklistop,type=CephChoices,"
      "strings=add|rm name=addr,type=CephEntityAddr name=expire,type=CephFloat,range=0.0,req=false",

@@ -145,11 +145,21 @@ CommandResult show(const CommandCall& call, const std::vector<Line>& lines) {
     return call.json(JsonObject{{"pg_ready", true}, {"pg_stats", list}});
   }
   using enum TextTable::Align;
-  TextTable table({{"PG", left, left},          {"OBJECTS", left, right},  {"DEGRADED", left, right},
-                   {"MISPLACED", left, right},  {"UNFOUND", left, right},  {"BYTES", left, right},
-                   {"OMAP_BYTES*", left, right}, {"OMAP_KEYS*", left, right}, {"LOG", left, right},
-                   {"STATE", left, left},       {"VERSION", left, right},  {"REPORTED", left, right},
-                   {"UP", left, left},          {"ACTING", left, left},    {"SCRUB_STAMP", left, left},
+  TextTable table({{"PG", left, left},
+                   {"OBJECTS", left, right},
+                   {"DEGRADED", left, right},
+                   {"MISPLACED", left, right},
+                   {"UNFOUND", left, right},
+                   {"BYTES", left, right},
+                   {"OMAP_BYTES*", left, right},
+                   {"OMAP_KEYS*", left, right},
+                   {"LOG", left, right},
+                   {"STATE", left, left},
+                   {"VERSION", left, right},
+                   {"REPORTED", left, right},
+                   {"UP", left, left},
+                   {"ACTING", left, left},
+                   {"SCRUB_STAMP", left, left},
                    {"DEEP_SCRUB_STAMP", left, left}});
   for (const auto& line : lines) {
     const auto& r = line.report;
@@ -223,22 +233,22 @@ CommandResult pg_dump_stuck(const CommandCall& call) {
 JsonObject dump_osd_space(std::int32_t id, const ClusterStats::OsdReport& report) {
   const auto& b = report.beacon;
   std::uint64_t used = b.space.total - b.space.available;
-  return {{"osd", id},
-          {"num_pgs", b.pgs_held},
-          {"kb", b.space.total / 1024},
-          {"kb_used", used / 1024},
-          {"kb_used_data", b.space.data_stored / 1024},
-          {"kb_used_omap", b.space.omap_used / 1024},
-          {"kb_used_meta", b.space.internal_used / 1024},
-          {"kb_avail", b.space.available / 1024},
-          {"statfs", JsonObject{{"total", b.space.total},
-                                {"available", b.space.available},
-                                {"allocated", used},
-                                {"data_stored", b.space.data_stored},
-                                {"omap_allocated", b.space.omap_used},
-                                {"internal_metadata", b.space.internal_used}}},
-          {"perf_stat", JsonObject{{"commit_latency_ms", b.commit_latency_ms},
-                                   {"apply_latency_ms", b.apply_latency_ms}}}};
+  return {
+      {"osd", id},
+      {"num_pgs", b.pgs_held},
+      {"kb", b.space.total / 1024},
+      {"kb_used", used / 1024},
+      {"kb_used_data", b.space.data_stored / 1024},
+      {"kb_used_omap", b.space.omap_used / 1024},
+      {"kb_used_meta", b.space.internal_used / 1024},
+      {"kb_avail", b.space.available / 1024},
+      {"statfs", JsonObject{{"total", b.space.total},
+                            {"available", b.space.available},
+                            {"allocated", used},
+                            {"data_stored", b.space.data_stored},
+                            {"omap_allocated", b.space.omap_used},
+                            {"internal_metadata", b.space.internal_used}}},
+      {"perf_stat", JsonObject{{"commit_latency_ms", b.commit_latency_ms}, {"apply_latency_ms", b.apply_latency_ms}}}};
 }
 
 CommandResult pg_dump(const CommandCall& call) {
@@ -277,8 +287,7 @@ CommandResult pg_map(const CommandCall& call) {
   const auto& map = call.state.osd().map();
   auto raw = msg::PgId::parse(call.arguments.text("pgid"));
   const auto* pool = raw ? map.pool(raw->pool) : nullptr;
-  if (!pool)
-    return CommandResult::fail(-ENOENT, fmt::format("pgid '{}' does not exist", call.arguments.text("pgid")));
+  if (!pool) return CommandResult::fail(-ENOENT, fmt::format("pgid '{}' does not exist", call.arguments.text("pgid")));
   msg::PgId pg{raw->pool, pool->pg_seed(raw->seed)};
   auto place = map.place(pg);
   if (!call.is_plain())
@@ -341,7 +350,8 @@ CommandResult pg_force_backfill(const CommandCall& call) {
   return act(call, msg::PgAction::Kind::force_backfill, "force-backfill");
 }
 
-// --- OSDs by what they hold -------------------------------------------------------------------------------------------
+// --- OSDs by what they hold
+// -------------------------------------------------------------------------------------------
 
 CommandResult osd_perf(const CommandCall& call) {
   JsonArray list;
@@ -349,12 +359,12 @@ CommandResult osd_perf(const CommandCall& call) {
   TextTable table({{"osd", left, right}, {"commit_latency(ms)", left, right}, {"apply_latency(ms)", left, right}});
   for (const auto& [id, report] : call.around.stats.osds()) {
     const auto& b = report.beacon;
-    list.push_back(JsonObject{
-        {"id", id},
-        {"perf_stats", JsonObject{{"commit_latency_ms", b.commit_latency_ms},
-                                  {"apply_latency_ms", b.apply_latency_ms},
-                                  {"commit_latency_ns", std::uint64_t{b.commit_latency_ms} * 1'000'000},
-                                  {"apply_latency_ns", std::uint64_t{b.apply_latency_ms} * 1'000'000}}}});
+    list.push_back(
+        JsonObject{{"id", id},
+                   {"perf_stats", JsonObject{{"commit_latency_ms", b.commit_latency_ms},
+                                             {"apply_latency_ms", b.apply_latency_ms},
+                                             {"commit_latency_ns", std::uint64_t{b.commit_latency_ms} * 1'000'000},
+                                             {"apply_latency_ns", std::uint64_t{b.apply_latency_ms} * 1'000'000}}}});
     table.add({std::to_string(id), std::to_string(b.commit_latency_ms), std::to_string(b.apply_latency_ms)});
   }
   if (call.is_plain()) return CommandResult::print(table.print());
@@ -378,8 +388,13 @@ Filling filling_of(const CommandCall& call, std::int32_t id) {
   const auto* report = call.around.stats.osd(id);
   if (!report) return {};
   const auto& b = report->beacon;
-  return {b.space.total,    b.space.total - b.space.available, b.space.data_stored, b.space.omap_used,
-          b.space.internal_used, b.space.available,            b.pgs_held};
+  return {b.space.total,
+          b.space.total - b.space.available,
+          b.space.data_stored,
+          b.space.omap_used,
+          b.space.internal_used,
+          b.space.available,
+          b.pgs_held};
 }
 
 CommandResult osd_df(const CommandCall& call) {
@@ -418,11 +433,11 @@ CommandResult osd_df(const CommandCall& call) {
     deviation = std::sqrt(deviation / static_cast<double>(shares.size()));
   }
   using enum TextTable::Align;
-  std::vector<TextTable::Column> columns{{"ID", left, right},     {"CLASS", left, right}, {"WEIGHT", left, right},
+  std::vector<TextTable::Column> columns{{"ID", left, right},       {"CLASS", left, right}, {"WEIGHT", left, right},
                                          {"REWEIGHT", left, right}, {"SIZE", left, right},  {"RAW USE", left, right},
-                                         {"DATA", left, right},   {"OMAP", left, right},  {"META", left, right},
-                                         {"AVAIL", left, right},  {"%USE", left, right},  {"VAR", left, right},
-                                         {"PGS", left, right},    {"STATUS", left, right}};
+                                         {"DATA", left, right},     {"OMAP", left, right},  {"META", left, right},
+                                         {"AVAIL", left, right},    {"%USE", left, right},  {"VAR", left, right},
+                                         {"PGS", left, right},      {"STATUS", left, right}};
   if (tree) columns.push_back({"TYPE NAME", left, left});
   TextTable table(columns);
   JsonArray nodes;
@@ -439,14 +454,24 @@ CommandResult osd_df(const CommandCall& call) {
       one = filling_of(call, node.id);
     }
     const auto* osd = bucket ? nullptr : map.osd(node.id);
-    std::string status = !osd ? "" : osd->is_up() ? "up" : osd->state & maps::osd_state::destroyed ? "destroyed" : "down";
-    std::vector<std::string> row{std::to_string(node.id), node.device_class,
+    std::string status = !osd                                      ? ""
+                         : osd->is_up()                            ? "up"
+                         : osd->state & maps::osd_state::destroyed ? "destroyed"
+                                                                   : "down";
+    std::vector<std::string> row{std::to_string(node.id),
+                                 node.device_class,
                                  fmt::format("{:.5f}", crush::from_weight(node.weight)),
                                  osd ? fmt::format("{:.5f}", static_cast<double>(osd->weight) / maps::weight_in) : "-",
-                                 print_bytes(one.total), print_bytes(one.used), print_bytes(one.data),
-                                 print_bytes(one.omap), print_bytes(one.meta), print_bytes(one.available),
-                                 fmt::format("{:.2f}", one.share()), fmt::format("{:.2f}", variation(one.share())),
-                                 osd ? std::to_string(one.pgs) : "-", status};
+                                 print_bytes(one.total),
+                                 print_bytes(one.used),
+                                 print_bytes(one.data),
+                                 print_bytes(one.omap),
+                                 print_bytes(one.meta),
+                                 print_bytes(one.available),
+                                 fmt::format("{:.2f}", one.share()),
+                                 fmt::format("{:.2f}", variation(one.share())),
+                                 osd ? std::to_string(one.pgs) : "-",
+                                 status};
     if (tree)
       row.push_back(std::string(static_cast<std::size_t>(node.depth) * 4, ' ') +
                     (bucket ? node.type + " " + node.name : node.name));
@@ -492,8 +517,8 @@ CommandResult osd_df(const CommandCall& call) {
                                                        {"dev", deviation}}}});
   table.add({"", "", "", "TOTAL", print_bytes(sum.total), print_bytes(sum.used), print_bytes(sum.data),
              print_bytes(sum.omap), print_bytes(sum.meta), print_bytes(sum.available), fmt::format("{:.2f}", average)});
-  return CommandResult::print(table.print() + fmt::format("MIN/MAX VAR: {:.2f}/{:.2f}  STDDEV: {:.2g}\n", low, high,
-                                                          deviation));
+  return CommandResult::print(table.print() +
+                              fmt::format("MIN/MAX VAR: {:.2f}/{:.2f}  STDDEV: {:.2g}\n", low, high, deviation));
 }
 
 CommandResult pool_stats(const CommandCall& call) {
@@ -572,8 +597,8 @@ CommandResult ok_to_stop(const CommandCall& call) {
   auto result = call.json(out);
   if (!check.bad.empty()) {
     result.result = -EBUSY;
-    result.text = fmt::format("unsafe to stop osd(s) at this time ({} PGs are or would become offline)",
-                              check.bad.size());
+    result.text =
+        fmt::format("unsafe to stop osd(s) at this time ({} PGs are or would become offline)", check.bad.size());
   }
   return result;
 }
@@ -597,8 +622,8 @@ CommandResult safe_to_destroy(const CommandCall& call) {
       safe.emplace_back(id);
     }
   }
-  auto result = call.json(JsonObject{{"safe_to_destroy", safe}, {"active", active_osds}, {"missing_stats", JsonArray{}},
-                                     {"stored_pgs", JsonArray{}}});
+  auto result = call.json(JsonObject{
+      {"safe_to_destroy", safe}, {"active", active_osds}, {"missing_stats", JsonArray{}}, {"stored_pgs", JsonArray{}}});
   if (!stuck.empty()) {
     result.result = -EBUSY;
     result.text = fmt::format("OSD(s) {} have PGs currently mapped to them", stuck);
@@ -615,7 +640,8 @@ constexpr CommandRow rows[] = {
     {"pg ls name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false", "list PGs", "pg", "r", pg_ls},
     {"pg ls-by-pool name=poolstr,type=CephString name=states,type=CephString,n=N,req=false", "list PGs of a pool", "pg",
      "r", pg_ls},
-    {"pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false name=states,type=CephString,n=N,req=false",
+    {"pg ls-by-osd name=osd,type=CephOsdName name=pool,type=CephInt,req=false "
+     "name=states,type=CephString,n=N,req=false",
      "list PGs on an OSD", "pg", "r", pg_ls},
     {"pg ls-by-primary name=osd,type=CephOsdName name=pool,type=CephInt,req=false "
      "name=states,type=CephString,n=N,req=false",

@@ -107,7 +107,8 @@ CommandResult pool_rm(const CommandCall& call, Draft& draft) {
     return CommandResult::fail(
         -EPERM, fmt::format("WARNING: this will *PERMANENTLY DESTROY* all data stored in pool {}.  If you are "
                             "*ABSOLUTELY CERTAIN* that is what you want, pass the pool name *twice*, followed by "
-                            "--yes-i-really-really-mean-it.", name));
+                            "--yes-i-really-really-mean-it.",
+                            name));
   if (used_by_file_system(draft.state(), found.id))
     return CommandResult::fail(-EBUSY, fmt::format("pool '{}' is in use by CephFS", name));
   bool guarded = !call.around.config.flag("mon_allow_pool_delete");
@@ -127,8 +128,11 @@ CommandResult pool_rename(const CommandCall& call, Draft& draft) {
   std::string from = call.arguments.text("srcpool"), to = call.arguments.text("destpool");
   auto found = find_pool(draft.state(), from);
   if (auto taken = draft->osd().map().pool_by_name(to)) {
-    if (!found) return CommandResult::say(fmt::format("pool '{}' does not exist; pool '{}' does -- assuming already "
-                                                      "succeeded", from, to));
+    if (!found)
+      return CommandResult::say(
+          fmt::format("pool '{}' does not exist; pool '{}' does -- assuming already "
+                      "succeeded",
+                      from, to));
     return CommandResult::fail(-EEXIST, fmt::format("pool '{}' already exists", to));
   }
   if (!found) return std::move(found.problem);
@@ -189,12 +193,13 @@ CommandResult pool_get(const CommandCall& call) {
 
 CommandResult set_pg_num(const CommandCall& call, maps::Pool& pool, std::int64_t value, bool placement_only) {
   if (pool.has(maps::Pool::no_pg_change))
-    return CommandResult::fail(-EPERM, "pool pg_num change is disabled; you must unset nopgchange flag for the pool "
-                                       "first");
+    return CommandResult::fail(-EPERM,
+                               "pool pg_num change is disabled; you must unset nopgchange flag for the pool "
+                               "first");
   if (placement_only) {
     if (value <= 0 || value > pool.pg_num_target)
-      return CommandResult::fail(-EINVAL, fmt::format("specified pgp_num {} > pg_num {}, or not positive", value,
-                                                      pool.pg_num_target));
+      return CommandResult::fail(
+          -EINVAL, fmt::format("specified pgp_num {} > pg_num {}, or not positive", value, pool.pg_num_target));
     pool.pgp_num = pool.pgp_num_target = static_cast<std::uint32_t>(value);
     return {};
   }
@@ -208,9 +213,9 @@ CommandResult set_pg_num(const CommandCall& call, maps::Pool& pool, std::int64_t
   others -= std::uint64_t{pool.pg_num} * pool.size;
   if (auto most = std::uint64_t{policy.pgs_per_osd_max} * std::max<std::size_t>(1, map.count_in());
       others + static_cast<std::uint64_t>(value) * pool.size > most)
-    return CommandResult::fail(-ERANGE, fmt::format("pg_num {} size {} would mean {} total pgs, which exceeds max {}",
-                                                    value, pool.size,
-                                                    others + static_cast<std::uint64_t>(value) * pool.size, most));
+    return CommandResult::fail(
+        -ERANGE, fmt::format("pg_num {} size {} would mean {} total pgs, which exceeds max {}", value, pool.size,
+                             others + static_cast<std::uint64_t>(value) * pool.size, most));
   pool.pg_num = pool.pg_num_target = pool.pg_num_pending = static_cast<std::uint32_t>(value);
   return {};
 }
@@ -224,8 +229,9 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
   auto wrong = [](std::string why) { return CommandResult::fail(-EINVAL, std::move(why)); };
   if (name == "size" || name == "min_size") {
     if (pool.has(maps::Pool::no_size_change))
-      return CommandResult::fail(-EPERM, "pool size change is disabled; you must unset nosizechange flag for the pool "
-                                         "first");
+      return CommandResult::fail(-EPERM,
+                                 "pool size change is disabled; you must unset nosizechange flag for the pool "
+                                 "first");
     if (!number || *number < 1 || *number > 10) return wrong("pool " + name + " must be between 1 and 10");
     if (name == "size") {
       if (*number == 1 && pool.size != 1 && !call.arguments.flag("yes_i_really_mean_it"))
@@ -237,8 +243,8 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
       if (pool.min_size > pool.size || before != pool.size)
         pool.min_size = static_cast<std::uint8_t>(pool.size - pool.size / 2);
     } else {
-      if (*number > pool.size) return wrong(fmt::format("pool min_size must be between 1 and size, which is set to {}",
-                                                        pool.size));
+      if (*number > pool.size)
+        return wrong(fmt::format("pool min_size must be between 1 and size, which is set to {}", pool.size));
       pool.min_size = static_cast<std::uint8_t>(*number);
     }
   } else if (name == "pg_num" || name == "pgp_num") {
@@ -259,8 +265,9 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
     bool on = text == "true" || text == "1", off = text == "false" || text == "0";
     if (!on && !off) return wrong("expecting value 'true', 'false', '0', or '1'");
     if (name == "hashpspool" && !call.arguments.flag("yes_i_really_mean_it"))
-      return CommandResult::fail(-EPERM, "are you SURE?  this will remap all placement groups in this pool, this "
-                                         "triggers large data movement, pass --yes-i-really-mean-it if you really do.");
+      return CommandResult::fail(-EPERM,
+                                 "are you SURE?  this will remap all placement groups in this pool, this "
+                                 "triggers large data movement, pass --yes-i-really-mean-it if you really do.");
     pool.flags = on ? pool.flags | each->flag : pool.flags & ~each->flag;
   } else {
     return CommandResult::fail(-EOPNOTSUPP, fmt::format("setting '{}' of a pool is not supported", name));
@@ -290,10 +297,9 @@ CommandResult get_quota(const CommandCall& call) {
                                 {"pool_id", found.id},
                                 {"quota_max_objects", pool.quota_objects},
                                 {"quota_max_bytes", pool.quota_bytes}});
-  return CommandResult::print(fmt::format(
-      "quotas for pool '{}':\n  max objects: {}\n  max bytes  : {}\n", found.name,
-      pool.quota_objects ? print_count(pool.quota_objects) + " objects" : "N/A",
-      pool.quota_bytes ? print_bytes(pool.quota_bytes) : "N/A"));
+  return CommandResult::print(fmt::format("quotas for pool '{}':\n  max objects: {}\n  max bytes  : {}\n", found.name,
+                                          pool.quota_objects ? print_count(pool.quota_objects) + " objects" : "N/A",
+                                          pool.quota_bytes ? print_bytes(pool.quota_bytes) : "N/A"));
 }
 
 CommandResult pool_mksnap(const CommandCall& call, Draft& draft) {
@@ -318,7 +324,8 @@ CommandResult pool_rmsnap(const CommandCall& call, Draft& draft) {
   return outcome(removed, fmt::format("removed pool {} snap {}", found.name, snap));
 }
 
-// --- applications -----------------------------------------------------------------------------------------------------
+// --- applications
+// -----------------------------------------------------------------------------------------------------
 
 CommandResult application_enable(const CommandCall& call, Draft& draft) {
   auto found = find_pool(draft.state(), call.arguments.text("pool"));
@@ -327,7 +334,8 @@ CommandResult application_enable(const CommandCall& call, Draft& draft) {
   std::string app = call.arguments.text("app");
   if (!pool.applications.empty() && !pool.applications.contains(app) && !call.arguments.flag("yes_i_really_mean_it"))
     return CommandResult::fail(-EPERM, fmt::format("Are you SURE? Pool '{}' already has an enabled application; pass "
-                                                   "--yes-i-really-mean-it to proceed anyway", found.name));
+                                                   "--yes-i-really-mean-it to proceed anyway",
+                                                   found.name));
   pool.applications[app];
   return outcome(change_pool(draft, found.id, std::move(pool), call.around.now),
                  fmt::format("enabled application '{}' on pool '{}'", app, found.name));
@@ -367,7 +375,8 @@ CommandResult application_rm(const CommandCall& call, Draft& draft) {
   std::string app = call.arguments.text("app"), key = call.arguments.text("key");
   auto known = pool.applications.find(app);
   if (known == pool.applications.end() || !known->second.erase(key))
-    return CommandResult::say(fmt::format("application '{}' on pool '{}' does not have key '{}'", app, found.name, key));
+    return CommandResult::say(
+        fmt::format("application '{}' on pool '{}' does not have key '{}'", app, found.name, key));
   return outcome(change_pool(draft, found.id, std::move(pool), call.around.now),
                  fmt::format("removed application '{}' key '{}' on pool '{}'", app, key, found.name));
 }
@@ -400,8 +409,8 @@ CommandResult application_get(const CommandCall& call) {
   if (key.empty()) return call.json(all[app]);
   auto value = known->second.find(key);
   if (value == known->second.end())
-    return CommandResult::fail(-ENOENT, fmt::format("application '{}' on pool '{}' does not have key '{}'", app,
-                                                    found.name, key));
+    return CommandResult::fail(
+        -ENOENT, fmt::format("application '{}' on pool '{}' does not have key '{}'", app, found.name, key));
   return call.is_plain() ? CommandResult::print(value->second + "\n") : call.json(Json(value->second));
 }
 

@@ -62,9 +62,9 @@ class Decider {
 };
 
 namespace limits {
-inline constexpr std::size_t proposals_max = 16'384;       ///< waiting; more are refused with EAGAIN
+inline constexpr std::size_t proposals_max = 16'384;        ///< waiting; more are refused with EAGAIN
 inline constexpr std::size_t proposals_per_decision = 512;  ///< so that one decision stays some megabytes at most
-inline constexpr std::uint64_t log_bytes_max = 16 << 20;   ///< then a checkpoint: bounds replay at start
+inline constexpr std::uint64_t log_bytes_max = 16 << 20;    ///< then a checkpoint: bounds replay at start
 }  // namespace limits
 
 }  // namespace spirula::mon

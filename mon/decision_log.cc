@@ -115,8 +115,8 @@ Result<std::unique_ptr<DecisionLog>> DecisionLog::open(std::unique_ptr<LogStorag
     }
   }
   if (!found_checkpoint) {
-    restored.problem = files.checkpoints.empty() ? "no checkpoint found: was cmon --mkfs run?"
-                                                 : "every checkpoint is damaged";
+    restored.problem =
+        files.checkpoints.empty() ? "no checkpoint found: was cmon --mkfs run?" : "every checkpoint is damaged";
     return files.checkpoints.empty() ? Errc::not_found : Errc::malformed;
   }
 
@@ -147,8 +147,8 @@ Result<std::unique_ptr<DecisionLog>> DecisionLog::open(std::unique_ptr<LogStorag
         if (later) restored.problem += fmt::format(" (a valid record follows at offset {})", *later);
         return Errc::malformed;
       }
-      restored.note += fmt::format("{}: cut {} bytes of an unfinished record at offset {}; ", file,
-                                   bytes.size() - size, size);
+      restored.note +=
+          fmt::format("{}: cut {} bytes of an unfinished record at offset {}; ", file, bytes.size() - size, size);
       TRY(storage->truncate(file, size));
       break;
     }

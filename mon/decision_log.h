@@ -26,7 +26,7 @@ class DecisionLog {
     std::uint64_t checkpoint_sequence = 0;
     std::vector<std::pair<std::uint64_t, Buffer>> records;  ///< those after the checkpoint
     std::string note;                                       ///< for the log: a tail that was cut, a checkpoint skipped
-    std::string problem;                                    ///< when open() failed: what, in which file, at which offset
+    std::string problem;  ///< when open() failed: what, in which file, at which offset
   };
 
   /// An empty directory gets `initial` as checkpoint 0. Errc::exists if it is not empty.

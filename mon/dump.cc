@@ -51,9 +51,10 @@ JsonObject dump(const msg::AddressVector& addresses) {
   for (const auto& each : addresses.addresses) {
     static constexpr const char* names[] = {"none", "v1", "v2", "any"};
     auto type = static_cast<std::uint32_t>(each.type);
-    array.push_back(JsonObject{{"type", names[type < 4 ? type : 0]},
-                               {"addr", each.has_endpoint ? each.endpoint.describe() : "(unrecognized address family 0)"},
-                               {"nonce", each.nonce}});
+    array.push_back(
+        JsonObject{{"type", names[type < 4 ? type : 0]},
+                   {"addr", each.has_endpoint ? each.endpoint.describe() : "(unrecognized address family 0)"},
+                   {"nonce", each.nonce}});
   }
   return {{"addrvec", array}};
 }
@@ -90,15 +91,15 @@ JsonObject dump(const maps::MonMap& map) {
 }
 
 std::string print(const maps::MonMap& map) {
-  std::string text = fmt::format(
-      "epoch {}\nfsid {}\nlast_changed {}\ncreated {}\nmin_mon_release {} ({})\nelection_strategy: {}\n",
-      map.epoch.value, map.fsid.describe(), map.last_changed.describe(), map.created.describe(), map.min_release,
-      release_name(map.min_release), map.strategy);
+  std::string text =
+      fmt::format("epoch {}\nfsid {}\nlast_changed {}\ncreated {}\nmin_mon_release {} ({})\nelection_strategy: {}\n",
+                  map.epoch.value, map.fsid.describe(), map.last_changed.describe(), map.created.describe(),
+                  map.min_release, release_name(map.min_release), map.strategy);
   for (std::size_t rank = 0; rank < map.ranks.size(); ++rank) {
     auto found = map.monitors.find(map.ranks[rank]);
     if (found == map.monitors.end()) continue;
-    text += fmt::format("{}: {} mon.{}\n", rank, print_protocol_address(found->second.addresses.msgr2()),
-                        map.ranks[rank]);
+    text +=
+        fmt::format("{}: {} mon.{}\n", rank, print_protocol_address(found->second.addresses.msgr2()), map.ranks[rank]);
   }
   return text;
 }

@@ -13,7 +13,7 @@
 namespace spirula::mon {
 
 JsonObject dump(const msg::AddressVector& addresses);
-std::string print_address(const msg::Address& address);         ///< "127.0.0.1:6800/32420"
+std::string print_address(const msg::Address& address);           ///< "127.0.0.1:6800/32420"
 std::string print_protocol_address(const msg::Address& address);  ///< "v2:127.0.0.1:6800/32420"
 
 JsonObject dump(const maps::MonMap& map);

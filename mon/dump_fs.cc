@@ -110,8 +110,8 @@ JsonObject dump(const maps::FsMap& map) {
   return {{"epoch", map.epoch.value},
           {"default_fscid", map.default_fscid},
           {"compat", dump(map.default_compat)},
-          {"feature_flags", JsonObject{{"enable_multiple", map.enable_multiple},
-                                       {"ever_enabled_multiple", map.ever_enabled_multiple}}},
+          {"feature_flags",
+           JsonObject{{"enable_multiple", map.enable_multiple}, {"ever_enabled_multiple", map.ever_enabled_multiple}}},
           {"standbys", standbys},
           {"filesystems", systems}};
 }
@@ -134,9 +134,9 @@ std::string print(const maps::MdsMap& map) {
 }
 
 std::string print(const maps::FsMap& map) {
-  std::string text = fmt::format("e{}\nenable_multiple, ever_enabled_multiple: {},{}\ndefault compat: {}\n",
-                                 map.epoch.value, map.enable_multiple ? 1 : 0, map.ever_enabled_multiple ? 1 : 0,
-                                 print(map.default_compat));
+  std::string text =
+      fmt::format("e{}\nenable_multiple, ever_enabled_multiple: {},{}\ndefault compat: {}\n", map.epoch.value,
+                  map.enable_multiple ? 1 : 0, map.ever_enabled_multiple ? 1 : 0, print(map.default_compat));
   text += fmt::format("legacy client fscid: {}\n \n", map.default_fscid);
   if (map.file_systems.empty()) text += "No filesystems configured\n";
   for (const auto& fs : map.file_systems)

@@ -98,7 +98,8 @@ const char* autoscale_name(std::uint8_t mode) {
 /// Ceph: interval_set's operator<<, "[2~1,5~3]" in hexadecimal.
 std::string print_intervals(const maps::Intervals& intervals) {
   std::string text;
-  for (const auto& [start, length] : intervals) text += fmt::format("{}{:x}~{:x}", text.empty() ? "" : ",", start, length);
+  for (const auto& [start, length] : intervals)
+    text += fmt::format("{}{:x}~{:x}", text.empty() ? "" : ",", start, length);
   return "[" + text + "]";
 }
 
@@ -169,14 +170,13 @@ JsonObject dump_pool(std::int64_t id, const std::string& name, const maps::Pool&
   out["pg_placement_num_target"] = pool.pgp_num_target;
   out["pg_num_target"] = pool.pg_num_target;
   out["pg_num_pending"] = pool.pg_num_pending;
-  out["last_pg_merge_meta"] = JsonObject{{"source_pgid", pool.last_merge.source.pool < 0
-                                                             ? std::string("0.0")
-                                                             : pool.last_merge.source.describe()},
-                                         {"ready_epoch", pool.last_merge.ready.value},
-                                         {"last_epoch_started", pool.last_merge.last_started.value},
-                                         {"last_epoch_clean", pool.last_merge.last_clean.value},
-                                         {"source_version", pool.last_merge.source_version.describe()},
-                                         {"target_version", pool.last_merge.target_version.describe()}};
+  out["last_pg_merge_meta"] = JsonObject{
+      {"source_pgid", pool.last_merge.source.pool < 0 ? std::string("0.0") : pool.last_merge.source.describe()},
+      {"ready_epoch", pool.last_merge.ready.value},
+      {"last_epoch_started", pool.last_merge.last_started.value},
+      {"last_epoch_clean", pool.last_merge.last_clean.value},
+      {"source_version", pool.last_merge.source_version.describe()},
+      {"target_version", pool.last_merge.target_version.describe()}};
   out["last_change"] = std::to_string(pool.last_change.value);
   out["last_force_op_resend"] = std::to_string(pool.last_force_resend.value);
   out["last_force_op_resend_prenautilus"] = std::to_string(pool.last_force_resend_prenautilus.value);
@@ -229,9 +229,9 @@ JsonObject dump_pool(std::int64_t id, const std::string& name, const maps::Pool&
 }
 
 std::string print_pool(std::int64_t id, const std::string& name, const maps::Pool& pool) {
-  std::string text = fmt::format(
-      "pool {} '{}' replicated size {} min_size {} crush_rule {} object_hash rjenkins pg_num {} pgp_num {}", id, name,
-      pool.size, pool.min_size, pool.crush_rule, pool.pg_num, pool.pgp_num);
+  std::string text =
+      fmt::format("pool {} '{}' replicated size {} min_size {} crush_rule {} object_hash rjenkins pg_num {} pgp_num {}",
+                  id, name, pool.size, pool.min_size, pool.crush_rule, pool.pg_num, pool.pgp_num);
   if (pool.pg_num_target != pool.pg_num) text += fmt::format(" pg_num_target {}", pool.pg_num_target);
   if (pool.pgp_num_target != pool.pgp_num) text += fmt::format(" pgp_num_target {}", pool.pgp_num_target);
   if (pool.autoscale_mode) text += fmt::format(" autoscale_mode {}", autoscale_name(pool.autoscale_mode));

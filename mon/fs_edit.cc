@@ -188,8 +188,7 @@ Result<> fail_mds(Draft& draft, maps::MdsGid gid, double blocklist_seconds, msg:
   auto found = draft->fs().find(gid);
   if (!found) return Errc::not_found;
   bool held_rank = found.file_system && found.info->rank != maps::rank_none;
-  if (held_rank)
-    TRY(add_to_blocklist(draft, found.info->addresses.addresses, later(now, blocklist_seconds), now));
+  if (held_rank) TRY(add_to_blocklist(draft, found.info->addresses.addresses, later(now, blocklist_seconds), now));
   FsMap map = draft->fs().map();
   FileSystem* fs = nullptr;
   MdsInfo* info = find_in(map, gid, &fs);

@@ -13,7 +13,8 @@ struct FsSpec {
   std::string name;
   std::int64_t metadata_pool = -1, data_pool = -1;
 };
-/// The pools get the application "cephfs". Errc::exists: the name is taken; Errc::busy: a pool serves another file system.
+/// The pools get the application "cephfs". Errc::exists: the name is taken; Errc::busy: a pool serves another file
+/// system.
 Result<std::int32_t> create_file_system(Draft& draft, const FsSpec& spec, msg::Time now);
 /// Errc::not_found; Errc::busy while an MDS serves it.
 Result<> remove_file_system(Draft& draft, std::int32_t fscid, msg::Time now);

@@ -74,8 +74,7 @@ class Assessor {
     std::size_t existing = map_.count_existing();
     auto wanted = static_cast<std::size_t>(around_.config.integer("osd_pool_default_size"));
     if (existing < wanted)
-      warn("TOO_FEW_OSDS", wanted - existing,
-           fmt::format("OSD count {} < osd_pool_default_size {}", existing, wanted));
+      warn("TOO_FEW_OSDS", wanted - existing, fmt::format("OSD count {} < osd_pool_default_size {}", existing, wanted));
   }
 
   void fullness() {
@@ -96,12 +95,15 @@ class Assessor {
     for (const auto& kind : kinds) {
       std::vector<std::string> osds, pools;
       for (std::size_t id = 0; id < map_.osds.size(); ++id)
-        if (map_.osds[id].exists() && (map_.osds[id].state & kind.osd_bit)) osds.push_back(fmt::format("osd.{} is {}", id, std::string_view(kind.osd_text).substr(0, std::string_view(kind.osd_text).find(' '))));
+        if (map_.osds[id].exists() && (map_.osds[id].state & kind.osd_bit))
+          osds.push_back(
+              fmt::format("osd.{} is {}", id,
+                          std::string_view(kind.osd_text).substr(0, std::string_view(kind.osd_text).find(' '))));
       for (const auto& [id, pool] : map_.pools)
         if (pool.flags & kind.pool_bit)
           pools.push_back(fmt::format("pool '{}' is {}", map_.pool_names.at(id),
                                       pool.flags & maps::Pool::full_quota ? "full (running out of quota)"
-                                                                         : std::string(kind.pool_text).substr(8)));
+                                                                          : std::string(kind.pool_text).substr(8)));
       if (!osds.empty())
         add(kind.osd_code, kind.severity, osds.size(), fmt::format("{} {}", osds.size(), kind.osd_text), osds);
       if (!pools.empty()) warn(kind.pool_code, pools.size(), fmt::format("{} {}", pools.size(), kind.pool_text), pools);
@@ -154,7 +156,8 @@ class Assessor {
       std::string text = "Degraded data redundancy: ";
       if (sum.degraded) text += fmt::format("{} objects degraded, ", sum.degraded);
       warn("PG_DEGRADED", degraded_pgs.size(),
-           text + fmt::format("{} pg{} degraded or undersized", degraded_pgs.size(), degraded_pgs.size() == 1 ? "" : "s"),
+           text +
+               fmt::format("{} pg{} degraded or undersized", degraded_pgs.size(), degraded_pgs.size() == 1 ? "" : "s"),
            degraded_pgs);
     }
     if (sum.unfound) warn("OBJECT_UNFOUND", sum.unfound, fmt::format("{} objects unfound", sum.unfound));
@@ -206,8 +209,8 @@ class Assessor {
     if (!degraded_list.empty())
       warn("FS_DEGRADED", degraded_list.size(), plural(degraded_list, " is degraded", "s are degraded"), degraded_list);
     if (!failed.empty())
-      warn("FS_WITH_FAILED_MDS", failed.size(), plural(failed, " has a failed mds daemon", "s have a failed mds daemon"),
-           failed);
+      warn("FS_WITH_FAILED_MDS", failed.size(),
+           plural(failed, " has a failed mds daemon", "s have a failed mds daemon"), failed);
     if (!down_list.empty())
       add("MDS_ALL_DOWN", HealthStatus::error, down_list.size(), plural(down_list, " is offline", "s are offline"),
           down_list);

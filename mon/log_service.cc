@@ -11,8 +11,8 @@ const char* short_name(msg::LogPriority priority) {
 }
 
 std::string describe(const msg::LogEntry& entry) {
-  return fmt::format("{} {} ({}) {} : {} [{}] {}", entry.stamp.describe(), entry.name.describe(),
-                     entry.rank.describe(), entry.sequence, entry.channel, short_name(entry.priority), entry.text);
+  return fmt::format("{} {} ({}) {} : {} [{}] {}", entry.stamp.describe(), entry.name.describe(), entry.rank.describe(),
+                     entry.sequence, entry.channel, short_name(entry.priority), entry.text);
 }
 
 Result<> LogService::apply(const Change& change) {

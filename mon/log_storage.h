@@ -9,7 +9,8 @@
 
 namespace spirula::mon {
 
-/// The few things the decision log asks of a disk; the only place of cmon that touches files of `mon data`. Calls block.
+/// The few things the decision log asks of a disk; the only place of cmon that touches files of `mon data`. Calls
+/// block.
 class LogStorage {
  public:
   virtual ~LogStorage() = default;
@@ -26,7 +27,8 @@ class LogStorage {
   virtual Result<> remove(const std::string& name) = 0;
 };
 
-/// A directory, locked against a second monitor. Errc::busy if somebody else has it, Errc::not_found if it is not there.
+/// A directory, locked against a second monitor. Errc::busy if somebody else has it, Errc::not_found if it is not
+/// there.
 Result<std::unique_ptr<LogStorage>> open_log_directory(const std::string& path);
 
 }  // namespace spirula::mon

@@ -27,8 +27,8 @@ void MdsWatch::take(SessionRef session, const msg::MdsBeacon& beacon) {
     auto& seen = seen_[gid];
     double elapsed = std::chrono::duration<double>(now() - seen.when).count();
     if (seen.sequence && elapsed > 0.5)
-      seen.requests_per_second = static_cast<double>(beacon.load.requests - std::min(beacon.load.requests,
-                                                                                     seen.load.requests)) / elapsed;
+      seen.requests_per_second =
+          static_cast<double>(beacon.load.requests - std::min(beacon.load.requests, seen.load.requests)) / elapsed;
     seen.when = now();
     seen.sequence = beacon.sequence;
     seen.load = beacon.load;
@@ -110,9 +110,8 @@ void MdsWatch::replace_silent() {
 void MdsWatch::on_decided(const State& before) {
   const auto& now_state = decider_.state().fs();
   if (before.fs().map().epoch == now_state.map().epoch) return;
-  std::erase_if(seen_, [&](const auto& entry) {
-    return !now_state.find(entry.first) && before.fs().find(entry.first);
-  });
+  std::erase_if(seen_,
+                [&](const auto& entry) { return !now_state.find(entry.first) && before.fs().find(entry.first); });
   for (const auto& fs : now_state.map().file_systems)
     for (const auto& [gid, info] : fs.mds_map.daemons) {
       auto past = before.fs().find(gid);
@@ -121,8 +120,8 @@ void MdsWatch::on_decided(const State& before) {
         log_.info(fmt::format("daemon mds.{} is now active in filesystem {} as rank {}", info.name, fs.mds_map.name,
                               info.rank));
       else if (!past || !past.file_system)
-        log_.info(fmt::format("daemon mds.{} assigned to filesystem {} as rank {}", info.name, fs.mds_map.name,
-                              info.rank));
+        log_.info(
+            fmt::format("daemon mds.{} assigned to filesystem {} as rank {}", info.name, fs.mds_map.name, info.rank));
     }
 }
 

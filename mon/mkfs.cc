@@ -58,12 +58,11 @@ Result<> make_store(const Config& config, std::string& problem) {
 
   std::string keyring_path = config.text("keyring");
   auto keyring = msg::Keyring::load(keyring_path);
-  if (!keyring)
-    return refuse(keyring.error(), fmt::format("keyring {}: {}", keyring_path, keyring.error().message()));
+  if (!keyring) return refuse(keyring.error(), fmt::format("keyring {}: {}", keyring_path, keyring.error().message()));
   for (const auto& [name, entry] : keyring->entries)
     if (!entry.key.usable())
-      return refuse(make_error_code(Errc::invalid), fmt::format("keyring {}: {} has no key", keyring_path,
-                                                                name.describe()));
+      return refuse(make_error_code(Errc::invalid),
+                    fmt::format("keyring {}: {} has no key", keyring_path, name.describe()));
 
   std::string path = config.text("mon_data");
   if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST)

@@ -102,7 +102,9 @@ Task<Result<>> Monitor::start() {
   }
   msg::MessengerOptions options;
   options.name = {msg::EntityType::mon, 0};
-  options.policy_for = [](msg::EntityType) { return msg::Policy{}; };  // everybody talks to a monitor over lossy sessions
+  options.policy_for = [](msg::EntityType) {
+    return msg::Policy{};
+  };  // everybody talks to a monitor over lossy sessions
   options.auth_service = auth_.get();
   options.nonce = 0;
   options.shards = {&shard_};
@@ -166,8 +168,10 @@ msg::AddressVector Monitor::address() const {
 
 Surroundings Monitor::surroundings() const {
   auto now = shard_.clock().now();
-  return {wall(),  now,    std::chrono::duration<double>(now - started_).count(), system_random(), config_, options(),
-          stats_, mdss_, sessions_, *decider_, metrics_};
+  return {wall(),          now,     std::chrono::duration<double>(now - started_).count(),
+          system_random(), config_, options(),
+          stats_,          mdss_,   sessions_,
+          *decider_,       metrics_};
 }
 
 void Monitor::on_accept(msg::ConnectionRef connection) {
@@ -210,9 +214,8 @@ void Monitor::execute(ParsedCommand command, std::string typed, std::string inpu
       },
       [run, answer = std::move(answer)](Result<> decided) mutable {
         if (!decided && run->result.result >= 0)
-          run->result = CommandResult::fail(decided.error(),
-                                            fmt::format("the decision could not be made durable: {}",
-                                                        decided.error().message()));
+          run->result = CommandResult::fail(
+              decided.error(), fmt::format("the decision could not be made durable: {}", decided.error().message()));
         answer(std::move(run->result));
       });
 }

@@ -22,8 +22,8 @@ class Config;
 
 namespace spirula::mon {
 
-/// One monitor: takes messages, lets the services decide, and tells whoever wants to know. Everything of it lives on one
-/// shard. stop() must complete before destruction.
+/// One monitor: takes messages, lets the services decide, and tells whoever wants to know. Everything of it lives on
+/// one shard. stop() must complete before destruction.
 class Monitor : public msg::Dispatcher {
  public:
   /// Reads the decision log of `mon data`. Errc::not_found: there is none; Errc::malformed: it is damaged. What and

@@ -224,8 +224,8 @@ void Monitor::handle(const SessionRef& session, const msg::PoolOp& request, std:
     response->paxos.version = response->epoch.value;
     session->send(*response, tid);
   };
-  bool snapshot_op = request.kind == msg::PoolOpKind::create_unmanaged_snap ||
-                     request.kind == msg::PoolOpKind::delete_unmanaged_snap;
+  bool snapshot_op =
+      request.kind == msg::PoolOpKind::create_unmanaged_snap || request.kind == msg::PoolOpKind::delete_unmanaged_snap;
   // Ceph lets whoever may write to a pool number snapshots there; the OSDs check the writing itself.
   unsigned need = snapshot_op ? read_access : write_access;
   if (!session->allows("osd", need)) return reply(Errc::permission);
@@ -249,7 +249,8 @@ void Monitor::handle(const SessionRef& session, const msg::PoolOp& request, std:
             if (!found) return Errc::not_found;
             if (!config_.flag("mon_allow_pool_delete") || found->has(maps::Pool::no_delete)) return Errc::permission;
             for (const auto& fs : draft->fs().map().file_systems)
-              if (fs.mds_map.metadata_pool == pool || std::ranges::count(fs.mds_map.data_pools, pool)) return Errc::busy;
+              if (fs.mds_map.metadata_pool == pool || std::ranges::count(fs.mds_map.data_pools, pool))
+                return Errc::busy;
             return delete_pool(draft, pool, wall());
           }
           case create_snap:
@@ -373,11 +374,10 @@ void Monitor::handle(const SessionRef& session, const msg::BlocklistRequest& req
     answer.epoch = state().osd().epoch();
     session->send(answer, tid);
   };
-  if (!session->allows("osd", write_access))
-    return reply(Errc::access);
-  double seconds = request.seconds ? static_cast<double>(request.seconds)
-                                   : std::chrono::duration<double>(
-                                         config_.duration("mon_osd_blocklist_default_expire")).count();
+  if (!session->allows("osd", write_access)) return reply(Errc::access);
+  double seconds = request.seconds
+                       ? static_cast<double>(request.seconds)
+                       : std::chrono::duration<double>(config_.duration("mon_osd_blocklist_default_expire")).count();
   decider_->submit(
       [this, request, seconds](Draft& draft) -> Result<> {
         if (!request.remove)

@@ -21,9 +21,9 @@ namespace spirula::mon {
 struct OsdPolicy {
   std::uint32_t pool_size = 3, pool_min_size = 0, pool_pg_num = 32;  ///< min size 0: size - size / 2
   std::uint32_t pgs_per_osd_max = 250;
-  bool mark_new_in = true;     ///< an OSD that boots for the first time is in
+  bool mark_new_in = true;       ///< an OSD that boots for the first time is in
   bool mark_auto_out_in = true;  ///< one that was put out automatically comes back in
-  bool location_update = true;  ///< an OSD moves to its host when it boots
+  bool location_update = true;   ///< an OSD moves to its host when it boots
 };
 OsdPolicy osd_policy(const Config& config);
 
@@ -34,12 +34,13 @@ maps::OsdMap initial_osd_map(const msg::Uuid& fsid, msg::Time now);
 crush::CrushMap crush_copy(const Draft& draft);
 Result<> draft_crush(Draft& draft, const crush::CrushMap& map, msg::Time now);
 
-// --- OSDs -------------------------------------------------------------------------------------------------------------
+// --- OSDs
+// -------------------------------------------------------------------------------------------------------------
 /// A new OSD id for a store: the lowest free one, or `wanted`. The same store asking again gets its id again.
 /// Errc::exists: the id belongs to another store.
 Result<std::int32_t> new_osd(Draft& draft, msg::Uuid store, std::optional<std::int32_t> wanted, msg::Time now);
-/// Shows an OSD up. Nothing is drafted if the map shows it just so. A running incarnation elsewhere is marked down first,
-/// in an epoch of its own. Errc::exists: another store has that id; Errc::busy: flags forbid it (noup).
+/// Shows an OSD up. Nothing is drafted if the map shows it just so. A running incarnation elsewhere is marked down
+/// first, in an epoch of its own. Errc::exists: another store has that id; Errc::busy: flags forbid it (noup).
 Result<> boot_osd(Draft& draft, const msg::OsdBoot& boot, const OsdPolicy& policy, msg::Time now);
 /// Marks OSDs down; those that are not up are left alone.
 Result<> mark_down(Draft& draft, const std::vector<std::int32_t>& osds, msg::Time now, bool dead = false);
@@ -53,7 +54,8 @@ Result<> destroy_osd(Draft& draft, std::int32_t osd, msg::Time now);
 Result<> record_alive(Draft& draft, std::int32_t osd, msg::Epoch wanted, msg::Time now);
 Result<> set_pg_temp(Draft& draft, const msg::OsdPgTemp& request, msg::Time now);
 
-// --- pools ------------------------------------------------------------------------------------------------------------
+// --- pools
+// ------------------------------------------------------------------------------------------------------------
 struct PoolSpec {
   std::string name;
   std::optional<std::uint32_t> pg_num, pgp_num, size, min_size;
@@ -83,9 +85,11 @@ Result<> remove_self_managed_snapshots(Draft& draft, const std::map<std::int64_t
 /// Removed snapshots that every PG has trimmed leave the queue.
 Result<> snaps_purged(Draft& draft, const maps::SnapIntervals& purged, msg::Time now);
 
-// --- flags and the blocklist -------------------------------------------------------------------------------------------
+// --- flags and the blocklist
+// -------------------------------------------------------------------------------------------
 Result<> set_map_flags(Draft& draft, std::uint32_t set, std::uint32_t clear, msg::Time now);
-Result<> set_osd_state_bits(Draft& draft, const std::map<std::int32_t, std::pair<std::uint32_t, std::uint32_t>>& set_clear,
+Result<> set_osd_state_bits(Draft& draft,
+                            const std::map<std::int32_t, std::pair<std::uint32_t, std::uint32_t>>& set_clear,
                             msg::Time now);
 Result<> add_to_blocklist(Draft& draft, const std::vector<msg::Address>& addresses, msg::Time until, msg::Time now);
 /// Errc::not_found if none of them is listed.

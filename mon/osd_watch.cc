@@ -45,24 +45,24 @@ void OsdWatch::take(SessionRef session, const msg::OsdBoot& boot) {
   }
   session->daemon_address = boot.client_address;
   auto epoch_before = map().epoch;
-  decider_.submit(
-      [this, boot](Draft& draft) { return boot_osd(draft, boot, osd_policy(config_), wall()); },
-      [this, session, boot, epoch_before](Result<> result) {
-        if (!result) {
-          log_warning("mon", "osd.{} cannot boot: {}", boot.osd, result.error().message());
-          std::string text = result.error() == Errc::exists ? "this id belongs to another store" : "";
-          if (result.error() == Errc::exists || result.error() == Errc::invalid)
-            session->send(msg::DaemonReply{to_wire(result.error()), {}, text});
-          return;
-        }
-        if (!map().is_up(boot.osd) || map().osd(boot.osd)->client != boot.client_address) return;
-        beacons_[boot.osd] = now();
-        resets_.erase(boot.osd);
-        reports_.erase(boot.osd);
-        // It may have subscribed to epochs that do not come soon; the map that shows it up is what it waits for.
-        if (map().epoch != epoch_before)
-          log_.info(fmt::format("osd.{} {} boot", boot.osd, boot.client_address.describe()));
-      });
+  decider_.submit([this, boot](Draft& draft) { return boot_osd(draft, boot, osd_policy(config_), wall()); },
+                  [this, session, boot, epoch_before](Result<> result) {
+                    if (!result) {
+                      log_warning("mon", "osd.{} cannot boot: {}", boot.osd, result.error().message());
+                      std::string text = result.error() == Errc::exists ? "this id belongs to another store" : "";
+                      if (result.error() == Errc::exists || result.error() == Errc::invalid)
+                        session->send(msg::DaemonReply{to_wire(result.error()), {}, text});
+                      return;
+                    }
+                    if (!map().is_up(boot.osd) || map().osd(boot.osd)->client != boot.client_address) return;
+                    beacons_[boot.osd] = now();
+                    resets_.erase(boot.osd);
+                    reports_.erase(boot.osd);
+                    // It may have subscribed to epochs that do not come soon; the map that shows it up is what it waits
+                    // for.
+                    if (map().epoch != epoch_before)
+                      log_.info(fmt::format("osd.{} {} boot", boot.osd, boot.client_address.describe()));
+                  });
 }
 
 void OsdWatch::take(SessionRef session, const msg::OsdBeacon& beacon) {

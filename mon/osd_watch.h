@@ -40,7 +40,7 @@ class OsdWatch {
 
  private:
   struct Report {
-    MonotonicTime since;   // when the reporter lost contact
+    MonotonicTime since;  // when the reporter lost contact
     MonotonicTime newest;
     bool refused = false;
   };
@@ -62,10 +62,10 @@ class OsdWatch {
   ClusterLog& log_;
   ClusterStats& stats_;
   MonotonicTime started_;
-  std::map<std::int32_t, MonotonicTime> beacons_;  // last sign of life of OSDs that are up
-  std::map<std::int32_t, MonotonicTime> resets_;   // connections that broke and have not come back
+  std::map<std::int32_t, MonotonicTime> beacons_;                   // last sign of life of OSDs that are up
+  std::map<std::int32_t, MonotonicTime> resets_;                    // connections that broke and have not come back
   std::map<std::int32_t, std::map<std::int32_t, Report>> reports_;  // target -> reporter
-  std::set<std::int32_t> declaring_;               // a proposal to mark it down is on its way
+  std::set<std::int32_t> declaring_;                                // a proposal to mark it down is on its way
   std::uint64_t stats_seen_ = 0;
 };
 

@@ -39,7 +39,8 @@ Result<std::int64_t> create_pool(Draft& draft, const PoolSpec& spec, const OsdPo
   pool.pgp_num = spec.pgp_num.value_or(0) ? *spec.pgp_num : pool.pg_num;
   if (pool.pgp_num > pool.pg_num)
     return refuse(Errc::range, fmt::format("'pgp_num' must be greater than 0 and lower or equal than 'pg_num', which "
-                                           "in this case is {}", pool.pg_num));
+                                           "in this case is {}",
+                                           pool.pg_num));
   pool.pg_num_target = pool.pg_num_pending = pool.pg_num;
   pool.pgp_num_target = pool.pgp_num;
   std::uint32_t size = spec.size.value_or(0) ? *spec.size : policy.pool_size;
@@ -189,7 +190,8 @@ Result<> remove_self_managed_snapshots(Draft& draft, const std::map<std::int64_t
       if (snap.value == 0 || snap >= msg::snap_head) return Errc::invalid;
       bool waiting = false;
       if (queued != map.removed_snaps_queue.end())
-        for (const auto& [start, length] : queued->second) waiting |= snap.value >= start && snap.value - start < length;
+        for (const auto& [start, length] : queued->second)
+          waiting |= snap.value >= start && snap.value - start < length;
       if (waiting) continue;
       removed[snap.value] = 1;
       pool.snap_sequence = std::max(pool.snap_sequence, snap);

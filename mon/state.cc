@@ -21,8 +21,9 @@ struct Checkpoint {
 }  // namespace
 
 State::State() {
-  std::apply([](auto&... each) { ((each = std::make_shared<typename std::decay_t<decltype(each)>::element_type>()), ...); },
-             services_);
+  std::apply(
+      [](auto&... each) { ((each = std::make_shared<typename std::decay_t<decltype(each)>::element_type>()), ...); },
+      services_);
 }
 
 Result<> State::apply(const Decision& decision) {
