@@ -234,7 +234,7 @@ std::string print_pool(std::int64_t id, const std::string& name, const maps::Poo
                   id, name, pool.size, pool.min_size, pool.crush_rule, pool.pg_num, pool.pgp_num);
   if (pool.pg_num_target != pool.pg_num) text += fmt::format(" pg_num_target {}", pool.pg_num_target);
   if (pool.pgp_num_target != pool.pgp_num) text += fmt::format(" pgp_num_target {}", pool.pgp_num_target);
-  if (pool.autoscale_mode) text += fmt::format(" autoscale_mode {}", autoscale_name(pool.autoscale_mode));
+  text += fmt::format(" autoscale_mode {}", autoscale_name(pool.autoscale_mode));
   text += fmt::format(" last_change {}", pool.last_change.value);
   if (pool.flags) text += " flags " + join(pool_flag_names(pool.flags), ",");
   if (pool.quota_bytes) text += fmt::format(" max_bytes {}", pool.quota_bytes);
@@ -373,7 +373,8 @@ std::string print(const maps::OsdMap& map) {
     text += fmt::format(" up_from {} up_thru {} down_at {} last_clean_interval [{},{})", osd.info.up_from.value,
                         osd.info.up_thru.value, osd.info.down_at.value, osd.info.last_clean_begin.value,
                         osd.info.last_clean_end.value);
-    if (osd.is_up()) text += fmt::format(" {} {}", osd.client.describe(), osd.cluster.describe());
+    auto where = [](const msg::AddressVector& address) { return address.empty() ? std::string() : address.describe(); };
+    text += fmt::format(" {} {}", where(osd.client), where(osd.cluster));
     text += " " + join(osd_state_names(osd.state), ",");
     if (!osd.uuid.is_zero()) text += " " + osd.uuid.describe();
     text += "\n";

@@ -117,8 +117,21 @@ Task<Result<>> Monitor::start() {
   log_.set_address(messenger_->address());
   CO_TRY(co_await register_address());
   log_info("mon", "mon.{} serves at {}", config_.id(), messenger_->address().describe());
+  open_legacy_port(*endpoint);
   tasks_.spawn(tick_for_ever());
   co_return Result<>();
+}
+
+void Monitor::open_legacy_port(Endpoint own) {
+  auto port = config_.integer("mon_legacy_port");
+  if (port < 0) port = own.port == default_port ? 6789 : 0;
+  if (port == 0) return;
+  own.port = static_cast<std::uint16_t>(port);
+  auto opened = LegacyPort::open(shard_, own);
+  if (opened)
+    legacy_port_ = std::move(*opened);
+  else
+    log_warning("mon", "cannot watch the old port at {}: {}", own.describe(), opened.error().message());
 }
 
 /// Our address may have changed since the last start; the map tells it to everybody.
@@ -158,6 +171,7 @@ void Monitor::tick() {
 
 Task<> Monitor::stop() {
   co_await tasks_.stop();
+  if (legacy_port_) co_await legacy_port_->stop();
   if (messenger_) co_await messenger_->stop();
   co_await decider_->stop();
 }

@@ -10,6 +10,7 @@
 #include "mon/cluster_stats.h"
 #include "mon/command.h"
 #include "mon/decider.h"
+#include "mon/legacy_port.h"
 #include "mon/mds_watch.h"
 #include "mon/osd_watch.h"
 #include "mon/publisher.h"
@@ -50,6 +51,7 @@ class Monitor : public msg::Dispatcher {
   msg::Time wall() const { return msg::Time::from(shard_.clock().wall()); }
   Result<Endpoint> own_endpoint() const;
   Task<Result<>> register_address();
+  void open_legacy_port(Endpoint own);
   Task<> tick_for_ever();
   void tick();
 
@@ -92,7 +94,7 @@ class Monitor : public msg::Dispatcher {
   std::unique_ptr<AuthKeeper> keys_;
   std::unique_ptr<msg::AuthService> auth_;
   std::unique_ptr<msg::Messenger> messenger_;
-  std::unique_ptr<Listener> legacy_listener_;
+  std::unique_ptr<LegacyPort> legacy_port_;
   TaskGroup tasks_;
 };
 

@@ -1,0 +1,198 @@
+#include "mon/command.h"
+
+#include <boost/json/parse.hpp>
+#include <cerrno>
+
+#include "base/config.h"
+#include "base/metrics.h"
+#include "mon/cluster_log.h"
+#include "mon/cluster_stats.h"
+#include "mon/decider.h"
+#include "mon/mds_watch.h"
+#include "mon/options.h"
+#include "mon/session.h"
+#include "mon/test_state.h"
+#include "mon/test_storage.h"
+
+namespace spirula::mon {
+namespace {
+
+/// Runs commands against a state in memory, as Monitor::execute() does.
+struct CommandTest : testing::Test, TestState {
+  ShardThread shard{"test"};
+  Config config{"mon", "a"};
+  ClusterStats stats;
+  SessionList sessions;
+  Metrics metrics;
+  MemoryStorage::Disk disk;
+  std::unique_ptr<Decider> decider;
+  std::unique_ptr<ClusterLog> log;
+  std::unique_ptr<MdsWatch> mds;
+
+  CommandTest() {
+    config.add(options());
+    auto storage = std::make_unique<MemoryStorage>(disk);
+    EXPECT_TRUE(DecisionLog::create(*storage, state.save()));
+    DecisionLog::Restored restored;
+    auto opened = DecisionLog::open(std::move(storage), restored);
+    EXPECT_TRUE(opened);
+    decider = std::make_unique<Decider>(shard.shard(), std::move(*opened), state);
+    log = std::make_unique<ClusterLog>(shard.shard(), *decider, "a");
+    mds = std::make_unique<MdsWatch>(shard.shard(), *decider, config, *log);
+  }
+
+  CommandResult run(const std::string& json, const std::string& input = {}) {
+    ParsedCommand command;
+    CommandTable::Problem problem;
+    if (!all_commands().parse(json, command, problem)) return CommandResult::fail(problem.result, problem.text);
+    Surroundings around{now, {}, 1.0, system_random(), config, options(), stats, *mds, sessions, *decider, metrics};
+    CommandResult result;
+    auto call = [&](const State& seen, auto&& function) {
+      CommandCall made{seen, around, command.arguments, command.format, input, "client.admin", json};
+      result = function(made);
+    };
+    if (command.row->read) {
+      call(state, command.row->read);
+      return result;
+    }
+    auto decided = decide([&](Draft& draft) -> Result<> {
+      State before = draft.state();
+      call(before, [&](const CommandCall& made) { return command.row->change(made, draft); });
+      return result.result < 0 ? Result<>(Errc::invalid) : Result<>();
+    });
+    (void)decided;
+    return result;
+  }
+};
+
+TEST_F(CommandTest, descriptions_are_what_the_ceph_command_reads) {
+  auto parsed = boost::json::parse(all_commands().descriptions());
+  std::size_t arguments = 0;
+  for (const auto& member : parsed.as_object()) {
+    EXPECT_TRUE(member.key().starts_with("cmd"));
+    const auto& row = member.value().as_object();
+    for (auto key : {"sig", "help", "module", "perm", "flags"}) EXPECT_TRUE(row.contains(key)) << member.key();
+    for (const auto& part : row.at("sig").as_array()) {
+      if (part.is_string()) continue;
+      ++arguments;
+      EXPECT_TRUE(part.as_object().contains("name"));
+      EXPECT_TRUE(part.as_object().contains("type"));
+    }
+  }
+  EXPECT_GT(parsed.as_object().size(), 150u);
+  EXPECT_GT(arguments, 150u);
+}
+
+TEST_F(CommandTest, malformed_requests_are_refused_in_words) {
+  for (auto json :
+       {"", "{", "[]", "{}", "{\"prefix\": 3}", "{\"prefix\": \"no such thing\"}", "{\"prefix\": \"osd pool create\"}",
+        "{\"prefix\": \"osd pool create\", \"pool\": {}}",
+        "{\"prefix\": \"osd pool create\", \"pool\": \"x\", \"pg_num\": \"many\"}",
+        "{\"prefix\": \"osd pool create\", \"pool\": \"x\", \"pg_num\": -1}",
+        "{\"prefix\": \"osd set\", \"key\": \"everything\"}", "{\"prefix\": \"status\", \"format\": \"xml\"}",
+        "{\"prefix\": \"pg map\", \"pgid\": \"nonsense\"}", "{\"prefix\": \"osd new\", \"uuid\": \"1\"}"}) {
+    auto result = run(json);
+    EXPECT_EQ(result.result, -EINVAL) << json;
+    EXPECT_FALSE(result.text.empty()) << json;
+  }
+}
+
+TEST_F(CommandTest, every_reading_command_runs_in_every_format) {
+  ASSERT_TRUE(boot(0, 6800));
+  run(R"({"prefix": "osd pool create", "pool": "p", "pg_num": 4})");
+  auto parsed = boost::json::parse(all_commands().descriptions());
+  for (const auto& member : parsed.as_object()) {
+    const auto& row = member.value().as_object();
+    std::string prefix;
+    JsonObject request;
+    for (const auto& part : row.at("sig").as_array()) {
+      if (part.is_string()) {
+        prefix += (prefix.empty() ? "" : " ") + std::string(part.as_string());
+        continue;
+      }
+      const auto& parameter = part.as_object();
+      if (parameter.contains("req")) continue;
+      std::string type(parameter.at("type").as_string());
+      std::string name(parameter.at("name").as_string());
+      if (type == "CephInt" || type == "CephFloat" || type == "CephOsdName") {
+        request[name] = 0;
+      } else if (type == "CephChoices") {
+        std::string choices(parameter.at("strings").as_string());
+        request[name] = choices.substr(0, choices.find('|'));
+      } else {
+        request[name] = type == "CephPgid" ? "1.0" : type == "CephUUID" ? fsid.describe() : "p";
+      }
+    }
+    if (std::string_view(row.at("perm").as_string()).find('w') != std::string_view::npos) continue;
+    request["prefix"] = prefix;
+    for (auto format : {"plain", "json", "json-pretty"}) {
+      request["format"] = format;
+      auto result = run(print_json(request, JsonStyle::compact));
+      if (result.result == 0 && std::string_view(format) != "plain" && !prefix.ends_with("map") &&
+          prefix.find("config-key get") == prefix.npos && prefix.find("get-require") == prefix.npos &&
+          prefix.find("generate") == prefix.npos && !result.output.empty()) {
+        boost::system::error_code error;
+        auto checked = boost::json::parse(result.output, error);
+        EXPECT_FALSE(error) << prefix << ": " << result.output.substr(0, 200);
+      }
+    }
+  }
+}
+
+TEST_F(CommandTest, pools_are_made_changed_and_removed) {
+  ASSERT_TRUE(boot(0, 6800));
+  EXPECT_EQ(run(R"({"prefix": "osd pool create", "pool": "p", "pg_num": 4, "size": 2})").text, "pool 'p' created");
+  EXPECT_EQ(map().pool(1)->size, 2);
+  EXPECT_EQ(run(R"({"prefix": "osd pool set", "pool": "p", "var": "size", "val": "1"})").result, -EPERM);
+  EXPECT_EQ(
+      run(R"({"prefix": "osd pool set", "pool": "p", "var": "size", "val": "1", "yes_i_really_mean_it": true})").result,
+      0);
+  EXPECT_EQ(map().pool(1)->size, 1);
+  EXPECT_EQ(run(R"({"prefix": "osd pool set", "pool": "p", "var": "pg_num", "val": "2"})").result, -EOPNOTSUPP);
+  EXPECT_EQ(run(R"({"prefix": "osd pool set", "pool": "p", "var": "pg_num", "val": "16"})").result, 0);
+  EXPECT_EQ(map().pool(1)->pg_num, 16u);
+  EXPECT_EQ(run(R"({"prefix": "osd pool get", "pool": "p", "var": "size", "format": "json"})").output,
+            R"({"pool":"p","pool_id":1,"size":1})");
+  EXPECT_EQ(run(R"({"prefix": "osd pool create", "pool": "e", "pool_type": "erasure"})").result, -EOPNOTSUPP);
+  const char* remove = R"({"prefix": "osd pool rm", "pool": "p", "pool2": "p", "yes_i_really_really_mean_it": true})";
+  EXPECT_EQ(run(remove).result, -EPERM) << "the guard";
+  run(R"({"prefix": "config set", "who": "mon", "name": "mon_allow_pool_delete", "value": "true"})");
+  EXPECT_EQ(run(remove).result, 0);
+  EXPECT_TRUE(map().pools.empty());
+}
+
+TEST_F(CommandTest, keys_and_capabilities) {
+  auto made = run(R"({"prefix": "auth get-or-create", "entity": "client.x", "caps": ["mon", "allow r"]})");
+  EXPECT_EQ(made.result, 0);
+  EXPECT_EQ(run(R"({"prefix": "auth get-or-create", "entity": "client.x", "caps": ["mon", "allow r"]})").output,
+            made.output);
+  EXPECT_EQ(run(R"({"prefix": "auth get-or-create", "entity": "client.x", "caps": ["mon", "allow rw"]})").result,
+            -EINVAL);
+  EXPECT_EQ(run(R"({"prefix": "auth caps", "entity": "client.x", "caps": ["mon", "allow nonsense"]})").result, -EINVAL);
+  EXPECT_EQ(run(R"({"prefix": "auth caps", "entity": "client.x", "caps": ["mon"]})").result, -EINVAL);
+  EXPECT_EQ(run(R"({"prefix": "auth caps", "entity": "client.x", "caps": ["osd", "allow rw pool=p"]})").result, 0);
+  EXPECT_EQ(state.auth().find(*msg::KeyName::parse("client.x"))->caps, (CapsByService{{"osd", "allow rw pool=p"}}));
+  auto exported = run(R"({"prefix": "auth get", "entity": "client.x"})");
+  EXPECT_EQ(run(R"({"prefix": "auth rm", "entity": "client.x"})").result, 0);
+  EXPECT_EQ(run(R"({"prefix": "auth get", "entity": "client.x"})").result, -ENOENT);
+  EXPECT_EQ(run(R"({"prefix": "auth import"})", exported.output).result, 0);
+  EXPECT_EQ(run(R"({"prefix": "auth get", "entity": "client.x"})").output, exported.output);
+  EXPECT_EQ(run(R"({"prefix": "auth get", "entity": "nobody"})").result, -EINVAL);
+}
+
+TEST_F(CommandTest, configuration_by_section) {
+  run(R"({"prefix": "config set", "who": "global", "name": "debug osd", "value": "1"})");
+  run(R"({"prefix": "config set", "who": "osd", "name": "debug_osd", "value": "2"})");
+  run(R"({"prefix": "config set", "who": "osd.3", "name": "debug_osd", "value": "3"})");
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.3", "key": "debug_osd"})").output, "3\n");
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.4", "key": "debug_osd"})").output, "2\n");
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "mds.x", "key": "debug_osd"})").output, "1\n");
+  EXPECT_EQ(run(R"({"prefix": "config set", "who": "nobody", "name": "a", "value": "2"})").result, -EINVAL);
+  EXPECT_EQ(run(R"({"prefix": "config set", "who": "mon", "name": "mon_max_pg_per_osd", "value": "x"})").result,
+            -EINVAL);
+  run(R"({"prefix": "config reset", "num": 1})");
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.3", "key": "debug_osd"})").output, "1\n");
+}
+
+}  // namespace
+}  // namespace spirula::mon
