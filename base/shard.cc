@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -127,7 +128,7 @@ int run_main(std::function<Task<int>(Shard&)> main_task) {
 
 Task<> wait_for_termination(Shard& shard) {
   asio::signal_set signals(shard.context(), SIGTERM, SIGINT);
-  co_await signals.async_wait(asio::use_awaitable);
+  co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));  // cancelled: no exception
 }
 
 Task<Result<>> Clock::sleep(Duration delay) {

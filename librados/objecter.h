@@ -42,6 +42,11 @@ class Objecter : public msg::Dispatcher {
   /// Everything in flight ends with Errc::cancelled. Before the messenger stops.
   Task<> stop();
 
+  /// Tells this life of a daemon from its earlier ones, which had the same entity name: OSDs know a request by name,
+  /// incarnation and tid, and answer one they have seen without doing it. Clients, whose names are new each time, need
+  /// none. Before the first operation.
+  void set_incarnation(std::uint32_t incarnation);
+
   /// The OSD's answer, whatever it says. Errors are those of getting no answer: Errc::not_found (no such pool, on the
   /// newest map), Errc::cancelled, and after the timeout Errc::timed_out for reads, Errc::outcome_unknown for writes.
   Task<Result<OperationResult>> submit(ObjectRef object, Operation operation);

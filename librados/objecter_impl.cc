@@ -100,6 +100,7 @@ void Objecter::Impl::send(Op& op) {
     ++figures.resent;
   }
   request.retry_attempt = op.attempts++;
+  request.client_incarnation = incarnation;
   if (!op.operation.mtime) request.mtime = msg::Time::from(shard.clock().wall());
   ++figures.sent;
   if (op.linger) {
