@@ -281,6 +281,7 @@ Task<Result<>> Mds::serve() {
     if (there) break;
     if (there.error() != Errc::timed_out) co_return there;
   }
+  objecter_->set_incarnation(static_cast<std::uint32_t>(monitors_->global_id()));
   store_ = std::make_unique<RadosStore>(shard_, *objecter_, map_.metadata_pool);
   server_ = std::make_unique<Server>(shard_, *store_, options);
   server_->set_mdsmap_epoch(map_.epoch);
