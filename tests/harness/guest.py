@@ -15,7 +15,7 @@ PROLOGUE = """
 ip addr add {address}/24 dev eth0
 ip link set eth0 up
 say() {{ echo "@@ $*"; }}
-fail() {{ dmesg | tail -n 25; say "failed $*"; poweroff -f; }}
+fail() {{ dmesg | grep -iE 'ceph|warn|bug' | tail -n 15; say "failed $*"; poweroff -f; }}
 """
 
 

@@ -69,7 +69,7 @@ cd /; umount /mnt || fail umount
 COMPARE = """
 cd /mnt/go-on || fail cd
 md5sum * > /tmp/sums-now
-cmp /tmp/sums /tmp/sums-now || fail "the files differ"
+cmp -s /tmp/sums /tmp/sums-now || {{ diff /tmp/sums /tmp/sums-now; ls -l | head -40; fail "the files differ"; }}
 [ $(wc -l < /tmp/sums) = 120 ] || fail "$(wc -l < /tmp/sums) files"
 cd /; umount /mnt || fail umount
 """
@@ -100,7 +100,11 @@ class KernelMount(ClusterTest):
         read = self.entries(mode, MOUNT + MANIFEST + LEAVE)
         lost = [line for line in written if line not in set(read)]
         other = [line for line in read if line not in set(written)]
-        self.assertEqual((lost[:10], other[:10]), ([], []), "what was written, and what was read after the crash")
+        if lost or other:
+            lines = [f"{len(lost)} of {len(written)} entries are not as they were written"]
+            lines += [f"written {' '.join(line)}" for line in lost[:10]]
+            lines += [f"read    {' '.join(line)}" for line in other[:10]]
+            self.fail("\n".join(lines))
 
     def entries(self, mode, script):
         return [report for report in self.boot(mode, script) if report[0] in ("stat", "sum", "folder", "link")]
