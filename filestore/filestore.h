@@ -94,7 +94,7 @@ class Filestore : public ObjectStore {
 
   // reading (filestore_read.cc)
   template <class T, class F>
-  Result<T> attempt(Access access, const F& evaluate, bool& again);
+  Result<T> attempt(Access access, const F& evaluate, bool& again, std::string& damage);
   template <class T, class F>
   Result<T> insist(const F& evaluate);
   template <class T, class F>

@@ -17,6 +17,7 @@ struct ReadContext {
   std::mutex& mutex;
   PendingTable& pending;
   std::vector<PendingTable::Copy> copies;
+  std::string damage = {};  ///< what did not verify, and whose it is
 
   std::unique_ptr<PendingPlan> plan(const std::string& key) {
     std::lock_guard lock(mutex);
@@ -34,13 +35,13 @@ struct ReadContext {
 
 /// One try. `again`: the outcome does not count, because it needs the disk or an apply crossed it.
 template <class T, class F>
-Result<T> Filestore::attempt(Access access, const F& evaluate, bool& again) {
+Result<T> Filestore::attempt(Access access, const F& evaluate, bool& again, std::string& damage) {
   View view(*index_, *files_, access);
   ReadContext context{view, mutex_, pending_, {}};
   Result<T> result = evaluate(context);
   again = (!result && is(result.error(), Errc::again)) || view.retry() ||
           std::ranges::any_of(context.copies, [&](const PendingTable::Copy& copy) { return copy->started.load(); });
-  if (!result && view.retry()) log_debug("filestore", "read crossed an apply or damage: {}", view.what());
+  if (!result && is(result.error(), Errc::io)) damage = std::move(context.damage);
   return result;
 }
 
@@ -48,27 +49,32 @@ Result<T> Filestore::attempt(Access access, const F& evaluate, bool& again) {
 template <class T, class F>
 Result<T> Filestore::insist(const F& evaluate) {
   bool again = false;
+  std::string damage;
+  auto answer = [&](Result<T>& result) -> Result<T>& {
+    if (!result && is(result.error(), Errc::io)) log_error("filestore", "{}: {}", options_.path, damage);
+    return result;
+  };
   for (int i = 0; i < 2; ++i) {
-    Result<T> result = attempt<T>(Access::blocking, evaluate, again);
-    if (!again) return result;
+    Result<T> result = attempt<T>(Access::blocking, evaluate, again, damage);
+    if (!again) return answer(result);
   }
   auto excluded = lanes_->exclude();
-  Result<T> result = attempt<T>(Access::blocking, evaluate, again);
+  Result<T> result = attempt<T>(Access::blocking, evaluate, again, damage);
   if (again && result) return Errc::io;  // the store failed in the middle of a copy
   if (!result && is(result.error(), Errc::again)) return Errc::io;
-  return result;
+  return answer(result);
 }
 
 template <class T, class F>
 Task<Result<T>> Filestore::observe(bool try_here, F evaluate) {
   if (try_here) {
     bool again = false;
-    Result<T> result = attempt<T>(Access::cached, evaluate, again);
+    std::string damage;
+    Result<T> result = attempt<T>(Access::cached, evaluate, again, damage);
     if (!again) co_return result;
   }
   Result<T> result = Errc::again;
   co_await read_pool_->run([&] { result = insist<T>(evaluate); });
-  if (!result && is(result.error(), Errc::io)) log_error("filestore", "{}: a read failed", options_.path);
   co_return result;
 }
 
@@ -80,7 +86,7 @@ auto Filestore::of_object(ObjectId object, F evaluate) {
     auto plan = context.plan(key);
     Result<T> result = evaluate(context.view, *plan);
     if (!result && is(result.error(), Errc::io) && !context.view.what().empty())
-      log_warning("filestore", "{}: {}", object.describe(), context.view.what());
+      context.damage = object.describe() + ": " + context.view.what();
     return result;
   };
 }

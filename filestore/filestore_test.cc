@@ -2,6 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <thread>
+#include <tuple>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -109,6 +116,208 @@ TEST_F(FilestoreTest, what_was_acknowledged_survives_a_crash) {
     ASSERT_TRUE(info);
     EXPECT_EQ(info->at("info").text(), "i");
   }
+}
+
+TEST_F(FilestoreTest, a_damaged_block_is_an_error_and_never_data) {
+  Transaction make;
+  make.create_collection(0);
+  make.write(named("large"), 0, pattern(700'000, 1));
+  make.write(named("small"), 0, pattern(50'000, 2));
+  ASSERT_TRUE(submit(std::move(make)));
+  close();
+  disk_->unmount();
+  for (auto [size, seed, block] : {std::tuple(700'000u, 1u, 20u), std::tuple(50'000u, 2u, 3u)}) {
+    // The block on the medium, wherever btrfs has put it (a staged payload may be there once, a journalled one too).
+    Buffer wanted = pattern(size, seed).slice(block * 4096, 4096);
+    std::FILE* image = std::fopen(disk_->data_image().c_str(), "r+");
+    ASSERT_TRUE(image);
+    std::vector<char> at(4096);
+    int found = 0;
+    for (long offset = 0;; offset += 4096) {
+      long next = ::lseek(::fileno(image), offset, SEEK_DATA);
+      if (next < 0) break;
+      offset = next;
+      if (::pread(::fileno(image), at.data(), 4096, offset) != 4096) break;
+      if (std::memcmp(at.data(), wanted.data(), 4096) != 0) continue;
+      ++found;
+      at[100] ^= 1;
+      ASSERT_EQ(::pwrite(::fileno(image), at.data(), 4096, offset), 4096);
+    }
+    std::fclose(image);
+    EXPECT_GE(found, 1) << size;
+  }
+  testing::shell("sync; echo 3 > /proc/sys/vm/drop_caches");
+  disk_->mount();
+  open();
+  for (auto [name, size, seed, block] :
+       {std::tuple("large", 700'000u, 1u, 20u), std::tuple("small", 50'000u, 2u, 3u)}) {
+    auto whole = run(store_->read(named(name), 0, size));
+    ASSERT_FALSE(whole) << name;
+    EXPECT_EQ(to_wire(whole.error()), -EIO);
+    auto before = run(store_->read(named(name), 0, block * 4096));
+    ASSERT_TRUE(before) << name;
+    EXPECT_EQ(*before, BufferList(pattern(size, seed).slice(0, block * 4096)));
+    // A write over a part of the block does not make the rest of it good.
+    Transaction part;
+    part.write(named(name), block * 4096 + 10, pattern(20, 3));
+    ASSERT_TRUE(submit(std::move(part)));
+    ASSERT_TRUE(run(store_->commit()));
+    EXPECT_FALSE(run(store_->read(named(name), block * 4096 + 2'000, 10))) << name;
+    Transaction all;
+    all.write(named(name), block * 4096, pattern(4096, 4));
+    ASSERT_TRUE(submit(std::move(all)));
+    ASSERT_TRUE(run(store_->commit()));
+    EXPECT_TRUE(run(store_->read(named(name), 0, size))) << name;
+  }
+}
+
+TEST_F(FilestoreTest, a_full_store_refuses_writes_and_can_be_emptied) {
+  Transaction make;
+  make.create_collection(0);
+  ASSERT_TRUE(submit(std::move(make)));
+  unsigned count = 0;
+  Result<> last;
+  for (; count < 2'000; ++count) {
+    Transaction t;
+    t.write(named("fill" + std::to_string(count)), 0, pattern(4 << 20, 5));
+    last = submit(std::move(t));
+    if (!last) break;
+  }
+  ASSERT_FALSE(last);
+  EXPECT_EQ(to_wire(last.error()), -ENOSPC);
+  EXPECT_GT(count, 100u);
+  for (unsigned i = 0; i < count; ++i) {
+    Transaction t;
+    t.space = Space::reserve;
+    t.remove(named("fill" + std::to_string(i)));
+    ASSERT_TRUE(submit(std::move(t))) << i;
+  }
+  bool again = false;
+  for (int i = 0; i < 100 && !again; ++i) {
+    Transaction t;
+    t.write(named("again"), 0, pattern(4 << 20, 6));
+    again = submit(std::move(t)).has_value();
+    if (again) break;
+    Transaction nudge;
+    nudge.space = Space::reserve;
+    nudge.touch(named("nudge"));
+    ASSERT_TRUE(submit(std::move(nudge)));
+    ASSERT_TRUE(run(store_->commit()));  // space comes back when the snapshots that pin it are dropped and cleaned
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_TRUE(again);
+}
+
+TEST_F(FilestoreTest, falls_back_to_the_older_snapshot) {
+  Transaction make;
+  make.create_collection(0);
+  ASSERT_TRUE(submit(std::move(make)));
+  for (unsigned i = 0; i < 30; ++i) {
+    Transaction t;
+    t.write(named("o"), i * 1'000, pattern(300'000, i));
+    ASSERT_TRUE(submit(std::move(t)));
+    if (i % 10 == 9) ASSERT_TRUE(run(store_->commit()));
+  }
+  auto before = run(store_->read(named("o"), 0, 1'000'000));
+  ASSERT_TRUE(before);
+  crash();
+  auto snapshots = list_snapshots(disk_->mount_point());
+  ASSERT_TRUE(snapshots);
+  ASSERT_EQ(snapshots->size(), 2u);
+  // The newest cannot be read: its index has lost its table of contents.
+  std::string newest = disk_->mount_point() + "/" + snapshot_name(snapshots->front());
+  testing::shell("btrfs property set " + newest + " ro false && rm " + newest + "/index/CURRENT");
+  open();
+  auto after = run(store_->read(named("o"), 0, 1'000'000));
+  ASSERT_TRUE(after) << after.error().message();
+  EXPECT_EQ(*after, *before);
+  Transaction more;
+  more.write(named("p"), 0, pattern(10, 1));
+  ASSERT_TRUE(submit(std::move(more)));
+  ASSERT_TRUE(run(store_->commit()));
+}
+
+TEST_F(FilestoreTest, bad_input_has_an_answer) {
+  Transaction make;
+  make.create_collection(0);
+  ASSERT_TRUE(submit(std::move(make)));
+  auto refused = [&](Transaction t, int with) {
+    Result<> result = submit(std::move(t));
+    EXPECT_FALSE(result);
+    if (!result) EXPECT_EQ(to_wire(result.error()), with) << result.error().message();
+  };
+  Transaction t;
+  t.write(named("o"), (std::uint64_t{1} << 40) - 5, pattern(6, 1));
+  refused(std::move(t), -EFBIG);
+  t = {};
+  t.touch(named(std::string(20'000, 'n')));
+  refused(std::move(t), -ENAMETOOLONG);
+  t = {};
+  t.create_collection(0);
+  refused(std::move(t), -EEXIST);
+  t = {};
+  t.clone(named("none"), named("copy"));
+  refused(std::move(t), -ENOENT);
+  t = {};
+  ObjectId elsewhere = named("o");
+  elsewhere.pool = 5;
+  t.touch(elsewhere);
+  refused(std::move(t), -EINVAL);
+  t = {};
+  t.touch(named("o")).remove_collection();
+  refused(std::move(t), -ENOTEMPTY);
+  EXPECT_EQ(to_wire(run(store_->submit({9, 9}, Transaction{})).error()), -ENOENT);
+
+  // At the edges of what is allowed.
+  t = {};
+  t.write(named("edge"), (std::uint64_t{1} << 40) - 6, pattern(6, 1));
+  ASSERT_TRUE(submit(std::move(t)));
+  auto edge = run(store_->read(named("edge"), (std::uint64_t{1} << 40) - 10, 100));
+  ASSERT_TRUE(edge);
+  EXPECT_EQ(edge->slice(4, 6).flatten(), pattern(6, 1));
+  t = {};
+  t.add(named("edge"), Transaction::Truncate{3});
+  ASSERT_TRUE(submit(std::move(t)));
+  EXPECT_EQ(run(store_->stat(named("edge")))->size, 3u);
+  for (std::size_t length : {1u, 255u, 256u, 4096u}) {
+    std::string name(length, '\0');
+    for (std::size_t i = 0; i < length; ++i) name[i] = static_cast<char>(i * 37 + length);
+    t = {};
+    t.write(named(name), 0, pattern(100'000, 1)).omap_set(named(name), {{name, Buffer{}}, {"", Buffer{}}});
+    ASSERT_TRUE(submit(std::move(t))) << length;
+  }
+  ASSERT_TRUE(run(store_->commit()));
+  auto listed = run(store_->list(collection_, std::nullopt, 100));
+  ASSERT_TRUE(listed);
+  EXPECT_EQ(listed->objects.size(), 5u);
+  for (const ObjectId& id : listed->objects)
+    if (id.name != "edge") EXPECT_EQ(run(store_->read(id, 0, 200'000))->size(), 100'000u);
+
+  close();
+  auto open_with = [&](auto change) {
+    FilestoreOptions options = disk_->options();
+    change(options);
+    auto opened = Filestore::open(options);
+    return opened ? 0 : to_wire(opened.error());
+  };
+  EXPECT_EQ(open_with([](auto& o) { o.path = "/dev"; }), -EOPNOTSUPP);
+  EXPECT_EQ(open_with([&](auto& o) { o.path = disk_->mount_point() + "/current"; }), -ENOENT);
+  EXPECT_EQ(open_with([](auto& o) { o.journal = "/nonexistent"; }), -ENOENT);
+  EXPECT_EQ(to_wire(make_filestore(disk_->options(), {.owner = "x", .cluster_fsid = "y"}).error()), -EEXIST);
+  {
+    TestDisk other;
+    FilestoreOptions foreign = other.options();
+    ASSERT_TRUE(make_filestore(foreign, {.owner = "osd.1", .cluster_fsid = "t"}));
+    EXPECT_EQ(open_with([&](auto& o) { o.journal = other.journal_device(); }), -ESTALE);
+    testing::shell("mkfs.btrfs -q -f " + other.data_device() + " 2>/dev/null || true");
+  }
+  testing::shell("touch " + disk_->mount_point() + "/stranger && mkdir " + disk_->mount_point() + "/snap_x");
+  auto identity = read_filestore_identity(disk_->mount_point());
+  ASSERT_TRUE(identity);
+  EXPECT_EQ(identity->owner, "osd.0");
+  testing::shell("btrfs subvolume delete " + disk_->mount_point() + "/current");
+  open();
+  EXPECT_EQ(run(store_->list(collection_, std::nullopt, 100))->objects.size(), 5u);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace spirula::filestore::testing {
 class TestDisk {
  public:
   struct Size {
-    std::uint64_t data_bytes = std::uint64_t{2} << 30;
+    std::uint64_t data_bytes = std::uint64_t{1} << 30;
     std::uint64_t journal_bytes = 128 << 20;
   };
   explicit TestDisk(const Size& size);
