@@ -21,7 +21,8 @@ constexpr Option rows[] = {
     {"mds_beacon_interval", OptionType::duration, "2", "how often the monitor hears from us", 0.1, 60},
     {"mds_beacon_grace", OptionType::duration, "15", "silence of the monitor after which we answer nobody", 1, 600},
     {"mds_join_fs", OptionType::text, "", "the file system to serve; empty: any"},
-    {"mds_log_flush_interval", OptionType::duration, "0.1", "how long a change may wait for company in the journal", 0, 5},
+    {"mds_log_flush_interval", OptionType::duration, "0.1", "how long a change may wait for company in the journal", 0,
+     5},
     {"mds_log_bytes_max", OptionType::size, "64M", "journal beyond this is written back at once", 1 << 20},
     {"mds_write_back_interval", OptionType::duration, "30", "between write-backs while little happens", 0.1, 3600},
     {"mds_reconnect_timeout", OptionType::duration, "45", "how long a new MDS waits for clients of the old", 0.01, 600},
@@ -29,6 +30,7 @@ constexpr Option rows[] = {
 };
 
 constexpr std::size_t held_back_max = 10'000;
+constexpr Duration flush_at_stop_max = 2s;
 
 std::string hostname() {
   char name[256] = {};
@@ -143,8 +145,18 @@ Task<Result<>> Mds::start() {
 Task<> Mds::stop(bool clean) {
   if (server_) {
     if (clean && !server_->failed() && state_ == MdsState::active) {
-      Result<> written = co_await server_->write_back_all();
-      if (!written) log_warning("mds", "not everything was written back: {}", written.error().message());
+      // What is not in the objects yet the next life replays; but the OSDs may be going down with us.
+      Event flushed;
+      auto flush = [](Server& server, Event& done) -> Task<> {
+        Result<> written = co_await server.flush_journal();
+        if (!written) log_warning("mds", "the journal was not flushed: {}", written.error().message());
+        done.set();
+      };
+      TaskGroup flushing(shard_);
+      flushing.spawn(flush(*server_, flushed));
+      Result<> in_time = co_await flushed.wait_until(shard_.clock(), shard_.clock().now() + flush_at_stop_max);
+      if (!in_time) log_warning("mds", "the journal was not flushed in time");
+      co_await flushing.stop();
     }
     co_await server_->stop();
   }
@@ -161,7 +173,8 @@ Task<> Mds::stop(bool clean) {
   if (messenger_) co_await messenger_->stop();
 }
 
-// --- the monitor -------------------------------------------------------------------------------------------------------
+// --- the monitor
+// -------------------------------------------------------------------------------------------------------
 
 void Mds::send_beacon() {
   msg::MdsBeacon beacon;
@@ -251,7 +264,8 @@ Task<Result<msg::Epoch>> Mds::blocklist(msg::AddressVector addresses) {
   co_return reply.epoch;
 }
 
-// --- its life ----------------------------------------------------------------------------------------------------------
+// --- its life
+// ----------------------------------------------------------------------------------------------------------
 
 Task<> Mds::live() {
   while (state_ != MdsState::creating && state_ != MdsState::replay) {
@@ -318,7 +332,8 @@ void Mds::on_reset(msg::ConnectionRef connection) {
   if (server_) server_->on_reset(connection);
 }
 
-// --- people ------------------------------------------------------------------------------------------------------------
+// --- people
+// ------------------------------------------------------------------------------------------------------------
 
 std::string Mds::status_json() const {
   boost::json::object all{{"cluster_fsid", monitors_->fsid().describe()},
@@ -362,8 +377,7 @@ void Mds::add_admin_commands() {
   });
   admin_->add("status", "", "state of the daemon",
               [this](Arguments) -> Task<Result<std::string>> { co_return status_json(); });
-  admin_->add("perf dump", "", "counters",
-              [this](Arguments) -> Task<Result<std::string>> { co_return perf_json(); });
+  admin_->add("perf dump", "", "counters", [this](Arguments) -> Task<Result<std::string>> { co_return perf_json(); });
   admin_->add("session ls", "", "sessions of clients", [this](Arguments) -> Task<Result<std::string>> {
     co_return server_ ? server_->sessions_json() : std::string("[]");
   });

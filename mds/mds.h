@@ -31,7 +31,7 @@ class Mds : public msg::Dispatcher {
 
   /// Until the monitors have let us in; it then goes on by itself.
   Task<Result<>> start();
-  /// `clean`: what is in memory goes to the directory objects first, if it can.
+  /// `clean`: what is in memory goes to the journal first, if that works at once.
   Task<> stop(bool clean);
   /// Set when this process has to end: it was replaced, or something broke. Another one may start at once.
   Event& over() { return over_; }

@@ -29,7 +29,7 @@ struct ServerOptions {
   Duration session_autoclose = std::chrono::seconds(300);      ///< of silence until it is evicted
   Duration reconnect_timeout = std::chrono::seconds(45);       ///< for clients after a restart
   Duration revoke_timeout = std::chrono::seconds(120);         ///< for an answer to a revocation, then: evicted
-  std::string file_system;                                      ///< its name, for capabilities that name one
+  std::string file_system;                                     ///< its name, for capabilities that name one
   std::vector<std::int64_t> data_pools;                        ///< of the file system, the first for new files
 };
 

@@ -134,8 +134,7 @@ bool Server::apply_flush(Session& session, Inode& inode, const Cap& cap, const C
     const bool exclusive = dirty & cap::file_exclusive;
     if (exclusive ? body.mtime != record.mtime : body.mtime > record.mtime) record.mtime = body.mtime;
     // (The kernel leaves the truncation it knows out of this message; who may write has seen the newest.)
-    if (record.is_file() && body.size > record.size)
-      record.size = std::min(body.size, limits::file_bytes_max);
+    if (record.is_file() && body.size > record.size) record.size = std::min(body.size, limits::file_bytes_max);
     if (exclusive) record.atime = body.atime;
     if (exclusive && is_before(record.time_warp_sequence, body.time_warp_sequence))
       record.time_warp_sequence = body.time_warp_sequence;
