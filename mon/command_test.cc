@@ -156,7 +156,7 @@ TEST_F(CommandTest, pools_are_made_changed_and_removed) {
   EXPECT_EQ(run(R"({"prefix": "osd pool create", "pool": "e", "pool_type": "erasure"})").result, -EOPNOTSUPP);
   const char* remove = R"({"prefix": "osd pool rm", "pool": "p", "pool2": "p", "yes_i_really_really_mean_it": true})";
   EXPECT_EQ(run(remove).result, -EPERM) << "the guard";
-  run(R"({"prefix": "config set", "who": "mon", "name": "mon_allow_pool_delete", "value": "true"})");
+  EXPECT_TRUE(config.set("mon_allow_pool_delete", "true"));
   EXPECT_EQ(run(remove).result, 0);
   EXPECT_TRUE(map().pools.empty());
 }

@@ -412,8 +412,7 @@ CommandResult version(const CommandCall& call) {
   return CommandResult::print(own_version());
 }
 
-// --- monitors
-// ---------------------------------------------------------------------------------------------------------
+// --- monitors -------------------------------------------------------------------------------------------------------
 
 CommandResult mon_dump(const CommandCall& call) {
   const auto& map = call.state.mon().map();
@@ -524,8 +523,7 @@ CommandResult service_dump(const CommandCall& call) {
   return call.json(JsonObject{{"epoch", 1}, {"services", JsonObject{}}});
 }
 
-// --- the cluster log
-// --------------------------------------------------------------------------------------------------
+// --- the cluster log ------------------------------------------------------------------------------------------------
 
 CommandResult log_last(const CommandCall& call) {
   auto count = static_cast<std::size_t>(call.arguments.integer("num").value_or(20));
@@ -614,7 +612,7 @@ constexpr CommandRow rows[] = {
 
 const char* own_version() {
   // Scripts parse the number; 16 says which protocol and commands to expect.
-  return "ceph version 16.2.15-spirula (0000000000000000000000000000000000000000) pacific (stable)";
+  return "ceph version 16.2.15 (Spirula) pacific (stable)";
 }
 
 std::span<const CommandRow> cluster_commands() {

@@ -244,8 +244,7 @@ CommandResult generate_minimal_conf(const CommandCall& call) {
                                           map.fsid.describe(), map.fsid.describe(), hosts));
 }
 
-// --- config-key
-// -------------------------------------------------------------------------------------------------------
+// --- config-key -----------------------------------------------------------------------------------------------------
 
 CommandResult key_get(const CommandCall& call) {
   std::string key = call.arguments.text("key");

@@ -291,8 +291,7 @@ CommandResult get_device_class(const CommandCall& call) {
   return call.is_plain() ? CommandResult::print(text) : call.json(list);
 }
 
-// --- rules
-// ------------------------------------------------------------------------------------------------------------
+// --- rules ----------------------------------------------------------------------------------------------------------
 
 CommandResult rule_ls(const CommandCall& call) {
   JsonArray list;
@@ -377,8 +376,7 @@ CommandResult rule_rename(const CommandCall& call, Draft& draft) {
   return finish(call, draft, renamed, map, "", "cannot rename the rule");
 }
 
-// --- the map as a whole
-// -----------------------------------------------------------------------------------------------
+// --- the map as a whole ---------------------------------------------------------------------------------------------
 
 CommandResult getcrushmap(const CommandCall& call) {
   auto epoch = call.arguments.integer("epoch").value_or(0);

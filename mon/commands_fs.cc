@@ -408,8 +408,63 @@ CommandResult rm_data_pool(const CommandCall& call, Draft& draft) {
                  fmt::format("removed data pool {} from fsmap", pool.id));
 }
 
-// --- MDSs
-// -------------------------------------------------------------------------------------------------------------
+// --- volumes: a file system with pools of its own
+// ---------------------------------------------------------------------
+
+CommandResult volume_create(const CommandCall& call, Draft& draft) {
+  std::string name = call.arguments.text("name");
+  if (!valid_fs_name(name)) return CommandResult::fail(-EINVAL, fmt::format("'{}' is no name for a volume", name));
+  if (draft->fs().map().file_system(name)) return CommandResult::say(fmt::format("volume '{}' already exists", name));
+  FsSpec spec{name, -1, -1};
+  for (auto [kind, id] : {std::pair("meta", &spec.metadata_pool), std::pair("data", &spec.data_pool)}) {
+    PoolSpec pool;
+    pool.name = fmt::format("cephfs.{}.{}", name, kind);
+    if (draft->osd().map().pool_by_name(pool.name))
+      return CommandResult::fail(-EEXIST, fmt::format("pool '{}' is there already", pool.name));
+    std::string problem;
+    auto made = create_pool(draft, pool, osd_policy(call.around.config), call.around.now, problem);
+    if (!made) return CommandResult::fail(made.error(), problem);
+    *id = *made;
+  }
+  auto made = create_file_system(draft, spec, call.around.now);
+  if (!made) return CommandResult::fail(made.error(), made.error().message());
+  return outcome(promote_standbys(draft, call.around.now), "");
+}
+
+CommandResult volume_ls(const CommandCall& call) {
+  JsonArray list;
+  for (const auto& fs : call.state.fs().map().file_systems) list.push_back(JsonObject{{"name", fs.mds_map.name}});
+  return call.json(list);
+}
+
+CommandResult volume_rm(const CommandCall& call, Draft& draft) {
+  std::string name = call.arguments.text("vol_name");
+  auto found = find_fs(draft.state(), name);
+  if (!found.fs) return std::move(found.problem);
+  if (call.arguments.text("yes-i-really-mean-it") != "--yes-i-really-mean-it")
+    return CommandResult::fail(-EPERM, fmt::format("WARNING: this will *PERMANENTLY DESTROY* all data stored in the "
+                                                   "filesystem '{}'. If you are *ABSOLUTELY CERTAIN* that is what you "
+                                                   "want, re-issue the command followed by --yes-i-really-mean-it.",
+                                                   name));
+  if (!call.around.config.flag("mon_allow_pool_delete"))
+    return CommandResult::fail(-EPERM,
+                               "pool deletion is disabled; you must first set the mon_allow_pool_delete config "
+                               "option to true before volumes can be deleted");
+  auto fscid = found.fs->fscid;
+  std::vector<std::int64_t> pools = found.fs->mds_map.data_pools;
+  pools.push_back(found.fs->mds_map.metadata_pool);
+  std::vector<maps::MdsGid> holders;
+  for (const auto& [rank, gid] : found.fs->mds_map.up) holders.push_back(gid);
+  auto step = [&]() -> Result<> {
+    for (auto gid : holders) TRY(fail_mds(draft, gid, blocklist_seconds(call), call.around.now));
+    TRY(remove_file_system(draft, fscid, call.around.now));
+    for (auto pool : pools) TRY(delete_pool(draft, pool, call.around.now));
+    return promote_standbys(draft, call.around.now);
+  };
+  return outcome(step(), fmt::format("metadata pool and data pools of '{}' removed", name));
+}
+
+// --- MDSs -----------------------------------------------------------------------------------------------------------
 
 CommandResult mds_stat(const CommandCall& call) {
   const auto& map = call.state.fs().map();
@@ -512,6 +567,11 @@ constexpr CommandRow rows[] = {
     {"fs rename name=fs_name,type=CephString name=new_fs_name,type=CephString,goodchars=[A-Za-z0-9-_.] "
      "name=yes_i_really_mean_it,type=CephBool,req=false",
      "rename a file system", "mds", "rw", nullptr, fs_rename},
+    {"fs volume create name=name,type=CephString,goodchars=[A-Za-z0-9-_.] name=placement,type=CephString,req=false",
+     "make a file system and its pools", "fs", "rw", nullptr, volume_create},
+    {"fs volume ls", "list file systems", "fs", "r", volume_ls},
+    {"fs volume rm name=vol_name,type=CephString name=yes-i-really-mean-it,type=CephString,req=false",
+     "remove a file system and its pools", "fs", "rw", nullptr, volume_rm},
     {"fs add_data_pool name=fs_name,type=CephString name=pool,type=CephString", "add a data pool", "mds", "rw", nullptr,
      add_data_pool},
     {"fs rm_data_pool name=fs_name,type=CephString name=pool,type=CephString", "remove a data pool", "mds", "rw",

@@ -391,8 +391,7 @@ CommandResult osd_map(const CommandCall& call) {
                   join_numbers(place.up), place.up_primary, join_numbers(place.acting), place.acting_primary));
 }
 
-// --- changing OSDs
-// ----------------------------------------------------------------------------------------------------
+// --- changing OSDs --------------------------------------------------------------------------------------------------
 
 CommandResult osd_down(const CommandCall& call, Draft& draft) {
   std::string problem, text;
@@ -598,8 +597,7 @@ CommandResult setmaxosd(const CommandCall& call, Draft& draft) {
   return outcome(draft_osd_change(draft, std::move(change)), fmt::format("set new max_osd = {}", wanted));
 }
 
-// --- flags and ratios
-// -------------------------------------------------------------------------------------------------
+// --- flags and ratios -----------------------------------------------------------------------------------------------
 
 CommandResult change_flag(const CommandCall& call, Draft& draft, bool set) {
   std::string key = call.arguments.text("key");
@@ -678,8 +676,7 @@ CommandResult get_min_compat(const CommandCall& call) {
   return CommandResult::print(release_name(call.state.osd().map().require_min_compat_client) + "\n");
 }
 
-// --- upmap
-// ------------------------------------------------------------------------------------------------------------
+// --- upmap ----------------------------------------------------------------------------------------------------------
 
 Result<msg::PgId> known_pg(const Draft& draft, const CommandCall& call) {
   TRY(auto pg, msg::PgId::parse(call.arguments.text("pgid")));
@@ -715,8 +712,7 @@ CommandResult rm_pg_upmap_items(const CommandCall& call, Draft& draft) {
                  fmt::format("clear {} pg_upmap_items mapping", pg->describe()));
 }
 
-// --- the blocklist
-// ----------------------------------------------------------------------------------------------------
+// --- the blocklist --------------------------------------------------------------------------------------------------
 
 /// "10.0.0.1:0/3", "v2:...", or a host alone.
 Result<msg::Address> parse_entity(std::string text) {

@@ -350,8 +350,7 @@ CommandResult pg_force_backfill(const CommandCall& call) {
   return act(call, msg::PgAction::Kind::force_backfill, "force-backfill");
 }
 
-// --- OSDs by what they hold
-// -------------------------------------------------------------------------------------------
+// --- OSDs by what they hold -----------------------------------------------------------------------------------------
 
 CommandResult osd_perf(const CommandCall& call) {
   JsonArray list;

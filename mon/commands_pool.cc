@@ -112,9 +112,6 @@ CommandResult pool_rm(const CommandCall& call, Draft& draft) {
   if (used_by_file_system(draft.state(), found.id))
     return CommandResult::fail(-EBUSY, fmt::format("pool '{}' is in use by CephFS", name));
   bool guarded = !call.around.config.flag("mon_allow_pool_delete");
-  // The guard can be lifted centrally, without a restart.
-  if (auto values = draft->config().for_entity("mon"); values.contains("mon_allow_pool_delete"))
-    guarded = values["mon_allow_pool_delete"] != "true" && values["mon_allow_pool_delete"] != "1";
   if (guarded && !a.flag("yes_i_really_really_mean_it_not_faking"))
     return CommandResult::fail(-EPERM,
                                "pool deletion is disabled; you must first set the mon_allow_pool_delete config option "
@@ -324,8 +321,7 @@ CommandResult pool_rmsnap(const CommandCall& call, Draft& draft) {
   return outcome(removed, fmt::format("removed pool {} snap {}", found.name, snap));
 }
 
-// --- applications
-// -----------------------------------------------------------------------------------------------------
+// --- applications ---------------------------------------------------------------------------------------------------
 
 CommandResult application_enable(const CommandCall& call, Draft& draft) {
   auto found = find_pool(draft.state(), call.arguments.text("pool"));

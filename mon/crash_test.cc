@@ -49,26 +49,46 @@ struct Store {
   }
 };
 
-/// In the child: decides from `from` on, several at a time, and writes the number of each decided one to `out`.
+/// In the child: decides from `from` on, a few at a time, and writes the number of each decided one to `out`.
+class Stream {
+ public:
+  Stream(Decider& decider, int from, int out) : decider_(decider), next_(from), out_(out) {}
+  std::future<void> finished() { return finished_.get_future(); }
+  void start() {
+    for (int i = 0; i < 4; ++i) submit_next();
+  }
+
+ private:
+  void submit_next() {
+    if (next_ >= decisions_wanted) return;
+    int i = next_++;
+    decider_.submit(
+        [i](Draft& draft) {
+          ConfigKeyService::Change change;
+          change.keys[fmt::format("{:04}", i)] = std::string(static_cast<std::size_t>(i % 500), 'x');
+          return draft.change<ConfigKeyService>(change);
+        },
+        [this, i](Result<> result) {
+          if (!result || ::write(out_, &i, sizeof i) != sizeof i) _exit(1);
+          if (i + 1 == decisions_wanted) return finished_.set_value();
+          submit_next();
+        });
+  }
+
+  Decider& decider_;
+  int next_;
+  int out_;
+  std::promise<void> finished_;
+};
+
 [[noreturn]] void decide_until_killed(const Store& store, int from, int out) {
   auto opened = store.open();
   ShardThread shard("crash");
   Decider decider(shard.shard(), std::move(opened.log), opened.state);
-  std::promise<void> finished;
-  shard.shard().post([&] {
-    for (int i = from; i < decisions_wanted; ++i)
-      decider.submit(
-          [i](Draft& draft) {
-            ConfigKeyService::Change change;
-            change.keys[fmt::format("{:04}", i)] = std::string(static_cast<std::size_t>(i % 500), 'x');
-            return draft.change<ConfigKeyService>(change);
-          },
-          [i, out, &finished](Result<> result) {
-            if (!result || ::write(out, &i, sizeof i) != sizeof i) _exit(1);
-            if (i + 1 == decisions_wanted) finished.set_value();
-          });
-  });
-  finished.get_future().wait();
+  Stream stream(decider, from, out);
+  auto finished = stream.finished();
+  shard.shard().post([&] { stream.start(); });
+  finished.wait();
   _exit(0);
 }
 

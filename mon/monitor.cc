@@ -6,16 +6,18 @@
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "base/promise.h"
+#include "mon/health.h"
 #include "mon/options.h"
 
 namespace spirula::mon {
 namespace {
 
 constexpr std::uint16_t default_port = 3300;
+constexpr Duration health_settles = std::chrono::seconds(15);
 
 }  // namespace
 
-Result<std::unique_ptr<Monitor>> Monitor::open(Shard& shard, const Config& config) {
+Result<std::unique_ptr<Monitor>> Monitor::open(Shard& shard, Config& config) {
   std::string path = config.text("mon_data");
   auto storage = open_log_directory(path);
   if (!storage) {
@@ -48,7 +50,7 @@ Result<std::unique_ptr<Monitor>> Monitor::open(Shard& shard, const Config& confi
   return std::unique_ptr<Monitor>(new Monitor(shard, config, std::move(*log), std::move(*state)));
 }
 
-Monitor::Monitor(Shard& shard, const Config& config, std::unique_ptr<DecisionLog> log, State state)
+Monitor::Monitor(Shard& shard, Config& config, std::unique_ptr<DecisionLog> log, State state)
     : shard_(shard),
       config_(config),
       started_(shard.clock().now()),
@@ -82,10 +84,12 @@ Result<Endpoint> Monitor::own_endpoint() const {
 Task<Result<>> Monitor::start() {
   decider_->on_decided([this](const State& before) {
     decisions_.add();
+    if (before.config().number() != state().config().number()) take_own_config();
     osds_.on_decided(before);
     mdss_.on_decided(before);
     publisher_.publish(before, state());
   });
+  take_own_config();
   auto ttl = std::chrono::duration_cast<std::chrono::seconds>(config_.duration("auth_service_ticket_ttl"));
   auto login_ttl = std::chrono::duration_cast<std::chrono::seconds>(config_.duration("auth_mon_ticket_ttl"));
   keys_ = std::make_unique<AuthKeeper>(shard_, *decider_, ttl);
@@ -167,6 +171,31 @@ void Monitor::tick() {
   keys_->tick();
   osds_.tick();
   mdss_.tick();
+  note_health();
+}
+
+void Monitor::take_own_config() {
+  config_.set_from_monitor(state().config().for_entity("mon." + config_.id()));
+}
+
+void Monitor::note_health() {
+  // Right after a start nothing has reported yet; what is wrong then is not news.
+  if (shard_.clock().now() - started_ < health_settles) return;
+  auto health = assess(state(), surroundings());
+  std::map<std::string, std::string> seen;
+  for (const auto& [code, check] : health.checks) seen[code] = check.summary;
+  if (health_known_) {
+    for (const auto& [code, summary] : seen)
+      if (!health_noted_.contains(code))
+        log_.add(
+            health.checks[code].severity == HealthStatus::error ? msg::LogPriority::error : msg::LogPriority::warning,
+            fmt::format("Health check failed: {} ({})", summary, code));
+    for (const auto& [code, summary] : health_noted_)
+      if (!seen.contains(code)) log_.info(fmt::format("Health check cleared: {} (was: {})", code, summary));
+    if (seen.empty() && !health_noted_.empty()) log_.info("Cluster is now healthy");
+  }
+  health_noted_ = std::move(seen);
+  health_known_ = true;
 }
 
 Task<> Monitor::stop() {

@@ -29,7 +29,7 @@ class Monitor : public msg::Dispatcher {
  public:
   /// Reads the decision log of `mon data`. Errc::not_found: there is none; Errc::malformed: it is damaged. What and
   /// where has then been logged.
-  static Result<std::unique_ptr<Monitor>> open(Shard& shard, const Config& config);
+  static Result<std::unique_ptr<Monitor>> open(Shard& shard, Config& config);
   ~Monitor() override;
 
   /// Serves from now on. Errc of binding.
@@ -47,13 +47,17 @@ class Monitor : public msg::Dispatcher {
   void on_reset(msg::ConnectionRef connection) override;
 
  private:
-  Monitor(Shard& shard, const Config& config, std::unique_ptr<DecisionLog> log, State state);
+  Monitor(Shard& shard, Config& config, std::unique_ptr<DecisionLog> log, State state);
   msg::Time wall() const { return msg::Time::from(shard_.clock().wall()); }
   Result<Endpoint> own_endpoint() const;
   Task<Result<>> register_address();
   void open_legacy_port(Endpoint own);
   Task<> tick_for_ever();
   void tick();
+  /// The central configuration holds for us too.
+  void take_own_config();
+  /// Tells the cluster log what has become worse and what better.
+  void note_health();
 
   void dispatch(const SessionRef& session, const msg::Message& message);
   bool dispatch_daemon(const SessionRef& session, const msg::Message& message);
@@ -76,7 +80,7 @@ class Monitor : public msg::Dispatcher {
   void execute(ParsedCommand command, std::string typed, std::string input, std::string caller, Answer answer);
 
   Shard& shard_;
-  const Config& config_;
+  Config& config_;
   MonotonicTime started_;
   Metrics metrics_;
   Counter& messages_ = metrics_.counter("mon", "messages", "messages taken");
@@ -86,6 +90,8 @@ class Monitor : public msg::Dispatcher {
   Gauge& session_count_ = metrics_.gauge("mon", "sessions", "sessions that stand");
   std::unique_ptr<Decider> decider_;
   ClusterLog log_;
+  std::map<std::string, std::string> health_noted_;  // code -> summary
+  bool health_known_ = false;
   SessionList sessions_;
   ClusterStats stats_;
   OsdWatch osds_;
