@@ -408,8 +408,7 @@ CommandResult rm_data_pool(const CommandCall& call, Draft& draft) {
                  fmt::format("removed data pool {} from fsmap", pool.id));
 }
 
-// --- volumes: a file system with pools of its own
-// ---------------------------------------------------------------------
+// --- volumes: a file system with pools of its own -------------------------------------------------------------------
 
 CommandResult volume_create(const CommandCall& call, Draft& draft) {
   std::string name = call.arguments.text("name");
