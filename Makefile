@@ -46,7 +46,7 @@ test_folders := $(sort $(patsubst %/,%,$(dir $(filter %_test.cc,$(sources)))))
 bench_folders := $(sort $(patsubst %/,%,$(dir $(filter %_bench.cc,$(sources)))))
 group = -Wl,--start-group $(libraries) -Wl,--end-group $(LDLIBS)
 
-.PHONY: all help deps check check-slow test run bench fuzz lint fmt clean
+.PHONY: all help deps check check-slow test run bench fuzz image lint fmt clean
 all: $(programs) $(libraries)
 
 help:
@@ -58,6 +58,7 @@ help:
 	@echo 'make test-X      unit tests of folder X'
 	@echo 'make bench       measure against the device and the stock peer'
 	@echo 'make fuzz        build the fuzz targets (SAN=address is implied)'
+	@echo 'make image       build the disk image into build/image (tests/image boots it)'
 	@echo 'make lint fmt    check or repair format and layering'
 	@echo 'SAN=address|thread|undefined builds into build-$$SAN'
 
@@ -142,6 +143,8 @@ bench: all $(foreach f,$(bench_folders),$(BUILD)/bench/$f_bench)
 	tests/bench
 run: all
 	tests/run-appliance
+image: all
+	appliance/image/build build/image
 clean:
 	rm -rf build build-*
 
