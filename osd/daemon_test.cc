@@ -3,8 +3,7 @@
 #include "base/coroutine.h"
 #include "base/simulation.h"
 #include "filestore/memory_store.h"
-#include "maps/mon_map.h"
-#include "msg/daemon_messages.h"
+#include "osd/fake_monitor.h"
 #include "osd/options.h"
 #include "osd/osd.h"
 
@@ -15,110 +14,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::int64_t pool_id = 3;
-
-class FakeMonitor : public msg::Dispatcher {
- public:
-  explicit FakeMonitor(sim::Host& host) : admission_([] { return std::uint64_t{5000}; }) {
-    msg::MessengerOptions options;
-    options.name = {msg::EntityType::mon, 0};
-    options.policy_for = [](msg::EntityType) { return msg::Policy{}; };
-    options.auth_service = &admission_;
-    options.nonce = 0;  // as monitors have it: clients know the address from their configuration
-    options.shards = {&host};
-    messenger_ = msg::Messenger::create(host, options, *this);
-    Endpoint at = *Endpoint::parse(host.address());
-    at.port = 3300;
-    EXPECT_TRUE(messenger_->bind(at));
-    map.fsid.bytes[0] = 9;
-    map.epoch = Epoch(1);
-    map.osds.resize(1);
-    map.osds[0].state = maps::osd_state::exists;
-    map.osds[0].weight = maps::weight_in;
-  }
-  Task<> stop() { return messenger_->stop(); }
-
-  /// The next epoch, to whoever is there.
-  void publish() {
-    ++map.epoch;
-    for (auto& connection : connections_) send_map(connection);
-  }
-  void create_pool() {
-    maps::Pool pool;
-    pool.pg_num = pool.pgp_num = 4;
-    pool.flags |= maps::Pool::creating;
-    map.pools[pool_id] = pool;
-    map.pool_names[pool_id] = "p";
-    for (std::uint32_t seed = 0; seed < 4; ++seed) map.pg_temp[{pool_id, seed}] = {0};
-    publish();
-  }
-
-  void on_message(msg::ConnectionRef connection, msg::Message message) override {
-    switch (message.type) {
-      case msg::MonGetMap::message_type:
-        return send_monmap(connection);
-      case msg::MonSubscribe::message_type: {
-        auto wanted = msg::read_message<msg::MonSubscribe>(message);
-        if (!wanted) return;
-        if (wanted->what.contains("monmap")) send_monmap(connection);
-        if (wanted->what.contains("config")) connection->send(msg::make_message(msg::ConfigMessage{}));
-        if (wanted->what.contains("osdmap")) {
-          connections_.push_back(connection);
-          send_map(connection);
-        }
-        return;
-      }
-      case msg::MonGetVersion::message_type: {
-        auto asked = msg::read_message<msg::MonGetVersion>(message);
-        msg::MonGetVersionReply reply{asked->handle, map.epoch.value, 1};
-        return connection->send(msg::make_message(reply, message.tid));
-      }
-      case msg::OsdBoot::message_type: {
-        auto boot = msg::read_message<msg::OsdBoot>(message);
-        ++boots;
-        if (!accept_boots) return;
-        map.osds[0].state |= maps::osd_state::up;
-        map.osds[0].client = boot->client_address;
-        return publish();
-      }
-      case msg::OsdBeacon::message_type:
-        for (auto& report : msg::read_message<msg::OsdBeacon>(message)->pgs) reports[report.pg] = report;
-        return;
-      case msg::OsdMarkMeDown::message_type:
-        map.osds[0].state &= ~maps::osd_state::up;
-        publish();
-        return connection->send(msg::make_message(msg::DaemonReply{0, map.epoch, ""}, message.tid));
-      default:
-        return;
-    }
-  }
-  void on_reset(msg::ConnectionRef connection) override { std::erase(connections_, connection); }
-
-  maps::OsdMap map;
-  int boots = 0;
-  bool accept_boots = true;
-  std::map<PgId, msg::PgReport> reports;
-
- private:
-  void send_map(const msg::ConnectionRef& connection) {
-    msg::OsdMapMessage message;
-    message.fsid = map.fsid;
-    message.oldest = message.newest = map.epoch;
-    message.full[map.epoch] = map.encode_map();
-    connection->send(msg::make_message(message));
-  }
-  void send_monmap(const msg::ConnectionRef& connection) {
-    maps::MonMap all;
-    all.fsid = map.fsid;
-    all.epoch = Epoch(1);
-    all.monitors["a"].name = "a";
-    all.monitors["a"].addresses = messenger_->address();
-    all.ranks = {"a"};
-    connection->send(msg::make_message(msg::MonMapMessage{encode(all)}));
-  }
-  msg::NoneService admission_;
-  std::unique_ptr<msg::Messenger> messenger_;
-  std::vector<msg::ConnectionRef> connections_;
-};
 
 class FakeClient : public msg::Dispatcher {
  public:
@@ -195,7 +90,7 @@ OsdOp data(OpCode code, std::string_view text) {
 }
 
 Task<> serve_a_pool(World& world) {
-  world.monitor.emplace(world.mon_host);
+  world.monitor.emplace(world.mon_host, world.mon_host.address());
   world.client.emplace(world.client_host);
   auto store = world.make_store();
   co_await world.format(*store);
@@ -204,7 +99,7 @@ Task<> serve_a_pool(World& world) {
     EXPECT_TRUE(co_await osd.start());
     co_await world.pass(500ms);
     EXPECT_TRUE(osd.is_serving());
-    world.monitor->create_pool();
+    world.monitor->create_pool(pool_id, "p", 4);
     co_await world.pass(3s);
     EXPECT_EQ(world.monitor->reports.size(), 4u);
     for (auto& [pg, report] : world.monitor->reports) EXPECT_TRUE(report.state & msg::pg_state::active);
