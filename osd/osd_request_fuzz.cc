@@ -22,8 +22,7 @@ struct Fixture {
   ObjectId head{1, 7, "", "", "o", msg::snap_head.value};
 };
 
-Fixture make_fixture() {
-  Fixture all;
+void fill(Fixture& all) {
   auto& object = all.store.objects[all.head];
   object.data = std::string(1000, 'x');
   object.attributes["_a"] = Buffer::copy_of("value");
@@ -46,7 +45,6 @@ Fixture make_fixture() {
   ObjectInfo info;
   info.size = 500;
   old.attributes[info_attribute] = encode(info);
-  return all;
 }
 
 }  // namespace
@@ -67,7 +65,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto wire = msg::read_osd_request(message);
   if (!wire) return 0;
 
-  Fixture fixture = make_fixture();
+  Fixture fixture;
+  fill(fixture);
   ObjectRequest request;
   request.head = fixture.head;
   request.snap = wire->snap;
