@@ -105,7 +105,7 @@ Outcome Execution::run() {
   out_.result = classify(request_.ops, classes_, nature);
   if (out_.result < 0) return std::move(out_);
   if (nature.changes) {
-    if (!request_.snap_context.is_valid()) {
+    if (!request_.snap_context.is_valid() || request_.snap != msg::snap_head) {
       out_.result = -EINVAL;
       return std::move(out_);
     }

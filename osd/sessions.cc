@@ -96,7 +96,6 @@ std::int32_t Osd::check(ClientOp& op, const ClientSession& session, const maps::
 
   if (op.nature.is_listing) return 0;
   if (wire.object.empty()) return -EINVAL;
-  if (op.nature.changes && wire.snap != msg::snap_head) return -EINVAL;
   if (op.nature.input_bytes > limits::write_size_max) return -EMSGSIZE;
   if (op.nature.changes && pool.has(maps::Pool::eio)) return -EIO;
   return 0;
