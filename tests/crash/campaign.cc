@@ -42,9 +42,9 @@ filestore::FilestoreOptions options_for(const RecordedDisk& disk) {
   return options;
 }
 
-std::vector<Lane> make_lanes(unsigned count, std::uint64_t seed) {
+std::vector<Lane> make_lanes(const Campaign& campaign) {
   std::vector<Lane> lanes;
-  for (unsigned i = 0; i < count; ++i) lanes.emplace_back(i, seed);
+  for (unsigned i = 0; i < campaign.lanes; ++i) lanes.emplace_back(i, campaign.seed, campaign.large);
   return lanes;
 }
 
@@ -203,6 +203,17 @@ struct Trials {
   }
 };
 
+void print_summary(const std::vector<Record>& records) {
+  std::uint64_t journal = 0, btrfs = 0, superblocks = 0, flushes = 0;
+  for (const Record& record : records) {
+    if (record.action == Action::write) (record.part == journal_part ? journal : btrfs) += record.length;
+    superblocks += record.part == btrfs_part && record.offset == 64 << 10;
+    flushes += record.action == Action::flush;
+  }
+  fmt::print(stderr, "recording: {} records, {} flushes, {} btrfs superblocks; MiB: {} journal, {} btrfs\n",
+             records.size(), flushes, superblocks, journal >> 20, btrfs >> 20);
+}
+
 /// Moments between `first` and `last` records: any, those right at a flush, and those close to a btrfs superblock.
 std::vector<std::size_t> pick_moments(const std::vector<Record>& records, std::size_t first, std::size_t last,
                                       unsigned count, Random& random) {
@@ -245,11 +256,11 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
       auto store = open_store(disk, problem);
       if (!store) return 3;
       Ledger ledger(ledger_path, recording_path);
-      std::vector<Lane> lanes = make_lanes(campaign.lanes, campaign.seed);
+      std::vector<Lane> lanes = make_lanes(campaign);
       problem = run_store_workload(campaign.workload, *store, lanes, ledger);
       // What is wrong without any crash should not be looked for among the crash points.
       auto check_now = [&] {
-        std::vector<Lane> checked = make_lanes(campaign.lanes, campaign.seed);
+        std::vector<Lane> checked = make_lanes(campaign);
         if (problem.empty()) problem = check_store(*store, checked, LedgerHistory(ledger_path).at_end());
       };
       check_now();
@@ -268,8 +279,7 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
   }
 
   auto recording = std::make_shared<Recording>(*Recording::open(recording_path));
-  Trials trials{campaign, directory, LedgerHistory(ledger_path), SeededRandom(campaign.seed),
-                make_lanes(campaign.lanes, campaign.seed)};
+  Trials trials{campaign, directory, LedgerHistory(ledger_path), SeededRandom(campaign.seed), make_lanes(campaign)};
   SeededRandom dice(campaign.seed + 1);
   FlushScope scope = campaign.seed % 2 ? FlushScope::disk : FlushScope::part;
   CrashPoints moments(blank_disk(), recording, btrfs_part, scope);
@@ -278,7 +288,7 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
   auto earlier = pick_moments(moments.records(), records_before(moments.records(), before_mkfs), first - 1,
                               campaign.points_in_mkfs, dice);
   picked.insert(picked.begin(), earlier.begin(), earlier.end());
-  fmt::print(stderr, "recording: {} records, {} MiB\n", moments.records().size(), recording->position() >> 20);
+  print_summary(moments.records());
 
   std::string problems;
   auto note = [&](std::size_t record, std::uint64_t image_seed, const std::string& what, const std::string& problem) {

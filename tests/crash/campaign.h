@@ -11,6 +11,7 @@ namespace spirula::crash {
 struct Campaign {
   std::uint64_t seed = 0;
   unsigned lanes = 4;
+  bool large = false;      ///< mostly writes of megabytes: the staging rings go round
   StoreWorkload workload;  ///< run twice, with an orderly stop in between; the second run just ends
   unsigned points = 0;
   unsigned points_in_mkfs = 20;              ///< besides, while the store is being made

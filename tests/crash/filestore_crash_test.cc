@@ -19,24 +19,37 @@ std::uint64_t first_seed() {
   return text ? std::strtoull(text, nullptr, 10) : 1;
 }
 
-TEST(FilestoreCrash, acknowledged_transactions_survive_power_failures) {
-  // Each workload has a file system of its own, so they run side by side.
-  unsigned rounds = slow() ? 5 : 1;
-  for (unsigned round = 0; round < rounds; ++round) {
-    std::vector<std::unique_ptr<Worker>> workers;
-    for (unsigned i = 0; i < 2; ++i) {
-      Campaign campaign;
-      campaign.seed = first_seed() + round * 2 + i;
-      campaign.points = slow() ? 1000 : 250;
-      if (const char* points = std::getenv("SPIRULA_POINTS"))
-        campaign.points = static_cast<unsigned>(std::atoi(points));
-      campaign.workload = {.depth = 4, .steps = 200, .steps_per_commit = 60};
-      workers.push_back(std::make_unique<Worker>("power" + std::to_string(i), [campaign](const std::string& directory) {
-        return run_campaign(campaign, directory);
-      }));
-    }
-    for (auto& worker : workers) EXPECT_EQ(worker->join(std::chrono::minutes(60)), "");
+/// Each campaign has a file system of its own, so they run side by side.
+void run_side_by_side(std::vector<Campaign> campaigns) {
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (Campaign& campaign : campaigns) {
+    if (const char* points = std::getenv("SPIRULA_POINTS")) campaign.points = static_cast<unsigned>(std::atoi(points));
+    workers.push_back(std::make_unique<Worker>(
+        "seed" + std::to_string(campaign.seed),
+        [campaign](const std::string& directory) { return run_campaign(campaign, directory); }));
   }
+  for (auto& worker : workers) EXPECT_EQ(worker->join(std::chrono::minutes(60)), "");
+}
+
+TEST(FilestoreCrash, acknowledged_transactions_survive_power_failures) {
+  for (unsigned round = 0; round < (slow() ? 5 : 1); ++round) {
+    Campaign campaign;
+    campaign.points = slow() ? 1000 : 230;
+    campaign.workload = {.depth = 4, .steps = 200, .steps_per_commit = 60};
+    std::vector<Campaign> campaigns(2, campaign);
+    for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + round * 2 + i;
+    run_side_by_side(campaigns);
+  }
+}
+
+TEST(FilestoreCrash, staged_payloads_survive_power_failures) {
+  Campaign campaign;
+  campaign.large = true;
+  campaign.points = slow() ? 500 : 35;
+  campaign.workload = {.depth = 4, .steps = 200, .steps_per_commit = 20};
+  std::vector<Campaign> campaigns(2, campaign);
+  for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + 100 + i;
+  run_side_by_side(campaigns);
 }
 
 }  // namespace

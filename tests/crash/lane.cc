@@ -15,7 +15,7 @@ using T = Transaction;
 constexpr std::uint64_t names_per_lane = 32;
 constexpr std::uint64_t kibibyte = 1024, mebibyte = 1024 * kibibyte;
 constexpr std::uint64_t head_snap = ~std::uint64_t{1};  // CEPH_NOSNAP
-constexpr char large_name[] = "object7";
+constexpr std::uint64_t large_index = 14;               // and the next: a head and its clone
 constexpr unsigned steps_per_barrier = 40, operations_max = 4;
 
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
@@ -80,7 +80,8 @@ ObjectId Lane::object_name(std::uint64_t index) const {
 ObjectId Lane::pick_object(Random& random, const CollectionId& id) const {
   unsigned bits = model_.find(id)->bits;
   for (;;) {
-    ObjectId object = object_name(random.below(names_per_lane));
+    bool large = large_ && random.below(2);
+    ObjectId object = object_name(large ? large_index + random.below(2) : random.below(names_per_lane));
     object.pool = id.pool;
     if (lies_in(object.hash, id, bits)) return object;
   }
@@ -96,7 +97,7 @@ std::optional<ObjectId> Lane::pick_existing(Random& random, const CollectionId& 
 
 void Lane::add_operation(Random& random, const CollectionId& id, T& t) const {
   ObjectId object = pick_object(random, id);
-  bool large = object.name == large_name;
+  bool large = object.name == object_name(large_index).name;
   auto data_of = [&](const ObjectId& name) -> std::uint64_t {
     auto found = model_.find(id)->objects.find(name);
     return found == model_.find(id)->objects.end() ? 0 : found->second->data.size();

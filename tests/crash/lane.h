@@ -29,7 +29,8 @@ class Lane {
     std::array<std::uint64_t, 3> at{};
   };
 
-  Lane(unsigned number, std::uint64_t seed) : lane_(number), seed_(seed) {}
+  /// With `large`, half of the operations are for the two objects that are written in megabytes.
+  Lane(unsigned number, std::uint64_t seed, bool large = false) : lane_(number), seed_(seed), large_(large) {}
 
   Step next();
   /// Goes on to a step that has certainly happened, with all before it: later checks start there.
@@ -57,6 +58,7 @@ class Lane {
 
   unsigned lane_;
   std::uint64_t seed_;
+  bool large_;
   std::uint64_t number_ = 0;
   bool calm_ = false;  ///< a step of the parent has followed the last barrier
   StoreModel model_;
