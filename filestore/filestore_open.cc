@@ -228,7 +228,8 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
         return waiting == 0 || waiting + bytes <= pending_bytes_max_ || failed_.load();
       }));
   opened_at_ = end.sequence;
-  std::uint64_t ring_bytes = std::clamp<std::uint64_t>(space_.total / 16, 64 << 20, std::uint64_t{1} << 30);
+  std::uint64_t ring_bytes = options_.staging_ring_bytes;
+  if (ring_bytes == 0) ring_bytes = std::clamp<std::uint64_t>(space_.total / 16, 64 << 20, std::uint64_t{1} << 30);
   TRY(stager_, Stager::open(*staging_, journal_->incarnation(), ring_bytes,
                             [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
   commit_last_ = std::chrono::steady_clock::now();

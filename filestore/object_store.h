@@ -100,6 +100,7 @@ struct FilestoreOptions {
   std::uint64_t memory_bytes_max = 64 << 20;  ///< index caches and pending data
   enum class JournalEngine : std::uint8_t { automatic, io_uring, libaio };
   JournalEngine journal_engine = JournalEngine::automatic;  ///< automatic: io_uring unless the kernel refuses it
+  std::uint64_t staging_ring_bytes = 0;                     ///< of each staging ring; 0: by the size of the disk
   unsigned apply_threads = 2, read_threads = 4;
   std::chrono::milliseconds commit_interval_min{1'000}, commit_interval_max{30'000};
 };

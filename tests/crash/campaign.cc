@@ -37,6 +37,7 @@ filestore::FilestoreOptions options_for(const RecordedDisk& disk) {
   options.path = disk.mount_point();
   options.journal = disk.journal();
   options.memory_bytes_max = 32 * mebibyte;
+  options.staging_ring_bytes = 8 * mebibyte;  // goes round several times
   options.commit_interval_min = 300ms;
   options.commit_interval_max = 2s;
   return options;

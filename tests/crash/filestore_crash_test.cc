@@ -46,7 +46,7 @@ TEST(FilestoreCrash, staged_payloads_survive_power_failures) {
   Campaign campaign;
   campaign.large = true;
   campaign.points = slow() ? 500 : 35;
-  campaign.workload = {.depth = 4, .steps = 200, .steps_per_commit = 20};
+  campaign.workload = {.depth = 4, .steps = 100, .steps_per_commit = 15};
   std::vector<Campaign> campaigns(2, campaign);
   for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + 100 + i;
   run_side_by_side(campaigns);
