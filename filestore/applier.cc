@@ -462,6 +462,9 @@ Result<> Applier::remove(Object& object) {
     } else {
       TRY(remove_rows(key::checksums(onode.id)));
     }
+    // Rows that a truncation in this batch has emptied lie beyond the size, and are in the index still.
+    for (const auto& [number, dirty] : object.chunks_dirty)
+      if (number >= chunks) batch_.remove(key::checksums(onode.id, number));
     TRY(files_.remove(onode.id));
   }
   mark(object);

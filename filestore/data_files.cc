@@ -122,7 +122,8 @@ Result<std::shared_ptr<DataFile>> DataFiles::open(std::uint64_t id, Access acces
     }
   }
   if (access == Access::cached) return Errc::again;
-  FileDescriptor fd(::openat(objects_.get(), path_of(id).c_str(), O_RDWR | O_CLOEXEC));
+  FileDescriptor fd(
+      ::openat(objects_.get(), path_of(id).c_str(), (mode_ == Mode::read_write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   if (!fd) return last_errno();
   auto file = std::make_shared<DataFile>(std::move(fd));
   remember(id, file);

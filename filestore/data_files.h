@@ -37,7 +37,9 @@ class DataFile {
 class DataFiles {
  public:
   /// `objects`: the directory.
-  explicit DataFiles(FileDescriptor objects) : objects_(std::move(objects)) {}
+  enum class Mode : std::uint8_t { read_write, read_only };
+  explicit DataFiles(FileDescriptor objects, Mode mode = Mode::read_write)
+      : objects_(std::move(objects)), mode_(mode) {}
   /// Makes the directories below an empty objects/ and sets how files in them keep their data.
   static Result<> format(int objects);
 
@@ -56,6 +58,7 @@ class DataFiles {
     std::list<std::uint64_t>::iterator place;
   };
   FileDescriptor objects_;
+  Mode mode_;
   std::mutex mutex_;
   std::unordered_map<std::uint64_t, Kept> open_;
   std::list<std::uint64_t> recent_;  ///< most recent first

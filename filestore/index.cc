@@ -132,6 +132,23 @@ Result<> RocksIndex::write(IndexBatch& batch) {
   return from_status(db_->Write(options, &batch.impl().batch));
 }
 
+Result<std::unique_ptr<Index>> Index::open_read_only(const std::string& path) {
+  rocksdb::Options options;
+  options.max_open_files = 256;
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+  rocksdb::BlockBasedTableOptions table;
+  auto cache = rocksdb::NewLRUCache(16 << 20);
+  table.block_cache = cache;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  rocksdb::DB* db = nullptr;
+  rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, path, &db);
+  if (!status.ok()) {
+    log_error("filestore", "index at {}: {}", path, status.ToString());
+    return status.IsCorruption() ? Errc::malformed : Errc::io;
+  }
+  return std::make_unique<RocksIndex>(std::unique_ptr<rocksdb::DB>(db), std::move(cache));
+}
+
 Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_t memory_bytes, bool create) {
   rocksdb::Options options;
   options.create_if_missing = create;

@@ -62,6 +62,8 @@ class Index {
 
   /// Errc::io or Errc::malformed if it cannot be opened.
   static Result<std::unique_ptr<Index>> open(const std::string& path, std::uint64_t memory_bytes, bool create);
+  /// Writes nothing, not even into its directory, so a read-only snapshot will do.
+  static Result<std::unique_ptr<Index>> open_read_only(const std::string& path);
   virtual ~Index() = default;
 
   virtual Result<std::optional<std::string>> get(std::string_view key, Access access,

@@ -13,6 +13,7 @@
 #include "base/coroutine.h"
 #include "base/shard.h"
 #include "filestore/filestore.h"
+#include "filestore/inspector.h"
 #include "filestore/memory_store.h"
 #include "filestore/model.h"
 #include "filestore/test_disk.h"
@@ -144,7 +145,14 @@ TEST(Kill, what_was_acknowledged_survives_kill_9) {
     }
     ASSERT_EQ(run(testing::difference(store, *model)), "") << "round " << round << ", " << reached << " transactions";
     // Now and then the next round begins with a journal to replay again.
-    if (dice.below(2)) run(store.stop());
+    if (dice.below(2)) {
+      run(store.stop());
+      auto inspector = Inspector::open(disk.mount_point(), std::nullopt);
+      ASSERT_TRUE(inspector);
+      auto problems = (*inspector)->check(true);
+      ASSERT_TRUE(problems);
+      EXPECT_EQ(fmt::format("{}", fmt::join(*problems, "\n")), "") << "round " << round;
+    }
     ::testing::Test::RecordProperty("transactions", std::to_string(reached));
   }
   EXPECT_GT(number, 100u) << "the child did nothing";

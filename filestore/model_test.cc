@@ -10,6 +10,7 @@
 #include "base/coroutine.h"
 #include "base/shard.h"
 #include "filestore/filestore.h"
+#include "filestore/inspector.h"
 #include "filestore/memory_store.h"
 #include "filestore/test_disk.h"
 
@@ -102,6 +103,12 @@ TEST(Model, store_and_model_agree) {
   }
   ASSERT_EQ(run(testing::difference(*store, *model)), "");
   run(store->stop());
+  store.reset();
+  auto inspector = Inspector::open(disk.mount_point(), std::nullopt);
+  ASSERT_TRUE(inspector);
+  auto problems = (*inspector)->check(true);
+  ASSERT_TRUE(problems);
+  EXPECT_EQ(fmt::format("{}", fmt::join(*problems, "\n")), "");
 }
 
 }  // namespace

@@ -1,0 +1,242 @@
+#include "filestore/inspector.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <set>
+
+#include "base/codec.h"
+#include "base/crc32c.h"
+#include "filestore/admission.h"
+#include "filestore/key.h"
+#include "filestore/limits.h"
+
+namespace spirula::filestore {
+namespace {
+
+using limits::block_bytes;
+
+Result<FileDescriptor> open_directory(int at, const std::string& path) {
+  FileDescriptor fd(::openat(at, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return last_errno();
+  return fd;
+}
+std::uint64_t id_of(std::string_view key) {
+  std::uint64_t id = 0;
+  for (char c : key.substr(1, 8)) id = id << 8 | static_cast<unsigned char>(c);
+  return id;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Inspector>> Inspector::open(const std::string& path, std::optional<std::uint64_t> sequence) {
+  std::unique_ptr<Inspector> self(new Inspector);
+  self->path_ = path;
+  TRY(self->superblock_, read_superblock(path));
+  TRY(self->snapshots_, list_snapshots(path));
+  if (self->snapshots_.empty()) return Errc::not_found;
+  std::string name = snapshot_name(sequence.value_or(self->snapshots_.front()));
+  TRY(FileDescriptor root, open_directory(AT_FDCWD, path + "/" + name));
+  TRY(self->point_, read_commit_point(root.get()));
+  TRY(self->objects_, open_directory(root.get(), objects_name));
+  TRY(FileDescriptor objects, open_directory(root.get(), objects_name));
+  self->files_ = std::make_unique<DataFiles>(std::move(objects), DataFiles::Mode::read_only);
+  TRY(self->index_, Index::open_read_only(path + "/" + name + "/" + index_name));
+  return self;
+}
+
+Result<std::vector<CollectionInfo>> Inspector::collections() {
+  std::vector<CollectionInfo> all;
+  auto cursor = index_->cursor(key::collections(), Access::blocking);
+  for (; cursor->valid(); cursor->next()) {
+    TRY(CollectionId id, key::parse_collection(cursor->key()));
+    TRY(auto bits, decode<std::uint32_t>(Buffer::copy_of(cursor->value())));
+    all.push_back({id, bits});
+  }
+  TRY(cursor->status());
+  return all;
+}
+
+Result<> Inspector::objects(const std::function<bool(const Entry&)>& visit) {
+  auto cursor = index_->cursor(key::all_objects(), Access::blocking);
+  for (; cursor->valid(); cursor->next()) {
+    Entry entry;
+    TRY(entry.id, key::parse_object(cursor->key()));
+    TRY(entry.onode, decode<Onode>(Buffer::copy_of(cursor->value())));
+    if (!visit(entry)) return {};
+  }
+  return cursor->status();
+}
+
+Result<Buffer> Inspector::data(const Entry& entry) {
+  const Onode& onode = entry.onode;
+  Buffer bytes = Buffer::zeros(onode.size);
+  std::byte* to = bytes.mutable_data();
+  if (onode.has_inline) {
+    TRY(auto row, index_->get(key::inline_data(onode.id), Access::blocking));
+    if (!row) return Errc::io;
+    std::memcpy(to, row->data(), std::min<std::size_t>(row->size(), onode.size));
+  } else if (onode.has_file) {
+    TRY(auto file, files_->open(onode.id, Access::blocking));
+    auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
+    std::array<std::byte, block_bytes> block;
+    for (; cursor->valid(); cursor->next()) {
+      ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
+      std::uint64_t number = 0;
+      for (char c : cursor->key().substr(9)) number = number << 8 | static_cast<unsigned char>(c);
+      for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
+        if (sums.crc[i] == 0) continue;
+        std::uint64_t at = (number * limits::blocks_per_chunk + i) * block_bytes;
+        TRY(file->read(at, block, Access::blocking));
+        if (block_checksum(block) != sums.crc[i]) return Errc::io;
+        if (at < onode.size) std::memcpy(to + at, block.data(), std::min(block_bytes, onode.size - at));
+      }
+    }
+    TRY(cursor->status());
+  }
+  return bytes;
+}
+
+Result<std::vector<std::pair<std::string, Buffer>>> Inspector::omap(const Entry& entry) {
+  std::vector<std::pair<std::string, Buffer>> all;
+  auto cursor = index_->cursor(key::omap_entries(entry.onode.id), Access::blocking);
+  for (; cursor->valid(); cursor->next())
+    all.emplace_back(cursor->key().substr(key::omap_prefix_bytes), Buffer::copy_of(cursor->value()));
+  TRY(cursor->status());
+  return all;
+}
+
+Result<std::uint32_t> Inspector::digest(const Entry& entry) {
+  static const std::uint32_t zero_block = block_checksum(Buffer::zeros(block_bytes).view());
+  const Onode& onode = entry.onode;
+  std::uint64_t blocks = (onode.size + block_bytes - 1) / block_bytes, at = 0;
+  std::uint32_t digest = crc32c(~0u, std::as_bytes(std::span(&onode.size, 1)));
+  auto add = [&](std::uint32_t crc) {
+    digest = crc32c(digest, std::as_bytes(std::span(&crc, 1)));
+    ++at;
+  };
+  if (onode.has_inline) {
+    TRY(auto row, index_->get(key::inline_data(onode.id), Access::blocking));
+    if (!row) return Errc::io;
+    row->resize(blocks * block_bytes);
+    for (std::uint64_t i = 0; i < blocks; ++i)
+      add(block_checksum(as_bytes(*row).subspan(i * block_bytes, block_bytes)));
+  } else if (onode.has_file) {
+    auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
+    for (; cursor->valid(); cursor->next()) {
+      ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
+      std::uint64_t number = 0;
+      for (char c : cursor->key().substr(9)) number = number << 8 | static_cast<unsigned char>(c);
+      while (at < std::min(number * limits::blocks_per_chunk, blocks)) add(zero_block);
+      for (std::uint32_t crc : sums.crc)
+        if (at < blocks) add(crc ? crc : zero_block);
+    }
+    TRY(cursor->status());
+  }
+  while (at < blocks) add(zero_block);
+  return digest;
+}
+
+Result<std::uint64_t> Inspector::journal_records(const std::string& journal) {
+  TRY(auto device, open_journal_device(journal, FilestoreOptions::JournalEngine::automatic));
+  TRY(auto log, Journal::open(std::move(device), superblock_.store));
+  std::uint64_t count = 0;
+  auto visit = [&](JournalPosition, const Buffer&) -> Result<> {
+    ++count;
+    return {};
+  };
+  TRY(log->replay(point_.position, visit));
+  return count;
+}
+
+Result<std::vector<std::string>> Inspector::check(bool read_data) {
+  std::vector<std::string> problems;
+  auto say = [&](const ObjectId& id, std::string_view text) {
+    problems.push_back(fmt::format("{}: {}", id.describe(), text));
+  };
+  TRY(auto all, collections());
+  std::map<std::uint64_t, Entry> by_id;
+  std::uint64_t count = 0;
+  auto rows = index_->cursor(key::all_objects(), Access::blocking);
+  for (; rows->valid(); rows->next()) {
+    ++count;
+    auto id = key::parse_object(rows->key());
+    auto onode = decode<Onode>(Buffer::copy_of(rows->value()));
+    if (!id || !onode) {
+      problems.push_back(fmt::format("an object's row does not decode: {}", to_hex(as_bytes(rows->key()))));
+      continue;
+    }
+    if (std::ranges::none_of(all, [&](const auto& c) { return collection_holds(c.id, c.bits, *id); }))
+      say(*id, "lies in no collection");
+    if (onode->has_file && onode->has_inline) say(*id, "has a file and inline data");
+    if (!onode->has_file && onode->size > limits::inline_bytes_max) say(*id, "is too large to have no file");
+    if (onode->id >= point_.next_id) say(*id, "has an id that was not given out yet");
+    if (!by_id.emplace(onode->id, Entry{*id, *onode}).second) say(*id, "shares its id with another object");
+  }
+  TRY(rows->status());
+  if (count != point_.object_count)
+    problems.push_back(fmt::format("{} objects, the commit point says {}", count, point_.object_count));
+
+  for (const auto& [number, entry] : by_id) {
+    if (entry.onode.has_file) {
+      auto file = files_->open(number, Access::blocking);
+      if (!file) {
+        say(entry.id, "its data file is missing");
+        continue;
+      }
+      std::string owner(16 << 10, '\0');
+      ssize_t length = ::fgetxattr((*file)->fd(), owner_attribute, owner.data(), owner.size());
+      owner.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+      if (owner != key::object(entry.id)) say(entry.id, "its data file names another object");
+    }
+    if (read_data || entry.onode.has_inline) {
+      auto bytes = data(entry);
+      if (!bytes) say(entry.id, "its data do not verify: " + bytes.error().message());
+    }
+  }
+
+  // Rows and files that belong to no object.
+  struct Kind {
+    char letter;
+    const char* name;
+    bool (*owned)(const Onode&);
+  };
+  for (const Kind& kind : {Kind{'I', "inline data", [](const Onode& o) { return o.has_inline; }},
+                           Kind{'K', "checksums", [](const Onode& o) { return o.has_file; }},
+                           Kind{'M', "an omap entry", [](const Onode& o) { return o.has_omap; }},
+                           Kind{'H', "an omap header", [](const Onode& o) { return o.has_header; }}}) {
+    std::string first(1, kind.letter);
+    auto cursor = index_->cursor({first, key::after_prefix(first)}, Access::blocking);
+    for (; cursor->valid(); cursor->next()) {
+      auto owner = by_id.find(id_of(cursor->key()));
+      if (owner == by_id.end() || !kind.owned(owner->second.onode))
+        problems.push_back(fmt::format("{} of id {:x} belongs to nobody", kind.name, id_of(cursor->key())));
+    }
+    TRY(cursor->status());
+  }
+  for (unsigned i = 0; i < 256; ++i) {
+    TRY(FileDescriptor directory, open_directory(objects_.get(), fmt::format("{:02x}", i)));
+    DIR* listing = ::fdopendir(::dup(directory.get()));
+    if (!listing) return last_errno();
+    while (const dirent* each = ::readdir(listing)) {
+      std::string_view name = each->d_name;
+      if (name == "." || name == "..") continue;
+      std::uint64_t id = 0;
+      auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id, 16);
+      bool ours = error == std::errc{} && end == name.data() + name.size() && id % 256 == i;
+      auto owner = by_id.find(id);
+      if (!ours || owner == by_id.end() || !owner->second.onode.has_file)
+        problems.push_back(fmt::format("file objects/{:02x}/{} belongs to nobody", i, name));
+    }
+    ::closedir(listing);
+  }
+  return problems;
+}
+
+}  // namespace spirula::filestore
