@@ -14,7 +14,7 @@ struct Campaign {
   bool large = false;      ///< mostly writes of megabytes: the staging rings go round
   StoreWorkload workload;  ///< run twice, with an orderly stop in between; the second run just ends
   unsigned points = 0;
-  unsigned points_in_mkfs = 20;              ///< besides, while the store is being made
+  unsigned points_in_mkfs = 8;               ///< besides, while the store is being made
   unsigned points_per_recovery = 10;         ///< every so many points, recovery itself is recorded ...
   unsigned crashes_per_recovery = 2;         ///< ... and crashes so many times
   unsigned points_per_damaged_snapshot = 8;  ///< every so many points, the newest snapshot cannot be read

@@ -32,9 +32,9 @@ void run_side_by_side(std::vector<Campaign> campaigns) {
 }
 
 TEST(FilestoreCrash, acknowledged_transactions_survive_power_failures) {
-  for (unsigned round = 0; round < (slow() ? 5 : 1); ++round) {
+  for (unsigned round = 0; round < (slow() ? 3 : 1); ++round) {
     Campaign campaign;
-    campaign.points = slow() ? 1000 : 230;
+    campaign.points = slow() ? 500 : 200;
     campaign.workload = {.depth = 4, .steps = 200, .steps_per_commit = 60};
     std::vector<Campaign> campaigns(2, campaign);
     for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + round * 2 + i;
@@ -45,7 +45,7 @@ TEST(FilestoreCrash, acknowledged_transactions_survive_power_failures) {
 TEST(FilestoreCrash, staged_payloads_survive_power_failures) {
   Campaign campaign;
   campaign.large = true;
-  campaign.points = slow() ? 500 : 35;
+  campaign.points = slow() ? 500 : 25;
   campaign.workload = {.depth = 4, .steps = 100, .steps_per_commit = 15};
   std::vector<Campaign> campaigns(2, campaign);
   for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + 100 + i;
