@@ -78,6 +78,8 @@ Task<Result<>> Mds::listen() {
   if (credentials_.cephx) {
     auto service = std::make_unique<msg::CephxTicketService>(EntityType::mds, shard_.random(),
                                                              [this] { return Time::from(shard_.clock().wall()); });
+    CO_TRY(msg::ModeChoice modes, msg::modes_for(config_));
+    service->set_modes(std::move(modes));
     tickets_ = service.get();
     admission_ = std::move(service);
   } else {

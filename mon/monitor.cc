@@ -8,6 +8,7 @@
 #include "base/promise.h"
 #include "mon/health.h"
 #include "mon/options.h"
+#include "msg/credentials.h"
 
 namespace spirula::mon {
 namespace {
@@ -94,10 +95,15 @@ Task<Result<>> Monitor::start() {
   auto login_ttl = std::chrono::duration_cast<std::chrono::seconds>(config_.duration("auth_mon_ticket_ttl"));
   keys_ = std::make_unique<AuthKeeper>(shard_, *decider_, ttl);
   CO_TRY(co_await keys_->start());
-  if (config_.text("auth_service_required").find("none") != std::string::npos)
+  if (config_.text("auth_service_required").find("none") != std::string::npos) {
     auth_ = std::make_unique<msg::NoneService>([this] { return keys_->allocate_global_id(); });
-  else
-    auth_ = std::make_unique<msg::CephxMonitorService>(*keys_, system_random(), msg::TicketLifetimes{login_ttl, ttl});
+  } else {
+    auto service =
+        std::make_unique<msg::CephxMonitorService>(*keys_, system_random(), msg::TicketLifetimes{login_ttl, ttl});
+    CO_TRY(msg::ModeChoice modes, msg::modes_for(config_));
+    service->set_modes(std::move(modes));
+    auth_ = std::move(service);
+  }
 
   auto endpoint = own_endpoint();
   if (!endpoint) {

@@ -18,6 +18,17 @@ enum class AuthMethod : std::uint32_t { unknown = 0, none = 1, cephx = 2 };
 /// CEPH_CON_MODE_*.
 enum class ConnectionMode : std::uint32_t { unknown = 0, crc = 1, secure = 2 };
 
+/// The modes that may be used with each kind of peer, preferred first.
+struct ModeChoice {
+  std::vector<ConnectionMode> monitors, daemons, clients;
+  const std::vector<ConnectionMode>& with(EntityType peer) const {
+    return peer == EntityType::mon || peer == EntityType::mgr ? monitors
+           : peer == EntityType::client                       ? clients
+                                                              : daemons;
+  }
+  static ModeChoice all(std::vector<ConnectionMode> modes) { return {modes, modes, modes}; }
+};
+
 /// Who a peer proved to be. `caps` is the capability string for our kind of service ("allow rw pool=x"), or all of
 /// them when the monitor itself looked the key up.
 struct Identity {

@@ -211,7 +211,7 @@ class CephxLogin : public AuthAttempt {
  public:
   explicit CephxLogin(CephxClient& client) : client_(client) {}
   AuthMethod method() const override { return AuthMethod::cephx; }
-  std::vector<ConnectionMode> modes() const override { return {ConnectionMode::secure, ConnectionMode::crc}; }
+  std::vector<ConnectionMode> modes() const override { return client_.modes_.monitors; }
 
   Buffer request() override {
     std::lock_guard lock(client_.mutex_);
@@ -267,10 +267,10 @@ class CephxLogin : public AuthAttempt {
 /// One proof by ticket to an OSD, an MDS or a manager.
 class CephxAuthorizer : public AuthAttempt {
  public:
-  CephxAuthorizer(Buffer base, CryptoKey session_key, Random& random)
-      : base_(std::move(base)), session_key_(std::move(session_key)), nonce_(random.next()) {}
+  CephxAuthorizer(Buffer base, CryptoKey session_key, std::vector<ConnectionMode> modes, Random& random)
+      : base_(std::move(base)), session_key_(std::move(session_key)), modes_(std::move(modes)), nonce_(random.next()) {}
   AuthMethod method() const override { return AuthMethod::cephx; }
-  std::vector<ConnectionMode> modes() const override { return {ConnectionMode::crc, ConnectionMode::secure}; }
+  std::vector<ConnectionMode> modes() const override { return modes_; }
 
   Buffer request() override { return authorizer(Authorize{2, nonce_, false, 0}); }
   Result<Buffer> more(const Buffer& reply) override {
@@ -300,6 +300,7 @@ class CephxAuthorizer : public AuthAttempt {
 
   const Buffer base_;
   const CryptoKey session_key_;
+  const std::vector<ConnectionMode> modes_;
   const std::uint64_t nonce_;
 };
 
@@ -307,7 +308,7 @@ Result<std::unique_ptr<AuthAttempt>> CephxClient::attempt(EntityType peer) {
   if (peer == EntityType::mon) return std::make_unique<CephxLogin>(*this);
   std::lock_guard lock(mutex_);
   TRY(Buffer base, authorizer_base(peer));
-  return std::make_unique<CephxAuthorizer>(base, tickets_.at(peer).session_key, random_);
+  return std::make_unique<CephxAuthorizer>(base, tickets_.at(peer).session_key, modes_.with(peer), random_);
 }
 
 // --- auth none

@@ -22,6 +22,9 @@ class CephxClient : public AuthClient {
   /// service that admits others by ticket, else none.
   CephxClient(KeyName name, CryptoKey key, std::uint32_t services, EntityType rotating, Random& random, Clock& clock);
 
+  /// Before the first connection. By default monitors are asked for encryption first and others for none.
+  void set_modes(ModeChoice modes) { modes_ = std::move(modes); }
+
   Result<std::unique_ptr<AuthAttempt>> attempt(EntityType peer) override;
   void refused(EntityType peer) override;
 
@@ -59,6 +62,9 @@ class CephxClient : public AuthClient {
   const EntityType rotating_;
   Random& random_;
   Clock& clock_;
+  ModeChoice modes_{{ConnectionMode::secure, ConnectionMode::crc},
+                    {ConnectionMode::crc, ConnectionMode::secure},
+                    {ConnectionMode::crc, ConnectionMode::secure}};
 
   mutable std::mutex mutex_;
   std::uint64_t global_id_ = 0;

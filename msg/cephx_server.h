@@ -45,13 +45,16 @@ class CephxMonitorService : public AuthService {
   CephxMonitorService(KeyServer& keys, Random& random, TicketLifetimes lifetimes = {})
       : keys_(keys), random_(random), lifetimes_(lifetimes) {}
   std::vector<AuthMethod> methods() const override { return {AuthMethod::cephx}; }
-  std::vector<ConnectionMode> modes(EntityType) const override { return {ConnectionMode::secure, ConnectionMode::crc}; }
+  std::vector<ConnectionMode> modes(EntityType peer) const override { return modes_.with(peer); }
+  /// Before the first connection. Both modes, unless something else is said.
+  void set_modes(ModeChoice modes) { modes_ = std::move(modes); }
   Result<std::unique_ptr<AuthAcceptance>> accept(AuthMethod method, EntityType peer, ConnectionMode mode) override;
 
  private:
   KeyServer& keys_;
   Random& random_;
   TicketLifetimes lifetimes_;
+  ModeChoice modes_ = ModeChoice::all({ConnectionMode::secure, ConnectionMode::crc});
 };
 
 /// Admits whoever has a ticket for our kind of service: the AuthService of OSDs and MDSs. Identity::caps is the
@@ -64,7 +67,9 @@ class CephxTicketService : public AuthService {
   void set_secrets(RotatingSecrets secrets);
 
   std::vector<AuthMethod> methods() const override { return {AuthMethod::cephx}; }
-  std::vector<ConnectionMode> modes(EntityType) const override { return {ConnectionMode::crc, ConnectionMode::secure}; }
+  std::vector<ConnectionMode> modes(EntityType peer) const override { return modes_.with(peer); }
+  /// Before the first connection. Both modes, unless something else is said.
+  void set_modes(ModeChoice modes) { modes_ = std::move(modes); }
   Result<std::unique_ptr<AuthAcceptance>> accept(AuthMethod method, EntityType peer, ConnectionMode mode) override;
 
   /// The key that sealed a ticket. Errc::access if it is none of ours.
@@ -74,6 +79,7 @@ class CephxTicketService : public AuthService {
   EntityType service_;
   Random& random_;
   std::function<Time()> now_;
+  ModeChoice modes_ = ModeChoice::all({ConnectionMode::crc, ConnectionMode::secure});
   mutable std::mutex mutex_;
   RotatingSecrets secrets_;
 };

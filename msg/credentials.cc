@@ -1,5 +1,6 @@
 #include "msg/credentials.h"
 
+#include <algorithm>
 #include <fstream>
 #include <string>
 
@@ -33,7 +34,40 @@ Result<CryptoKey> find_key(const Config& config, const KeyName& name) {
   return why;
 }
 
+Result<std::vector<ConnectionMode>> parse_modes(const Config& config, const char* option) {
+  std::vector<ConnectionMode> modes;
+  std::string text = config.text(option);
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = std::min(text.find_first_of(" ,;", at), text.size());
+    std::string_view word = std::string_view(text).substr(at, end - at);
+    if (word == "crc")
+      modes.push_back(ConnectionMode::crc);
+    else if (word == "secure")
+      modes.push_back(ConnectionMode::secure);
+    else if (!word.empty())
+      return Errc::invalid;
+    at = end + 1;
+  }
+  if (modes.empty()) return Errc::invalid;
+  return modes;
+}
+
 }  // namespace
+
+Result<ModeChoice> modes_for(const Config& config) {
+  const char *monitors = "ms_mon_client_mode", *daemons = "ms_cluster_mode", *clients = "ms_service_mode";
+  if (config.type() == "client") {
+    daemons = clients = "ms_client_mode";
+  } else if (config.type() == "mon") {
+    monitors = "ms_mon_cluster_mode";
+    daemons = clients = "ms_mon_service_mode";
+  }
+  ModeChoice choice;
+  TRY(choice.monitors, parse_modes(config, monitors));
+  TRY(choice.daemons, parse_modes(config, daemons));
+  TRY(choice.clients, parse_modes(config, clients));
+  return choice;
+}
 
 Result<Credentials> load_credentials(const Config& config, std::uint32_t services, EntityType rotating, Random& random,
                                      Clock& clock) {
@@ -45,6 +79,8 @@ Result<Credentials> load_credentials(const Config& config, std::uint32_t service
     auto key = find_key(config, credentials.name);
     if (key) {
       auto client = std::make_unique<CephxClient>(credentials.name, *key, services, rotating, random, clock);
+      TRY(ModeChoice modes, modes_for(config));
+      client->set_modes(std::move(modes));
       credentials.cephx = client.get();
       credentials.client = std::move(client);
       return credentials;

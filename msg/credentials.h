@@ -23,4 +23,7 @@ struct Credentials {
 Result<Credentials> load_credentials(const Config& config, std::uint32_t services, EntityType rotating, Random& random,
                                      Clock& clock);
 
+/// The modes our configuration allows, by who we are (ms_client_mode and its kin). Errc::invalid: an option names none.
+Result<ModeChoice> modes_for(const Config& config);
+
 }  // namespace spirula::msg

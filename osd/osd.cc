@@ -117,6 +117,8 @@ Task<Result<>> Osd::listen() {
   if (credentials_.cephx) {
     auto service = std::make_unique<msg::CephxTicketService>(EntityType::osd, home_.random(),
                                                              [this] { return Time::from(home_.clock().wall()); });
+    CO_TRY(msg::ModeChoice modes, msg::modes_for(config_));
+    service->set_modes(std::move(modes));
     tickets_ = service.get();
     admission_ = std::move(service);
   } else {
