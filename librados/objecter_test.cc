@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/coroutine.h"
+#include "base/simulation.h"
 #include "base/task_group.h"
 #include "maps/mon_client.h"
 #include "msg/fake_messenger.h"
@@ -97,15 +98,15 @@ struct Bench {
 };
 
 void run(Task<> (*test)(Bench&)) {
-  run_main([test](Shard& shard) -> Task<int> {
-    Bench bench(shard);
-    co_await test(bench);
+  sim::Simulation world(1);
+  world.run([](sim::Host& host, Task<> (*body)(Bench&)) -> Task<> {
+    Bench bench(host);
+    co_await body(bench);
     co_await bench.objecter.stop();
     bench.feed.stop();
     co_await bench.monitors.stop();
     co_await bench.tasks.join();
-    co_return 0;
-  });
+  }(world.add_host(), test));
 }
 
 TEST(Objecter, waits_for_the_map_then_sends_and_hands_back_the_answer) {

@@ -4,6 +4,7 @@
 
 #include "base/config.h"
 #include "base/coroutine.h"
+#include "base/simulation.h"
 #include "base/task_group.h"
 #include "maps/mon_map.h"
 #include "msg/fake_messenger.h"
@@ -41,14 +42,14 @@ struct Bench {
 };
 
 void run(Task<> (*test)(Bench&)) {
-  run_main([test](Shard& shard) -> Task<int> {
-    Bench bench(shard);
+  sim::Simulation world(1);
+  world.run([](sim::Host& host, Task<> (*body)(Bench&)) -> Task<> {
+    Bench bench(host);
     bench.client.start(bench.messenger);
-    co_await test(bench);
+    co_await body(bench);
     co_await bench.client.stop();
     co_await bench.tasks.join();
-    co_return 0;
-  });
+  }(world.add_host(), test));
 }
 
 TEST(MonClient, a_new_session_repeats_subscriptions_from_where_they_were) {
