@@ -8,7 +8,9 @@
 namespace spirula::mon {
 
 Decider::Decider(Shard& shard, std::unique_ptr<DecisionLog> log, State state)
-    : log_(std::move(log)), state_(std::move(state)), disk_pool_("mon-log", 1), tasks_(shard) {}
+    : log_(std::move(log)), state_(std::move(state)), tasks_(shard) {
+  if (log_->blocks()) disk_pool_ = std::make_unique<BlockingPool>("mon-log", 1);
+}
 
 Decider::~Decider() = default;
 
@@ -69,9 +71,16 @@ Task<> Decider::work() {
   working_ = false;
 }
 
+Task<> Decider::on_disk(std::move_only_function<void()> call) {
+  if (disk_pool_)
+    co_await disk_pool_->run(std::move(call));
+  else
+    call();
+}
+
 Task<Result<>> Decider::make_durable(Buffer record) {
   Result<> result;
-  co_await disk_pool_.run([&] { result = log_->append(record); });
+  co_await on_disk([&] { result = log_->append(record); });
   if (!result && disk_)
     log_error("mon", "decisions are refused: the log cannot be written: {}", result.error().message());
   if (result && !disk_) log_info("mon", "the log can be written again");
@@ -83,7 +92,7 @@ Task<> Decider::checkpoint_if_due() {
   if (log_->bytes_since_checkpoint() < limits::log_bytes_max || !disk_) co_return;
   Buffer bytes = state_.save();
   Result<> result;
-  co_await disk_pool_.run([&] { result = log_->checkpoint(bytes); });
+  co_await on_disk([&] { result = log_->checkpoint(bytes); });
   if (!result) log_error("mon", "checkpoint failed, the log grows on: {}", result.error().message());
 }
 

@@ -48,6 +48,7 @@ class Decider {
   };
   Task<> work();
   Task<Result<>> make_durable(Buffer record);
+  Task<> on_disk(std::move_only_function<void()> call);
   Task<> checkpoint_if_due();
 
   std::unique_ptr<DecisionLog> log_;
@@ -57,7 +58,7 @@ class Decider {
   std::deque<Waiting> waiting_;
   bool working_ = false;
   bool stopping_ = false;
-  BlockingPool disk_pool_;
+  std::unique_ptr<BlockingPool> disk_pool_;
   TaskGroup tasks_;
 };
 

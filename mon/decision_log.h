@@ -38,6 +38,7 @@ class DecisionLog {
   /// The number of the newest record.
   std::uint64_t sequence() const { return sequence_; }
   std::uint64_t bytes_since_checkpoint() const { return size_; }
+  bool blocks() const { return storage_->blocks(); }
   /// Makes the next record durable. Errc::no_space and the like: refused, the log is as before. Once the disk's answer
   /// is not to be trusted (a sync failed, a partial record could not be cut) every call fails with
   /// Errc::outcome_unknown until a restart reads back what is really there.

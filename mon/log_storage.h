@@ -14,6 +14,8 @@ namespace spirula::mon {
 class LogStorage {
  public:
   virtual ~LogStorage() = default;
+  /// Whether calls may take long; then they are made on a thread of their own.
+  virtual bool blocks() const { return true; }
   virtual Result<std::vector<std::string>> list() = 0;
   virtual Result<Buffer> read(const std::string& name) = 0;
   /// Bytes at the end of a file whose size is `size`; the file is made when missing. Durable on return.

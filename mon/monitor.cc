@@ -26,8 +26,13 @@ Result<std::unique_ptr<Monitor>> Monitor::open(Shard& shard, Config& config) {
               storage.error() == Errc::busy ? "another monitor is using it" : storage.error().message());
     return storage.error();
   }
+  return open(shard, config, std::move(*storage));
+}
+
+Result<std::unique_ptr<Monitor>> Monitor::open(Shard& shard, Config& config, std::unique_ptr<LogStorage> storage) {
+  std::string path = config.text("mon_data");
   DecisionLog::Restored restored;
-  auto log = DecisionLog::open(std::move(*storage), restored);
+  auto log = DecisionLog::open(std::move(storage), restored);
   if (!restored.note.empty()) log_warning("mon", "{}: {}", path, restored.note);
   if (!log) {
     log_error("mon", "{}: {}", path, restored.problem.empty() ? log.error().message() : restored.problem);

@@ -30,6 +30,7 @@ class Monitor : public msg::Dispatcher {
   /// Reads the decision log of `mon data`. Errc::not_found: there is none; Errc::malformed: it is damaged. What and
   /// where has then been logged.
   static Result<std::unique_ptr<Monitor>> open(Shard& shard, Config& config);
+  static Result<std::unique_ptr<Monitor>> open(Shard& shard, Config& config, std::unique_ptr<LogStorage> storage);
   ~Monitor() override;
 
   /// Serves from now on. Errc of binding.

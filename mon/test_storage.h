@@ -16,6 +16,7 @@ class MemoryStorage : public LogStorage {
     bool sync_fails = false;
   };
   explicit MemoryStorage(Disk& disk) : disk_(disk) {}
+  bool blocks() const override { return false; }
   Result<std::vector<std::string>> list() override {
     std::vector<std::string> names;
     for (auto& [name, bytes] : disk_.files) names.push_back(name);
