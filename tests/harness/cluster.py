@@ -251,10 +251,12 @@ class Cluster:
     def stop_all(self, seconds):
         if not os.path.exists(self.path("cluster.json")):
             return
-        try:
-            self.stop(seconds=seconds)
-        except ClusterError as error:
-            print(error)
+        for names in (self.mds_names(), self.osd_names(), self.mon_names()):  # who needs whom
+            try:
+                if names:
+                    self.stop(*names, seconds=seconds)
+            except ClusterError as error:
+                print(error)
 
     # ---- asking it ----
 

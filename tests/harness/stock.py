@@ -12,7 +12,7 @@ class StockCluster(Cluster):
     """No manager: nothing that is tested here needs one."""
 
     software = "stock"
-    grace_seconds = 0.5  # its MDS takes its time
+    grace_seconds = 0.3  # its MDS takes its time
 
     def __init__(self, directory, options=None):
         super().__init__(directory, options)
