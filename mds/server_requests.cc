@@ -293,8 +293,10 @@ void Server::reply(Request& request, Result<> result, Outcome& outcome, const Li
   body.result = result ? 0 : to_wire(result.error());
   body.mdsmap_epoch = mdsmap_epoch_;
   body.safe = safe;
-  body.has_dentry = outcome.dir && (request.body.flags & ClientRequest::flag_want_dentry) &&
-                    (result || result.error() == Errc::not_found);
+  // libcephfs expects the dentry of a lookup without asking for it, and looks the name up again every time if it gets
+  // none.
+  const bool wants_dentry = (request.body.flags & ClientRequest::flag_want_dentry) || request.body.op == MdsOp::lookup;
+  body.has_dentry = outcome.dir && wants_dentry && (result || result.error() == Errc::not_found);
   body.has_target = result && outcome.target;
   if (body.has_dentry || body.has_target) {
     Encoder trace(features);
