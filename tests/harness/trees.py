@@ -13,7 +13,7 @@ def make(top, files, seed=1):
     os.mkdir(top)
     for index in range(files):
         if index % 20 == 0:
-            parent = dice.choice(folders[-8:])
+            parent = dice.choice([folder for folder in folders if folder.count("/") < top.count("/") + 6])
             name = dice.choice(("folder {}", "d{}", "ordner-ä{}", ".hidden{}")).format(index)
             folders.append(os.path.join(parent, name))
             os.mkdir(folders[-1])
