@@ -42,9 +42,11 @@ std::optional<bool> compare(msg::Comparison how, const T& given, const T& stored
 }  // namespace
 
 const Attributes* Execution::attributes(std::int32_t& error) {
-  static const Attributes none;
   error = 0;
-  if (!has_content()) return &none;
+  if (!has_content()) {
+    error = -ENOENT;
+    return nullptr;
+  }
   const auto* stored = inputs_.attributes(id_);
   if (!stored) return nullptr;
   if (!*stored) {

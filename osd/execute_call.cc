@@ -61,6 +61,8 @@ class ExecutionMethods : public MethodContext {
 
  private:
   Result<const Attributes*> attributes() {
+    static const Attributes none;
+    if (!run_.has_content()) return &none;
     std::int32_t error;
     const Attributes* all = run_.attributes(error);
     if (error) return from_errno(-error);

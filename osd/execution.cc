@@ -29,7 +29,7 @@ std::int32_t classify(const std::vector<OsdOp>& ops, const ObjectClasses& classe
       auto class_name = names.text().substr(0, call.class_length);
       auto method = names.text().substr(call.class_length, call.method_length);
       const ObjectMethod* found = classes.find(class_name, method);
-      if (!found) return -EOPNOTSUPP;
+      if (!found) return classes.refusal(class_name);
       nature.calls.push_back({std::string(class_name), std::string(method), found->reads, found->writes});
       if (found->writes) {
         nature.changes = nature.depends_on_content = true;

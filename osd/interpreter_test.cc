@@ -181,7 +181,9 @@ TEST_F(Interpreter, bad_lengths_and_absurd_offsets) {
   OsdOp bad_call(OpCode::call);
   bad_call.as<msg::CallOperand>().class_length = 200;
   EXPECT_EQ(result({bad_call}), -EINVAL);
-  EXPECT_EQ(result({call("nosuch", "method", {})}), -EOPNOTSUPP);
+  EXPECT_EQ(result({call("nosuch", "method", {})}), -EPERM);
+  EXPECT_EQ(result({call("rbd", "create", {})}), -EOPNOTSUPP);
+  EXPECT_EQ(result({call("lock", "method", {})}), -EOPNOTSUPP);
   EXPECT_EQ(output(read()), "abc") << "nothing of it did anything";
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -53,7 +54,9 @@ class ObjectClasses {
   static const ObjectClasses& builtin();
   /// nullptr: no such method.
   const ObjectMethod* find(std::string_view class_name, std::string_view method) const;
-  bool has_class(std::string_view class_name) const { return classes_.contains(class_name); }
+  /// What a call of a method that find() does not know is told: -EOPNOTSUPP for a method or class that Ceph has and we
+  /// do not, -EPERM for a class that Ceph's daemons would not load either (its osd_class_load_list).
+  std::int32_t refusal(std::string_view class_name) const;
   void add(std::string class_name, std::string method, ObjectMethod what) {
     classes_[std::move(class_name)][std::move(method)] = std::move(what);
   }
