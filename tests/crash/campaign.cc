@@ -3,6 +3,7 @@
 #include <btrfsutil.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include "base/shard.h"
 #include "filestore/btrfs.h"
 #include "filestore/error.h"
+#include "filestore/inspector.h"
 #include "filestore/superblock.h"
 #include "tests/crash/recorded_disk.h"
 
@@ -88,8 +90,18 @@ bool damage_newest_snapshot(const std::string& path, Random& random) {
   return true;
 }
 
-/// A recovered store must also work: something is written, read back, and in half the cases it is stopped in order.
-std::string use_store(std::unique_ptr<filestore::ObjectStore> store, Random& random) {
+/// The index against the files, all data verified.
+std::string inspect(const RecordedDisk& disk) {
+  auto inspector = filestore::Inspector::open(disk.mount_point(), std::nullopt);
+  if (!inspector) return "fsck: " + inspector.error().message();
+  auto findings = (*inspector)->check(true);
+  if (!findings) return "fsck: " + findings.error().message();
+  return findings->empty() ? "" : fmt::format("fsck: {}", fmt::join(*findings, "\nfsck: "));
+}
+
+/// A recovered store must also work: something is written, read back, and in half the cases it is stopped in order, and
+/// then looked at by fsck in half of those.
+std::string use_store(const RecordedDisk& disk, std::unique_ptr<filestore::ObjectStore> store, Random& random) {
   std::string problem;
   run_main([&](Shard&) -> Task<int> {
     CollectionId collection{5000, 0};
@@ -106,11 +118,12 @@ std::string use_store(std::unique_ptr<filestore::ObjectStore> store, Random& ran
     if (!done) problem = "a write after the crash: " + done.error().message();
     co_return 0;
   });
-  if (random.below(2))
-    stop_store(std::move(store));
-  else
+  if (random.below(2)) {
     store.release();  // the process ends as it is
-  return problem;
+    return problem;
+  }
+  stop_store(std::move(store));
+  return problem.empty() && random.below(2) ? inspect(disk) : problem;
 }
 
 bool make_store(const RecordedDisk& disk) {
@@ -161,7 +174,7 @@ struct Trials {
     outcome.opened_at = static_cast<std::uint64_t>(status.st_size);
     outcome.problem = check_store(*store, lanes, history.at(position));
     if (outcome.problem.empty())
-      outcome.problem = use_store(std::move(store), dice);
+      outcome.problem = use_store(disk, std::move(store), dice);
     else
       store.release();
   }
