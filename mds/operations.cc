@@ -329,7 +329,10 @@ Result<> rename(Tree& tree, const ClientRequest& request, Attempt& attempt, Outc
   if (from.inode->is_dir() && Tree::is_below(*to.dir, *from.inode)) return Errc::invalid;
   outcome.target = from.inode;
   if (to.dentry) {
-    if (to.inode == from.inode) return {};  // two names of one file: POSIX leaves both
+    if (to.inode == from.inode) {  // two names of one file: POSIX leaves both, and clients must not move the dentry
+      outcome.dir = outcome.target = nullptr;
+      return {};
+    }
     if (from.inode->is_dir() != to.inode->is_dir())
       return to.inode->is_dir() ? Errc::is_directory : Errc::not_directory;
     if (to.inode->is_dir()) TRY(check_empty(*to.inode, attempt));
