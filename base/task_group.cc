@@ -1,9 +1,14 @@
 #include "base/task_group.h"
 
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <functional>
 #include <list>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/coroutine.h"
@@ -19,6 +24,7 @@ struct TaskGroup::State {
   std::list<asio::cancellation_signal> running;
   bool cancelled = false;
   WaitList drained;
+  std::vector<std::move_only_function<void()>> cancelled_joiners;
 };
 
 namespace {
@@ -52,7 +58,9 @@ void TaskGroup::spawn(Task<void> task) {
                      CHECK(false, "no exception leaves a task");
                    }
                    state->running.erase(place);
-                   if (state->running.empty()) state->drained.wake_all();
+                   if (!state->running.empty()) return;
+                   state->drained.wake_all();
+                   for (auto& resume : std::exchange(state->cancelled_joiners, {})) resume();
                  }));
 }
 
@@ -70,10 +78,27 @@ std::size_t TaskGroup::size() const {
   return state_->running.size();
 }
 
+/// Until the last task is gone, whatever becomes of the awaiting task.
+static Task<> until_drained(auto& state) {
+  co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+      [&state](auto handler) {
+        state.cancelled_joiners.push_back([handler = std::move(handler)]() mutable {
+          auto executor = asio::get_associated_executor(handler);
+          asio::post(executor, std::move(handler));
+        });
+      },
+      asio::use_awaitable);
+}
+
 Task<> TaskGroup::join() {
   auto state = state_;
-  while (!state->running.empty())
-    if (!co_await state->drained.wait()) break;
+  while (!state->running.empty()) {
+    Result<> woken = co_await state->drained.wait();
+    if (woken) continue;
+    // We are cancelled, and so are the tasks from now on; but they may refer to what we own, so we still wait for them.
+    cancel();
+    if (!state->running.empty()) co_await until_drained(*state);
+  }
 }
 
 Task<> TaskGroup::stop() {

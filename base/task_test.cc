@@ -36,6 +36,34 @@ TEST(Task, event_timeout_and_cancel) {
   });
 }
 
+/// Joins tasks of its own that never end by themselves.
+Task<> join_inner(Shard& shard, Event& never, bool& ended) {
+  bool inner_ended = false;
+  {
+    TaskGroup inner(shard);
+    auto wait = [](Event& event, bool& done) -> Task<> {
+      (void)co_await event.wait();
+      done = true;
+    };
+    inner.spawn(wait(never, inner_ended));
+    co_await inner.join();
+  }
+  ended = inner_ended;
+}
+
+TEST(Task, a_cancelled_joiner_cancels_and_still_waits) {
+  run_main([](Shard& shard) -> Task<int> {
+    Event never;
+    bool ended = false;
+    TaskGroup outer(shard);
+    outer.spawn(join_inner(shard, never, ended));
+    (void)co_await shard.clock().sleep(1ms);
+    co_await outer.stop();
+    EXPECT_TRUE(ended);
+    co_return 0;
+  });
+}
+
 TEST(Task, promise_and_budget) {
   run_main([](Shard& shard) -> Task<int> {
     Promise<int> promise;

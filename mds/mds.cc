@@ -302,6 +302,7 @@ Task<Result<>> Mds::serve() {
   server_ = std::make_unique<Server>(shard_, *store_, options);
   server_->set_mdsmap_epoch(map_.epoch);
   server_->set_blocklist([this](msg::AddressVector addresses) { return blocklist(std::move(addresses)); });
+  server_->set_listening([this] { return !monitor_is_silent(); });
   server_->on_failure([this] { end(server_->problem()); });
   if (creating) {
     CO_TRY(co_await server_->format());
@@ -320,11 +321,16 @@ Task<Result<>> Mds::serve() {
   co_return Result<>{};
 }
 
+bool Mds::monitor_is_silent() const {
+  return shard_.clock().now() - last_ack_ > config_.duration("mds_beacon_grace");
+}
+
 void Mds::on_message(msg::ConnectionRef connection, msg::Message message) {
   if (!server_) return;
-  if (shard_.clock().now() - last_ack_ > config_.duration("mds_beacon_grace")) {
+  if (monitor_is_silent()) {
     // The monitor may have replaced us: say nothing until it speaks to us again.
-    if (held_back_.size() < held_back_max) held_back_.emplace_back(std::move(connection), std::move(message));
+    if (held_back_.size() == held_back_max) return connection->close();  // its session would miss a message
+    held_back_.emplace_back(std::move(connection), std::move(message));
     return;
   }
   server_->on_message(connection, std::move(message));

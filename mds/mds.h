@@ -49,6 +49,7 @@ class Mds : public msg::Dispatcher {
   void send_beacon();
   void take_map(const maps::FsMap& map);
   void take_ack(const msg::MdsBeaconAck& ack);
+  bool monitor_is_silent() const;
   void end(std::string why);
   Task<Result<msg::Epoch>> blocklist(msg::AddressVector addresses);
   void add_admin_commands();

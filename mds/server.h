@@ -70,6 +70,8 @@ class Server {
   /// How an evicted client is kept from the OSDs before its caps go to others; the osdmap epoch that shows it.
   using Blocklist = std::function<Task<Result<msg::Epoch>>(msg::AddressVector)>;
   void set_blocklist(Blocklist blocklist) { blocklist_ = std::move(blocklist); }
+  /// While this says false, messages are kept from us and a client's silence is not its fault.
+  void set_listening(std::function<bool()> listening) { listening_ = std::move(listening); }
   /// Takes everything from a client. False: there is no such session.
   Task<Result<bool>> evict(ClientId client);
 
@@ -118,6 +120,9 @@ class Server {
   Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last);
   Task<Result<>> find_for_reconnect(const msg::CapReconnect cap);
   void restore_cap(const SessionRef& session, Inode& inode, const msg::CapReconnect& reported);
+  void resume_session(const SessionRef& session);
+  void regrant(Ino ino, ClientId client);
+  void forgive_silence();
   Task<> watch_sessions();
   void send_session(const SessionRef& session, msg::ClientSession::Op op, std::uint64_t sequence = 0);
   SessionRef session_of(const msg::ConnectionRef& connection);
@@ -161,6 +166,7 @@ class Server {
   WriteBack write_back_;
   TaskGroup tasks_;
   Blocklist blocklist_;
+  std::function<bool()> listening_ = [] { return true; };
   std::function<void()> on_failure_;
   std::string problem_;
   bool failed_ = false, stopping_ = false;

@@ -66,7 +66,7 @@ void Server::handle_session(const msg::ConnectionRef& connection, const ClientSe
     case Op::request_close:
       return close_session(session);
     case Op::request_renew_caps:
-      if (session->state == Session::State::stale) session->state = Session::State::open;
+      if (session->state == Session::State::stale) resume_session(session);
       if (session->state == Session::State::open) send_session(session, Op::renew_caps, body.sequence);
       return;
     case Op::request_flush_journal:
@@ -74,6 +74,29 @@ void Server::handle_session(const msg::ConnectionRef& connection, const ClientSe
     default:
       return;
   }
+}
+
+/// A client that was told it is stale has given up all its caps; the answer to its renewal gives none of them back
+/// (Linux: wake_up_session_cb), so each is granted again. Ceph: Locker::resume_stale_caps.
+void Server::resume_session(const SessionRef& session) {
+  session->state = Session::State::open;
+  for (Inode* inode : session->caps) {
+    if (inode->changed_in > journal_.committed() && inode->changed_by != session->client()) {
+      hurry();  // a grant shows the inode
+      on_commit(inode->changed_in, [this, ino = inode->ino(), client = session->client()] { regrant(ino, client); });
+    } else {
+      regrant(inode->ino(), session->client());
+    }
+  }
+}
+
+void Server::regrant(Ino ino, ClientId client) {
+  Inode* inode = tree_.find(ino);
+  Session* session = session_of(client);
+  Cap* cap = inode && session ? inode->caps.find(client) : nullptr;
+  if (!cap) return;
+  ++cap->sequence;
+  send_cap(*session, *inode, *cap, msg::ClientCaps::Op::grant);
 }
 
 void Server::open_session(const msg::ConnectionRef& connection, const ClientSession& body) {
@@ -286,10 +309,28 @@ Task<> Server::evict_in_background(ClientId client, std::string why) {
   if (!done) log_warning("mds", "client.{} cannot be evicted now: {}", client.value, done.error().message());
 }
 
+/// Time in which clients could not reach us does not count against them.
+void Server::forgive_silence() {
+  const MonotonicTime now = shard_.clock().now();
+  for (const auto& [client, session] : sessions_) {
+    session->last_heard = now;
+    for (Inode* inode : session->caps)
+      if (Cap* cap = inode->caps.find(client); cap && cap->revoking()) cap->revoked_at = now;
+  }
+}
+
 Task<> Server::watch_sessions() {
+  MonotonicTime watched_last = shard_.clock().now();
   for (;;) {
     if (!co_await shard_.clock().sleep(watch_interval)) co_return;
     const MonotonicTime now = shard_.clock().now();
+    // We were held up ourselves (a stopped process, a paused machine): what clients said waits in the sockets.
+    bool late = now - watched_last > 2 * watch_interval;
+    watched_last = now;
+    if (late || !listening_()) {
+      forgive_silence();
+      continue;
+    }
     std::map<ClientId, std::string> out;
     for (const auto& [client, session] : sessions_) {
       Duration silence = now - session->last_heard;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/coroutine.h"
+#include "base/simulation.h"
 #include "mds/memory_store.h"
 
 namespace spirula::mds {
@@ -473,6 +474,58 @@ TEST(Server, crash_at_every_cut_point) {
       co_await server.stop();
     }
     EXPECT_TRUE(finished);
+  });
+}
+
+/// The same in virtual time, for what takes minutes.
+void run_simulated(std::function<Task<>(sim::Host&)> test) {
+  sim::Simulation world(1);
+  sim::Host& host = world.add_host();
+  world.run(test(host));
+}
+
+TEST(Server, a_client_that_was_stale_gets_its_caps_back_when_it_renews) {
+  run_simulated([](sim::Host& host) -> Task<> {
+    MemoryStore store;
+    Server server(host, store, test_options());
+    co_await boot(server, true);
+    Client client(host, server, 7);
+    co_await client.open();
+    std::uint64_t tid = client.send(Client::create("f"));
+    co_await client.safe(tid);
+    (void)client.caps();
+    EXPECT_TRUE(co_await host.clock().sleep(70s));
+    auto told = client.take(ClientSession::message_type);
+    EXPECT_EQ(told.size(), 1u);
+    if (told.empty()) co_return;
+    EXPECT_EQ(msg::read_message<ClientSession>(told[0])->op, ClientSession::Op::stale);
+    ClientSession renew;
+    renew.op = ClientSession::Op::request_renew_caps;
+    server.on_message(client.connection, msg::make_message(renew));
+    std::vector<ClientCaps> granted = client.caps();
+    EXPECT_EQ(granted.size(), 2u) << "the file and its directory";
+    for (const ClientCaps& each : granted) EXPECT_EQ(each.op, ClientCaps::Op::grant);
+    co_await server.stop();
+  });
+}
+
+TEST(Server, nobody_is_evicted_for_what_was_kept_from_us) {
+  run_simulated([](sim::Host& host) -> Task<> {
+    MemoryStore store;
+    Server server(host, store, test_options());
+    bool listening = false;
+    server.set_listening([&listening] { return listening; });
+    co_await boot(server, true);
+    Client client(host, server, 7);
+    co_await client.open();
+    EXPECT_TRUE(co_await host.clock().sleep(1h));
+    EXPECT_TRUE(client.take(ClientSession::message_type).empty());
+    listening = true;
+    EXPECT_TRUE(co_await host.clock().sleep(50s));
+    EXPECT_TRUE(client.take(ClientSession::message_type).empty()) << "silence counts from when we listen again";
+    EXPECT_TRUE(co_await host.clock().sleep(20s));
+    EXPECT_EQ(client.take(ClientSession::message_type).size(), 1u);
+    co_await server.stop();
   });
 }
 

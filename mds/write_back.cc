@@ -206,7 +206,8 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
     const InodeRecord& inode = record->inode;
     std::int64_t pool = inode.is_file() ? inode.layout.pool : -1;
     traces.spawn(flush_backtrace({inode.ino, {dir, name}}, pool, inode.is_dir(), outcome));
-    while (traces.size() >= writes_in_flight) (void)co_await shard_.clock().sleep(std::chrono::microseconds(200));
+    while (traces.size() >= writes_in_flight && outcome)
+      outcome = co_await shard_.clock().sleep(std::chrono::microseconds(200));
   }
   co_await traces.join();
 
@@ -267,7 +268,8 @@ Task<Result<>> WriteBack::flush() {
   Result<> outcome;
   TaskGroup writes(shard_);
   for (Ino dir : dirs) {
-    while (writes.size() >= writes_in_flight) (void)co_await shard_.clock().sleep(std::chrono::microseconds(200));
+    while (writes.size() >= writes_in_flight && outcome)
+      outcome = co_await shard_.clock().sleep(std::chrono::microseconds(200));
     if (!outcome) break;
     writes.spawn(flush_directory(dir, outcome));
   }
