@@ -39,8 +39,10 @@ void ApplyLanes::enqueue(std::span<const SubmissionPointer> submissions) {
     lanes_[each->lane]->queue.push_back(each);
   }
   if (!submissions.empty()) reached_ = submissions.back()->end;
-  for (auto& lane : lanes_)
-    if (lane->busy_from == 0 && may_take_locked(*lane)) lane->work.notify_one();
+  for (auto& lane : lanes_) {
+    if (lane->busy_from != 0 || !may_take_locked(*lane)) continue;
+    if (!lane->lingering || lane->queue.size() >= limits::lane_batch_transactions_wanted) lane->work.notify_one();
+  }
 }
 
 /// Nothing up to `sequence` is queued or in hand.
@@ -64,6 +66,14 @@ void ApplyLanes::run(Lane& lane) {
   std::unique_lock lock(mutex_);
   for (;;) {
     lane.work.wait(lock, [&] { return stopping_ || may_take_locked(lane); });
+    // Nobody waits for an apply, and a batch costs little more than one transaction: let a few come together.
+    if (!stopping_ && !held_ && lane.queue.size() < limits::lane_batch_transactions_wanted) {
+      lane.lingering = true;
+      lane.work.wait_for(lock, limits::lane_linger, [&] {
+        return stopping_ || held_ || failed_ || lane.queue.size() >= limits::lane_batch_transactions_wanted;
+      });
+      lane.lingering = false;
+    }
     if (abandoned_ || failed_ || (stopping_ && lane.queue.empty())) return;
     if (!may_take_locked(lane)) {  // stopping, but behind a barrier of another lane
       lane.work.wait(lock, [&] { return abandoned_ || failed_ || may_take_locked(lane); });
@@ -134,6 +144,8 @@ std::optional<JournalPosition> ApplyLanes::hold() {
   JournalPosition place = reached_;
   std::uint64_t sequence = place.sequence;
   hold_at_ = sequence;
+  held_ = true;
+  for (auto& lane : lanes_) lane->work.notify_one();
   quiet_.wait(lock, [&] {
     return failed_ ||
            std::ranges::all_of(lanes_, [&](const auto& lane) { return quiet_until_locked(*lane, sequence); });
@@ -145,6 +157,7 @@ std::optional<JournalPosition> ApplyLanes::hold() {
 void ApplyLanes::release() {
   std::lock_guard lock(mutex_);
   hold_at_ = ~std::uint64_t{0};
+  held_ = false;
   for (auto& lane : lanes_) lane->work.notify_one();
 }
 

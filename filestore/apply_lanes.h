@@ -54,6 +54,7 @@ class ApplyLanes {
     std::unique_ptr<Applier> applier;
     std::deque<SubmissionPointer> queue;
     std::uint64_t busy_from = 0;  ///< first sequence in hand; 0: none
+    bool lingering = false;       ///< waits for more to come
     std::mutex applying;
     std::condition_variable work;
     std::thread thread;
@@ -72,6 +73,7 @@ class ApplyLanes {
   OnFailed on_failed_;
   std::set<std::uint64_t> barriers_;
   std::uint64_t hold_at_ = ~std::uint64_t{0};
+  bool held_ = false;
   bool stopping_ = false, abandoned_ = false, failed_ = false;
 };
 

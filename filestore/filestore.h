@@ -130,7 +130,8 @@ class Filestore : public ObjectStore {
   std::map<CollectionId, std::deque<SubmissionPointer>> lines_;
   std::uint64_t opened_at_ = 0;  ///< the last sequence of recovery; staging rings of before are needed up to here
 
-  std::atomic<std::uint64_t> unapplied_bytes_{0};  ///< durable, not applied
+  std::atomic<std::uint64_t> submitted_bytes_{0};  ///< not applied
+  std::atomic<std::uint64_t> unapplied_bytes_{0};  ///< of them, durable
   std::atomic<bool> failed_{false}, closing_{false};
   std::atomic<bool> committing_{false};  ///< large payloads go into the journal meanwhile
   std::atomic<std::int64_t> room_{0};    ///< bytes that ordinary transactions may still take

@@ -60,7 +60,10 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
   TRY(check_sources(s));
   s.bytes = s.transaction.payload_bytes() + 256;
   s.lane = lanes_->lane_of(s.collection);
-  if (!committing_.load() && stager_->reserve(s)) {
+  // While a commit runs a write to btrfs may stall, so payloads take the journal, as far as memory can hold them until
+  // the lanes go on.
+  bool through_journal = committing_.load() && submitted_bytes_.load() + s.bytes <= pending_bytes_max_;
+  if (!through_journal && stager_->reserve(s)) {
     s.ready = false;
     describe_operations(s);
   } else {
@@ -114,6 +117,7 @@ Result<> Filestore::admit_here(const SubmissionPointer& submission) {
     }
   }
   room_.fetch_sub(need, std::memory_order_relaxed);
+  submitted_bytes_.fetch_add(s.bytes);
   s.ticket = ++last_ticket_;
   pending_.add(submission);
   line_up_locked(submission);
@@ -265,6 +269,7 @@ void Filestore::on_applied(std::span<const SubmissionPointer> submissions) {
     }
   }
   unapplied_bytes_.fetch_sub(bytes);
+  submitted_bytes_.fetch_sub(bytes);
   if (journal_->starved()) journal_->kick();
 }
 

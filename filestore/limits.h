@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,8 +30,13 @@ inline constexpr std::uint64_t inline_bytes_max = 32 << 10;
 inline constexpr std::size_t open_files_max = 512;
 /// Objects whose onode an apply lane keeps between batches.
 inline constexpr std::size_t lane_objects_max = 2048;
-/// Transactions an apply lane takes at once, and bytes it collects before it writes them to the index.
+/// Transactions an apply lane takes at once.
 inline constexpr std::size_t lane_batch_transactions_max = 256;
+/// So many are worth a batch at once; fewer wait this long for company. Nobody waits for them: reads see what is
+/// pending.
+inline constexpr std::size_t lane_batch_transactions_wanted = 32;
+inline constexpr std::chrono::milliseconds lane_linger{4};
+/// Bytes that a lane collects before it writes them to the index.
 inline constexpr std::size_t index_batch_bytes_max = 4 << 20;
 /// Removing more omap entries than this at once uses a range tombstone instead of one per entry.
 inline constexpr std::size_t point_deletes_max = 10'000;

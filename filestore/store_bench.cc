@@ -264,6 +264,7 @@ void write_4m(benchmark::State& state) {
                           "write_kib") /
                       4096;
     shell(fmt::format("rm -rf {}/fio", b.disk.mount_point()));
+    std::uint64_t staged = b.store->staged_bytes();
     auto outcome = b.drive(static_cast<unsigned>(state.range(0)), seconds_per_case(), [&](SeededRandom& random) {
       ObjectId id = object_name(static_cast<std::uint32_t>(random.below(Bench::large_count)));
       CollectionId pg = pg_of(id);
@@ -273,6 +274,8 @@ void write_4m(benchmark::State& state) {
       return b.store->submit(pg, std::move(t));
     });
     report(state, outcome, baseline);
+    state.counters["staged_part"] = static_cast<double>(b.store->staged_bytes() - staged) /
+                                    (static_cast<double>(outcome.count) * static_cast<double>(data.size()));
     state.counters["MB/s"] = static_cast<double>(outcome.count) * 4.194304 / outcome.seconds;
   }
 }
@@ -281,9 +284,12 @@ BENCHMARK(write_4m)->Arg(1)->Arg(16)->Iterations(1)->UseManualTime()->Unit(bench
 void read_4k_cached(benchmark::State& state) {
   Bench& b = bench();
   b.fill();
+  constexpr std::uint32_t warm = 32;
   for (auto _ : state) {
+    for (std::uint32_t i = 0; i < warm; ++i)
+      CHECK(b.run(b.store->read(object_name(i), 0, Bench::large_bytes)).has_value());
     auto read = [&](SeededRandom& random) -> Task<Result<>> {
-      ObjectId id = object_name(static_cast<std::uint32_t>(random.below(Bench::large_count)));
+      ObjectId id = object_name(static_cast<std::uint32_t>(random.below(warm)));
       std::uint64_t at = random.below(Bench::large_bytes / 4096) * 4096;
       auto data = co_await b.store->read(std::move(id), at, 4096);
       CO_TRY(data);
