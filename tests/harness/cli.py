@@ -135,7 +135,7 @@ def run(software, argv):
 
 
 def main(software):
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT too: a shell's background job ignores it
         signal.signal(number, _interrupted)
     try:
         sys.exit(run(software, sys.argv[1:]))
