@@ -34,7 +34,32 @@ DiskImage blank_disk() {
   return DiskImage({64 * mebibyte, 1024 * mebibyte});
 }
 
-filestore::FilestoreOptions options_for(const RecordedDisk& disk) {
+/// The same without a recorder, on sparse files: for what only kills processes.
+class PlainDisk {
+ public:
+  explicit PlainDisk(const std::string& directory)
+      : mount_point_(directory + "/btrfs"),
+        journal_(sparse_file(directory + "/journal.img", 64 * mebibyte)),
+        btrfs_(sparse_file(directory + "/btrfs.img", 1024 * mebibyte)) {
+    CHECK(run_command({"mkfs.btrfs", "-q", "-K", btrfs_.path()}, directory + "/mkfs.log") == 0, "mkfs.btrfs failed");
+    mount_ = std::make_unique<BtrfsMount>(btrfs_.path(), mount_point_);
+    CHECK(mount_->mounted());
+  }
+  const std::string& mount_point() const { return mount_point_; }
+  const std::string& journal() const { return journal_.path(); }
+
+ private:
+  static std::string sparse_file(const std::string& path, std::uint64_t size) {
+    std::ofstream(path).close();
+    fs::resize_file(path, size);
+    return path;
+  }
+  std::string mount_point_;
+  LoopDevice journal_, btrfs_;
+  std::unique_ptr<BtrfsMount> mount_;
+};
+
+filestore::FilestoreOptions options_for(const auto& disk) {
   filestore::FilestoreOptions options;
   options.path = disk.mount_point();
   options.journal = disk.journal();
@@ -51,7 +76,7 @@ std::vector<Lane> make_lanes(const Campaign& campaign) {
   return lanes;
 }
 
-std::unique_ptr<filestore::ObjectStore> open_store(const RecordedDisk& disk, std::string& problem) {
+std::unique_ptr<filestore::ObjectStore> open_store(const auto& disk, std::string& problem) {
   auto store = filestore::open_filestore(options_for(disk));
   if (store) return std::move(*store);
   problem = "open: " + store.error().message();
@@ -126,7 +151,7 @@ std::string use_store(const RecordedDisk& disk, std::unique_ptr<filestore::Objec
   return problem.empty() && random.below(2) ? inspect(disk) : problem;
 }
 
-bool make_store(const RecordedDisk& disk) {
+bool make_store(const auto& disk) {
   return filestore::make_filestore(options_for(disk), {.owner = "crash", .cluster_fsid = "test", .force = true})
       .has_value();
 }
@@ -338,6 +363,64 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
              std::chrono::duration<double>(Clock::now() - started).count(),
              std::chrono::duration<double>(trials.checking).count());
   return problems;
+}
+
+std::string run_kill_campaign(const KillCampaign& campaign, const std::string& directory) {
+  std::string ledger_path = directory + "/ledger", progress_path = directory + "/progress";
+  std::string problem_path = directory + "/problem", log = directory + "/store.log";
+  PlainDisk disk(directory);
+  ChildProcess maker(log, [&] { return make_store(disk) ? 0 : 1; });
+  CHECK(maker.wait(trial_deadline) == 0, "mkfs of the store failed");
+
+  SeededRandom dice(campaign.seed);
+  std::vector<Lane> lanes;
+  for (unsigned i = 0; i < campaign.lanes; ++i) lanes.emplace_back(i, campaign.seed);
+  std::uint64_t acknowledged = 0;
+  for (unsigned kill = 1; kill <= campaign.kills; ++kill) {
+    std::ofstream(ledger_path, std::ios::trunc).close();
+    ChildProcess victim(log, [&] {
+      std::string problem;
+      auto store = open_store(disk, problem);
+      Ledger ledger(ledger_path, "");
+      if (store) problem = run_store_workload({.steps = 1'000'000}, *store, lanes, ledger);
+      fmt::print(stderr, "{}\n", problem);
+      return 1;
+    });
+    auto span = static_cast<std::uint64_t>((campaign.life_max - campaign.life_min).count());
+    std::this_thread::sleep_for(campaign.life_min + std::chrono::milliseconds(dice.below(span)));
+    if (!victim.running()) return fmt::format("life {} ended by itself\n{}", kill, tail_of(log));
+    victim.kill();
+
+    auto bounds = LedgerHistory(ledger_path).at_end();
+    for (const auto& [lane, bound] : bounds) acknowledged = std::max(acknowledged, bound.acknowledged);
+    ChildProcess checker(log, [&] {
+      std::string problem;
+      auto store = open_store(disk, problem);
+      if (store) {
+        auto progress = read_progress(*store, lanes);
+        if (!progress) return 1;
+        std::ofstream(progress_path, std::ios::binary)
+            .write(reinterpret_cast<const char*>(progress->data()),
+                   static_cast<std::streamsize>(progress->size() * sizeof(Lane::Progress)));
+        problem = check_store(*store, lanes, bounds);
+        store.release();
+      }
+      std::ofstream(problem_path) << problem;
+      return problem.empty() ? 0 : 1;
+    });
+    if (int status = checker.wait(trial_deadline))
+      return fmt::format("after kill {}: status {}: {}\n{}", kill, status, tail_of(problem_path), tail_of(log, 1500));
+    std::ifstream progress(progress_path, std::ios::binary);
+    for (Lane& lane : lanes) {
+      Lane::Progress reached;
+      CHECK(progress.read(reinterpret_cast<char*>(&reached), sizeof reached));
+      std::string problem = lane.settle(reached, bounds);
+      CHECK(problem.empty(), problem);
+    }
+  }
+  fmt::print(stderr, "{} kills, {} transactions acknowledged in the busiest collection\n", campaign.kills,
+             acknowledged);
+  return {};
 }
 
 }  // namespace spirula::crash

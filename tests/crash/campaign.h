@@ -24,4 +24,13 @@ struct Campaign {
 /// In a Worker. What is wrong, empty if nothing; counts go to standard error.
 std::string run_campaign(const Campaign& campaign, const std::string& directory);
 
+/// A process at work on a store is killed `kills` times, each time at a random moment; between, another opens the
+/// store, compares everything and ends without stopping it. One store, and one history, from the first to the last.
+struct KillCampaign {
+  std::uint64_t seed = 0;
+  unsigned lanes = 4, kills = 0;
+  std::chrono::milliseconds life_min{50}, life_max{700};
+};
+std::string run_kill_campaign(const KillCampaign& campaign, const std::string& directory);
+
 }  // namespace spirula::crash

@@ -52,5 +52,11 @@ TEST(FilestoreCrash, staged_payloads_survive_power_failures) {
   run_side_by_side(campaigns);
 }
 
+TEST(FilestoreCrash, killed_fifty_times) {
+  KillCampaign campaign{.seed = first_seed() + 200, .kills = slow() ? 500u : 50u};
+  Worker worker("kill", [&](const std::string& directory) { return run_kill_campaign(campaign, directory); });
+  EXPECT_EQ(worker.join(std::chrono::minutes(50)), "");
+}
+
 }  // namespace
 }  // namespace spirula::crash

@@ -155,19 +155,27 @@ struct Check {
     co_return "";
   }
 
-  Task<std::string> lane(Lane& lane, const std::map<std::uint32_t, Bounds>& bounds) {
+  Task<Result<Lane::Progress>> progress_of(const Lane& lane) {
     Lane::Progress progress;
     auto known = co_await store.collections();
-    if (!known) co_return "collections: " + known.error().message();
+    if (!known) co_return known.error();
     for (Lane::Role role : {Lane::parent, Lane::child, Lane::spare}) {
       CollectionId id = lane.collection(role);
       progress.exists[role] = std::ranges::find(*known, id, &filestore::CollectionInfo::id) != known->end();
       if (!progress.exists[role]) continue;
       auto at = co_await store.collection_get(id, {"at"});
-      if (!at) co_return id.describe() + ": " + at.error().message();
+      if (!at) co_return at.error();
       if (at->contains("at")) progress.at[role] = std::stoull(at->at("at").to_string());
     }
-    std::string problem = lane.settle(progress, bounds);
+    co_return progress;
+  }
+
+  Task<std::string> lane(Lane& lane, const std::map<std::uint32_t, Bounds>& bounds) {
+    auto known = co_await store.collections();
+    if (!known) co_return "collections: " + known.error().message();
+    auto progress = co_await progress_of(lane);
+    if (!progress) co_return "progress: " + progress.error().message();
+    std::string problem = lane.settle(*progress, bounds);
     if (!problem.empty()) co_return problem;
     for (CollectionId id : lane.collections()) {
       auto there = std::ranges::find(*known, id, &filestore::CollectionInfo::id);
@@ -178,7 +186,7 @@ struct Check {
       if (there->bits != want->bits)
         co_return fmt::format("{} has {} bits for {}", id.describe(), there->bits, want->bits);
       problem = co_await collection(id, *want);
-      if (!problem.empty()) co_return fmt::format("{} at step {}: {}", id.describe(), progress.at[0], problem);
+      if (!problem.empty()) co_return fmt::format("{} at step {}: {}", id.describe(), progress->at[0], problem);
     }
     co_return "";
   }
@@ -196,6 +204,22 @@ std::string run_store_workload(const StoreWorkload& workload, ObjectStore& store
     co_return 0;
   });
   return run.problem;
+}
+
+Result<std::vector<Lane::Progress>> read_progress(ObjectStore& store, const std::vector<Lane>& lanes) {
+  Result<std::vector<Lane::Progress>> all;
+  run_main([&](Shard&) -> Task<int> {
+    Check check{store};
+    for (const Lane& lane : lanes) {
+      auto progress = co_await check.progress_of(lane);
+      if (!progress)
+        all = progress.error();
+      else if (all)
+        all->push_back(*progress);
+    }
+    co_return 0;
+  });
+  return all;
 }
 
 std::string check_store(ObjectStore& store, std::vector<Lane>& lanes, const std::map<std::uint32_t, Bounds>& bounds) {

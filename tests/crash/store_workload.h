@@ -18,6 +18,9 @@ struct StoreWorkload {
 std::string run_store_workload(const StoreWorkload& workload, filestore::ObjectStore& store, std::vector<Lane>& lanes,
                                Ledger& ledger);
 
+/// How far an opened store says each lane came.
+Result<std::vector<Lane::Progress>> read_progress(filestore::ObjectStore& store, const std::vector<Lane>& lanes);
+
 /// Compares a store with what it must contain after a crash: settles each lane by what the store says, then reads
 /// everything there is. What is wrong; empty if nothing.
 std::string check_store(filestore::ObjectStore& store, std::vector<Lane>& lanes,
