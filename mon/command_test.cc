@@ -149,8 +149,8 @@ TEST_F(CommandTest, pools_are_made_changed_and_removed) {
       0);
   EXPECT_EQ(map().pool(1)->size, 1);
   EXPECT_EQ(run(R"({"prefix": "osd pool set", "pool": "p", "var": "pg_num", "val": "2"})").result, -EOPNOTSUPP);
-  EXPECT_EQ(run(R"({"prefix": "osd pool set", "pool": "p", "var": "pg_num", "val": "16"})").result, 0);
-  EXPECT_EQ(map().pool(1)->pg_num, 16u);
+  EXPECT_EQ(run(R"({"prefix": "osd pool set", "pool": "p", "var": "pg_num", "val": "16"})").result, -EOPNOTSUPP);
+  EXPECT_EQ(map().pool(1)->pg_num, 4u);
   EXPECT_EQ(run(R"({"prefix": "osd pool get", "pool": "p", "var": "size", "format": "json"})").output,
             R"({"pool":"p","pool_id":1,"size":1})");
   EXPECT_EQ(run(R"({"prefix": "osd pool create", "pool": "e", "pool_type": "erasure"})").result, -EOPNOTSUPP);

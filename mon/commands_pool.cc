@@ -188,7 +188,7 @@ CommandResult pool_get(const CommandCall& call) {
   return call.is_plain() ? CommandResult::print(text) : call.json(out);
 }
 
-CommandResult set_pg_num(const CommandCall& call, maps::Pool& pool, std::int64_t value, bool placement_only) {
+CommandResult set_pg_num(maps::Pool& pool, std::int64_t value, bool placement_only) {
   if (pool.has(maps::Pool::no_pg_change))
     return CommandResult::fail(-EPERM,
                                "pool pg_num change is disabled; you must unset nopgchange flag for the pool "
@@ -201,19 +201,9 @@ CommandResult set_pg_num(const CommandCall& call, maps::Pool& pool, std::int64_t
     return {};
   }
   if (value <= 0 || value > 65'536) return CommandResult::fail(-ERANGE, "'pg_num' must be between 1 and 65536");
-  if (value < pool.pg_num)
-    return CommandResult::fail(-EOPNOTSUPP, "placement groups cannot be merged: pg_num may only grow");
-  auto policy = osd_policy(call.around.config);
-  const auto& map = call.state.osd().map();
-  std::uint64_t others = 0;
-  for (const auto& [id, each] : map.pools) others += std::uint64_t{each.pg_num} * each.size;
-  others -= std::uint64_t{pool.pg_num} * pool.size;
-  if (auto most = std::uint64_t{policy.pgs_per_osd_max} * std::max<std::size_t>(1, map.count_in());
-      others + static_cast<std::uint64_t>(value) * pool.size > most)
-    return CommandResult::fail(
-        -ERANGE, fmt::format("pg_num {} size {} would mean {} total pgs, which exceeds max {}", value, pool.size,
-                             others + static_cast<std::uint64_t>(value) * pool.size, most));
-  pool.pg_num = pool.pg_num_target = pool.pg_num_pending = static_cast<std::uint32_t>(value);
+  // cosd neither splits nor merges placement groups: objects that moved to a new one would be out of reach.
+  if (value != pool.pg_num)
+    return CommandResult::fail(-EOPNOTSUPP, "placement groups cannot be split or merged: pg_num is fixed at creation");
   return {};
 }
 
@@ -246,7 +236,7 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
     }
   } else if (name == "pg_num" || name == "pgp_num") {
     if (!number) return wrong(fmt::format("error parsing integer value '{}'", text));
-    auto problem = set_pg_num(call, pool, *number, name == "pgp_num");
+    auto problem = set_pg_num(pool, *number, name == "pgp_num");
     if (problem.result < 0) return problem;
     if (name == "pg_num") pool.pgp_num = pool.pgp_num_target = pool.pg_num;
   } else if (name == "crush_rule") {

@@ -195,7 +195,7 @@ void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold ho
   object.snaps = outcome.snaps;
   if (!object.state.stored) object.state.info.changed = writing->at;
   ++object.submitted;
-  unstable_.emplace(op->object.id, op);
+  if (op->object.id.client.number >= 0) unstable_.emplace(op->object.id, op);
   op->stage = "writing";
   if (hold == Hold::alone && !host_.is_cautious()) {
     object.release(hold);
@@ -249,6 +249,7 @@ Task<> PlacementGroup::complete(std::shared_ptr<Writing> writing, Task<Result<>>
 }
 
 bool PlacementGroup::answer_repeated(const ClientOpRef& op) {
+  if (op->object.id.client.number < 0) return false;  // our own: they have no ids
   auto unstable = unstable_.find(op->object.id);
   if (unstable != unstable_.end()) {
     unstable->second->duplicates.push_back(op);
@@ -284,7 +285,11 @@ void PlacementGroup::apply_effects(ClientOp& op, ObjectContext& object, Outcome&
     effect.id = host_.next_notify_id();
     outcome.ops.at(effect.op).output = encode(effect.id);
   }
-  if (!object.watches.empty()) watched_.insert(&object);
+  // An object nobody watches may be let go at any time: tick() must not find it here.
+  if (object.watches.empty())
+    watched_.erase(&object);
+  else
+    watched_.insert(&object);
 }
 
 void PlacementGroup::start_notifies(ClientOp& op, ObjectContext& object, Outcome& outcome) {

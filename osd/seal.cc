@@ -72,6 +72,11 @@ void seal(Outcome& outcome, const ObjectRequest& request, const ObjectState& bef
     for (SnapId snap : clone.snaps) keys.emplace(snap_key(snap, clone.id, head), Buffer{});
     transaction.collection_set(std::move(keys));
   }
+  // What replaces an object takes its attributes away: the SnapSet is written anew.
+  bool replaced = !before.stored || std::ranges::any_of(outcome.operations, [](const auto& operation) {
+    return std::holds_alternative<Transaction::Remove>(operation) ||
+           std::holds_alternative<Transaction::Clone>(operation);
+  });
   for (auto& operation : outcome.operations) transaction.add(head, std::move(operation));
   outcome.operations.clear();
   after.info.prior = before.info.changed;
@@ -85,7 +90,7 @@ void seal(Outcome& outcome, const ObjectRequest& request, const ObjectState& bef
   std::map<std::string, Buffer> attributes;
   attributes.emplace(info_attribute, encode(after.info));
   // A SnapSet that says nothing is not stored.
-  if (outcome.snaps_changed && outcome.snaps != SnapSet{})
+  if ((outcome.snaps_changed || replaced) && outcome.snaps != SnapSet{})
     attributes.emplace(snap_set_attribute, encode(outcome.snaps));
   transaction.set_attributes(head, std::move(attributes));
 }
