@@ -150,7 +150,7 @@ class Server {
   // server_caps.cc
   void handle_caps(const SessionRef& session, const msg::ClientCaps& body, std::uint64_t flush_tid);
   void handle_cap_release(const SessionRef& session, const msg::ClientCapRelease& body);
-  bool apply_flush(Session& session, Inode& inode, const Cap& cap, const msg::ClientCaps& body);
+  bool apply_flush(Session& session, Inode& inode, const msg::ClientCaps& body);
   void evaluate(Inode& inode, std::optional<ClientId> replying_to = std::nullopt);
   void send_cap(Session& session, Inode& inode, Cap& cap, msg::ClientCaps::Op op);
   void remove_cap(Session& session, Inode& inode);

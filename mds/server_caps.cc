@@ -106,12 +106,17 @@ void Server::remove_cap(Session& session, Inode& inode) {
   purge_if_unused(inode);
 }
 
-/// What the client changed under its caps. True if there was anything.
-bool Server::apply_flush(Session& session, Inode& inode, const Cap& cap, const ClientCaps& body) {
-  // Only what it could have changed: an exclusive bit of the group, or the right to write the file.
-  const cap::Bits may = cap.issued | cap.pending;
-  const cap::Bits dirty = body.dirty & may;
-  if (!dirty) return false;
+/// What the client changed under its caps. True if there was anything. It may have given them back with the very flush
+/// that a restart of ours swallowed, so that what it holds now says nothing; its key does.
+bool Server::apply_flush(Session& session, Inode& inode, const ClientCaps& body) {
+  constexpr cap::Bits changes = cap::auth_exclusive | cap::xattr_exclusive | cap::file_exclusive | cap::file_write;
+  const cap::Bits dirty = body.dirty & changes;
+  Attempt attempt;
+  attempt.access = &session.access;
+  attempt.caller = {body.caller_uid, body.caller_gid, {}};
+  attempt.file_system = options_.file_system;
+  attempt.writes = true;
+  if (!dirty || !attempt.permitted(inode)) return false;
   InodeRecord& record = inode.record;
   const RecursiveStats before = record.contribution();
   if (dirty & cap::auth_exclusive) {
@@ -192,7 +197,7 @@ void Server::handle_caps(const SessionRef& session, const ClientCaps& body, std:
     const bool known = flushed_before != session->flushed.end();
     BatchId batch = known ? flushed_before->second : current_batch();
     if (!known) {
-      apply_flush(*session, *inode, *cap, body);
+      apply_flush(*session, *inode, body);
       session->flushed[flush_tid] = batch;
       SessionUpdate update;
       update.kind = SessionUpdate::Kind::flush_done;

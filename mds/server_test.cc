@@ -363,18 +363,29 @@ TEST(Server, resent_requests_are_answered_once_even_over_a_restart) {
     client.send(again, 41);
     msg::ClientReconnect caps;
     caps.caps.push_back({1, "", 1, 0, cap::pin | cap::any_shared, 1, 0, {}, {}, 0});
-    caps.caps.push_back({ino + 1, "lost", 2, cap::wanted_by_open(1), cap::pin | cap::any_file_write, 1, 1, {}, {}, 0});
+    caps.caps.push_back({ino + 1, "lost", 2, 0, cap::pin | cap::any_shared, 1, 1, {}, {}, 0});
     server.on_message(client.connection, msg::make_reconnect(caps));
     co_await group.join();
     EXPECT_TRUE(reconnected);
     co_await server.activate();
     co_await client.safe(41);
     co_await client.safe(42);
+    // The flush that gave up the right to write was lost with the old server: it comes again, without the right.
+    ClientCaps flush;
+    flush.op = ClientCaps::Op::flush;
+    flush.ino = ino + 1;
+    flush.cap_id = 2;
+    flush.sequence = 1;
+    flush.caps = cap::pin;
+    flush.dirty = cap::file_write;
+    flush.size = 77;
+    client.tell(flush, 5);
     ParsedReply stat = co_await client.call(Client::request(MdsOp::lookup, "lost"));
     EXPECT_TRUE(stat.target);
     if (stat.target) {
       EXPECT_EQ(stat.target->ino, ino + 1);
       EXPECT_EQ(stat.target->cap.cap_id, 2u) << "the cap of before";
+      EXPECT_EQ(stat.target->size, 77u);
     }
     server.tree().verify();
     co_await server.stop();
