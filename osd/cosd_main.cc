@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <charconv>
@@ -15,6 +16,15 @@ using namespace spirula;
 using namespace spirula::osd;
 
 namespace {
+
+/// Payloads of megabytes come and go on several threads. Left alone, glibc keeps them in an arena a thread, which took
+/// 355 MiB where 110 do (4 MiB writes, depth 16) and costs the same CPU.
+void keep_memory_small() {
+  constexpr int arenas = 2, mapped_from = 1 << 20, trimmed_above = 32 << 20;
+  ::mallopt(M_ARENA_MAX, arenas);
+  ::mallopt(M_MMAP_THRESHOLD, mapped_from);
+  ::mallopt(M_TRIM_THRESHOLD, trimmed_above);
+}
 
 filestore::FilestoreOptions store_options(const Config& config) {
   filestore::FilestoreOptions options;
@@ -98,6 +108,7 @@ Task<int> serve(Shard& shard, Config& config, std::unique_ptr<filestore::ObjectS
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_memory_small();
   Config config("osd", "");
   config.add(osd::options());
   if (!config.parse(argc, argv)) {
