@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct ClientOp {
   MonotonicTime received{};
   const char* stage = "received";  ///< where it waits, for people
   std::shared_ptr<void> budget_hold;
+  /// Of our own requests, which have no connection: gets the reply.
+  std::move_only_function<void(msg::OsdReply)> done;
   /// The same request sent again while this one is being worked on; they get the same answer.
   std::vector<std::shared_ptr<ClientOp>> duplicates;
 

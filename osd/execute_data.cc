@@ -338,8 +338,60 @@ std::int32_t Execution::roll_back(SnapId snap) {
   return 0;
 }
 
-std::int32_t Execution::copy_from(const OsdOp&) {
-  return -EOPNOTSUPP;
+Result<CopyOrder> read_copy_order(const OsdOp& op) {
+  Decoder decoder(op.input.flatten());
+  CopyOrder order;
+  decoder(order.name);
+  decoder(order.locator);
+  order.has_truncation =
+      op.code == OpCode::copy_from2 && (op.as<msg::CopyFromOperand>().flags & msg::copy_from_flag::truncate_sequence);
+  if (order.has_truncation) {
+    decoder(order.truncate_sequence);
+    decoder(order.truncate_size);
+  }
+  if (!decoder.finish()) return Errc::invalid;
+  return order;
+}
+
+std::int32_t Execution::copy_from(const OsdOp& op) {
+  auto order = read_copy_order(op);
+  if (!order) return -EINVAL;
+  const CopySource* source = request_.copy_source.get();
+  if (!source) return -EOPNOTSUPP;
+  if (source->result < 0) return source->result;
+  std::uint64_t size = source->data.size();
+  if (size > limits::object_size_max) return -EFBIG;
+  make_exist();
+  touch_range(0, std::max(size, info().size));
+  if (before_.stored) {
+    change(Transaction::RemoveAllAttributes{});
+    change(Transaction::OmapClear{});
+    if (info().size > size) change(Transaction::Truncate{size});
+    out_.snaps_changed = true;  // ours went with the others
+  }
+  if (size) change(Transaction::Write{0, source->data});
+  resize(size);
+  if (!source->attributes.empty()) {
+    Transaction::SetAttributes attributes;
+    for (const auto& [name, value] : source->attributes) attributes.values.emplace("_" + name, value);
+    change(std::move(attributes));
+  }
+  bool had_omap = info().flags & ObjectInfo::omap;
+  bool has_omap = !source->omap.empty() || !source->omap_header.empty();
+  out_.delta.omap_objects += has_omap - had_omap;
+  info().flags &= ~std::uint32_t{ObjectInfo::omap};
+  if (has_omap) {
+    info().flags |= ObjectInfo::omap;
+    if (!source->omap.empty()) change(Transaction::OmapSet{source->omap});
+    if (!source->omap_header.empty()) change(Transaction::OmapSetHeader{source->omap_header});
+  }
+  info().modified = source->modified;
+  info().user_version = source->user_version;  // Ceph: the copy is told by its source's version
+  if (order->has_truncation) {
+    info().truncate_sequence = order->truncate_sequence;
+    info().truncate_size = order->truncate_size;
+  }
+  return 0;
 }
 
 }  // namespace spirula::osd

@@ -57,9 +57,12 @@ std::int32_t classify(const std::vector<OsdOp>& ops, const ObjectClasses& classe
         case OpCode::omap_rm_key_range:
         case OpCode::omap_clear:
           break;
-        case OpCode::rollback:
         case OpCode::copy_from:
         case OpCode::copy_from2:
+          if (std::exchange(nature.copies, true)) return -EOPNOTSUPP;  // one source a request
+          grows = true;
+          break;
+        case OpCode::rollback:
           nature.depends_on_content = true;
           [[fallthrough]];
         default:
@@ -155,7 +158,8 @@ std::int32_t Execution::execute(const OsdOp& op, OpResult& result) {
       extent.truncate_sequence = 0, extent.truncate_size = 0;
     return extent;
   };
-  if (msg::is_write(op.code) && op.code != OpCode::watch && op.code != OpCode::undirty && op.code != OpCode::copy_from2)
+  if (msg::is_write(op.code) && op.code != OpCode::watch && op.code != OpCode::undirty &&
+      op.code != OpCode::copy_from && op.code != OpCode::copy_from2)
     out_.user_changes = true;
 
   switch (op.code) {
@@ -234,6 +238,7 @@ std::int32_t Execution::execute(const OsdOp& op, OpResult& result) {
       return remove();
     case OpCode::rollback:
       return roll_back(op.as<msg::SnapOperand>().snap);
+    case OpCode::copy_from:
     case OpCode::copy_from2:
       return copy_from(op);
     case OpCode::set_alloc_hint:

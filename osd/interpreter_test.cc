@@ -93,6 +93,7 @@ class Interpreter : public ::testing::Test {
     request.now = now_;
     request.client = client_;
     request.id = {client_, ++tid_, 0};
+    request.copy_source = copy_source_;
     Outcome outcome;
     run_main([&](Shard&) -> Task<int> {
       auto attributes = co_await store_.get_attributes(head_);
@@ -131,6 +132,7 @@ class Interpreter : public ::testing::Test {
   SnapContext snap_context_;
   msg::EntityName client_{msg::EntityType::client, 4100};
   Time now_{2000, 0};
+  std::shared_ptr<const CopySource> copy_source_;
   std::uint64_t tid_ = 0, version_ = 0, user_version_ = 0;
   PgTotals totals_;
 };
@@ -332,6 +334,31 @@ TEST_F(Interpreter, omap) {
   EXPECT_EQ(result({OsdOp(OpCode::omap_clear)}), 0);
   EXPECT_EQ(list("", 10, ""), (std::pair(Values{}, false)));
   EXPECT_EQ(output(OsdOp(OpCode::omap_get_header)), "");
+  EXPECT_EQ(totals_.omap_objects, 0);
+}
+
+TEST_F(Interpreter, copies_replace_everything) {
+  OsdOp copy(OpCode::copy_from2);
+  Encoder order;
+  order(std::string("source"));
+  order(msg::ObjectLocator{1, "", "", -1});
+  copy.input = order.take();
+  EXPECT_EQ(result({copy}), -EOPNOTSUPP) << "nobody has read the source";
+  EXPECT_EQ(result({write_full("much longer"), attribute(OpCode::setxattr, "old", "1")}), 0);
+  EXPECT_EQ(result({with_input(OpCode::omap_set_vals, std::map<std::string, std::string>{{"old", "1"}})}), 0);
+  auto source = std::make_shared<CopySource>();
+  source->data = Buffer::copy_of("copied");
+  source->attributes["new"] = Buffer::copy_of("2");
+  source->user_version = 77;
+  copy_source_ = source;
+  EXPECT_EQ(result({copy, copy}), -EOPNOTSUPP) << "one source a request";
+  EXPECT_EQ(result({copy}), 0);
+  EXPECT_EQ(output(read()), "copied");
+  EXPECT_EQ(result({attribute(OpCode::getxattr, "old")}), -ENODATA);
+  EXPECT_EQ(output(attribute(OpCode::getxattr, "new")), "2");
+  EXPECT_TRUE(store_.objects.at(head_).omap.empty());
+  EXPECT_EQ(decode_state(store_.objects.at(head_).attributes)->info.user_version, 77u);
+  EXPECT_EQ(totals_.bytes, 6);
   EXPECT_EQ(totals_.omap_objects, 0);
 }
 

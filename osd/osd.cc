@@ -80,6 +80,7 @@ Task<Result<>> Osd::open_store() {
       shard = &threads_.back()->shard();
     }
     shards_.push_back(std::make_unique<PgShard>(*shard, i, commons_));
+    commons_.shards.push_back(shards_.back().get());
     shard_tasks_.push_back(std::make_unique<TaskGroup>(*shard));
   }
   auto collections = co_await store_->collections();

@@ -128,6 +128,7 @@ void PgShard::wait_for_map(ClientOpRef op) {
 void PgShard::handle(ClientOpRef op) {
   if (stopping_) return;
   if (!serving_) return wait_for_map(std::move(op));
+  if (op->nature.copies && !op->object.copy_source) return fetch_copy_source(std::move(op));
   auto found = pgs_.find(op->wire.pg.pg);
   if (found == pgs_.end() || found->second.removing) {
     commons_.figures->dropped.add();
@@ -197,7 +198,10 @@ Task<> PgShard::stop() {
 }
 
 void PgShard::reply(ClientOp& op, msg::OsdReply reply) {
-  if (!op.connection) return;  // our own
+  if (!op.connection) {
+    if (op.done) op.done(std::move(reply));
+    return;
+  }
   using namespace msg::request_flag;
   reply.object = std::move(op.wire.object);
   reply.pg = op.wire.pg.pg;

@@ -18,6 +18,8 @@ struct OsdFigures {
   Timing &read_latency, &write_latency;
 };
 
+class PgShard;
+
 /// What the shards of one daemon share. Read-only while they run, or thread-safe.
 struct ShardCommons {
   std::int32_t whoami = -1;
@@ -26,6 +28,7 @@ struct ShardCommons {
   OsdFigures* figures = nullptr;
   std::atomic<std::uint64_t> pg_count{0};
   std::atomic<std::uint64_t> next_notify{1};
+  std::vector<PgShard*> shards;
   std::function<void(ClientOpRef)> retry;                ///< on the shard that had it wait
   std::function<void(std::error_code)> on_store_failed;  ///< from any shard
 };
@@ -83,6 +86,12 @@ class PgShard : public PgHost {
   Task<> create(PgId id);
   Task<> remove(PgId id);
   void look_for_missing();
+
+  // pg_copy.cc
+  void fetch_copy_source(ClientOpRef op);
+  using CopyDone = std::move_only_function<void(std::shared_ptr<const CopySource>)>;
+  /// Reads a whole object of a PG that lives here.
+  void read_whole(PgId pg, ObjectId object, SnapId snap, std::uint64_t version, CopyDone done);
 
   Shard& shard_;
   const unsigned index_;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,26 @@ using filestore::Transaction;
 using msg::OpCode;
 using msg::OsdOp;
 
+/// What copy-from2 copies: an object of any pool, read before the request gets its turn at its own object.
+struct CopySource {
+  std::int32_t result = 0;  ///< a negative errno: there is nothing to copy
+  std::uint64_t user_version = 0;
+  Time modified;
+  BufferList data;
+  std::map<std::string, Buffer> attributes;  ///< clients' names
+  Buffer omap_header;
+  std::map<std::string, Buffer> omap;
+};
+/// The operand and input of copy-from2.
+struct CopyOrder {
+  std::string name;
+  msg::ObjectLocator locator;
+  bool has_truncation = false;
+  std::uint32_t truncate_sequence = 0;
+  std::uint64_t truncate_size = 0;
+};
+Result<CopyOrder> read_copy_order(const OsdOp& op);
+
 /// One client request on one object (or on a PG: then only the head's pool, hash and namespace mean something).
 struct ObjectRequest {
   ObjectId head;                 ///< the object, with snap = snap_head
@@ -29,6 +50,7 @@ struct ObjectRequest {
   msg::EntityName client;  ///< who watches, locks; usually id.client
   msg::AddressVector origin;
   std::uint32_t flags = 0;  ///< msg::request_flag
+  std::shared_ptr<const CopySource> copy_source;
 };
 
 /// What the operations of a request ask for beyond the object: rights, locks, room.
@@ -36,6 +58,7 @@ struct RequestNature {
   bool reads = false, writes = false;  ///< needs the right to
   bool changes = false;                ///< may change the object: takes a place in its order of writes
   bool depends_on_content = false;     ///< a change that reads: must not overlap earlier changes
+  bool copies = false;                 ///< needs ObjectRequest::copy_source
   bool is_listing = false;             ///< works on the PG
   bool shrinks_only = false;           ///< takes no room for long: goes through although the disk is full
   std::uint64_t input_bytes = 0;

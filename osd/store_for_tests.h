@@ -155,6 +155,8 @@ class StoreForTests : public ObjectStore {
               object.data.resize(op.size);
             } else if constexpr (std::is_same_v<T, X::SetAttributes>) {
               for (const auto& [name, value] : op.values) object.attributes[name] = value;
+            } else if constexpr (std::is_same_v<T, X::RemoveAllAttributes>) {
+              object.attributes.clear();
             } else if constexpr (std::is_same_v<T, X::OmapSet>) {
               for (const auto& [name, value] : op.values) object.omap[name] = value;
             } else if constexpr (std::is_same_v<T, X::OmapRemove>) {
