@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "base/check.h"
 #include "base/coroutine.h"
 #include "base/task_group.h"
@@ -59,7 +61,15 @@ Task<Result<>> WriteBack::format() {
 }
 
 void WriteBack::index(const DentryUpdate& update, bool add, BatchId batch) {
-  if (!update.record) return;
+  if (!update.record) {
+    // A purged inode has nothing left to cut; its entry among the strays is named by its number.
+    std::uint64_t number = 0;
+    const std::string& name = update.at.name;
+    if (add && update.at.dir == inos::stray &&
+        std::from_chars(name.data(), name.data() + name.size(), number, 16).ec == std::errc{})
+      truncating_.erase(Ino{number});
+    return;
+  }
   Result<DentryRecord> record = decode<DentryRecord>(*update.record);
   if (!record || record->kind != DentryRecord::Kind::primary) return;
   if (add) {
