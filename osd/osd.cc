@@ -409,17 +409,25 @@ Task<> Osd::stop() {
   co_await tasks_.stop();
   if (messenger_) co_await messenger_->stop();
   if (monitors_) co_await monitors_->stop();
+  std::vector<std::unique_ptr<TaskGroup>> last_tasks;
   for (unsigned i = 0; i < shards_.size(); ++i) {
     Promise<bool> done;
-    auto stop = [](Shard& home, PgShard& shard, Promise<bool> promise) -> Task<> {
+    // Loading may be under way still: it ends before what it fills goes.
+    auto stop = [](Shard& home, TaskGroup& loading, PgShard& shard, Promise<bool> promise) -> Task<> {
+      co_await loading.stop();
       co_await shard.stop();
       home.post([promise]() mutable { promise.set(true); });
     };
-    run_on(i, stop(home_, *shards_[i], done));
+    last_tasks.push_back(std::make_unique<TaskGroup>(shards_[i]->shard()));
+    TaskGroup* group = last_tasks.back().get();
+    shards_[i]->shard().post(
+        [group, task = stop(home_, *shard_tasks_[i], *shards_[i], done)]() mutable { group->spawn(std::move(task)); });
     (void)co_await done.get();
+    // The task has spoken, but its shard may not have put it away yet.
+    for (int turn = 0; turn < 2; ++turn) (void)co_await ask(home_, *shards_[i], [](PgShard&) { return true; });
   }
   threads_.clear();  // joined: nothing runs on the other shards any more
-  if (!shard_tasks_.empty()) co_await shard_tasks_[0]->stop();
+  if (!last_tasks.empty()) co_await last_tasks.front()->join();
   shards_.clear();
   shard_tasks_.clear();
   co_await store_->stop();
