@@ -104,7 +104,7 @@ struct CommandRow {
 
 /// A request: which row, and with what.
 struct ParsedCommand {
-  const CommandRow* row = nullptr;
+  const CommandRow* row = nullptr;  ///< null for get_command_descriptions, which anybody may ask
   std::string prefix;
   Arguments arguments;
   OutputFormat format = OutputFormat::plain;

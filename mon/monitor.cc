@@ -69,7 +69,7 @@ Monitor::Monitor(Shard& shard, Config& config, std::unique_ptr<DecisionLog> log,
 
 Monitor::~Monitor() = default;
 
-/// public_addrv, public_addr, our entry in the monitor map, or the only address in "mon host".
+/// public_addrv, public_addr, the only address in "mon host", or our entry in the monitor map.
 Result<Endpoint> Monitor::own_endpoint() const {
   std::string text = config_.text("public_addrv");
   if (text.empty()) text = config_.text("public_addr");
@@ -79,12 +79,15 @@ Result<Endpoint> Monitor::own_endpoint() const {
     if (endpoint.port == 0) endpoint.port = default_port;
     return endpoint;
   }
+  if (auto hosts = parse_mon_host(config_.text("mon_host")); hosts && hosts->size() == 1) {
+    Endpoint endpoint = hosts->front();
+    if (endpoint.port == 0) endpoint.port = default_port;
+    return endpoint;
+  }
   const auto& monitors = state().mon().map().monitors;
-  if (auto found = monitors.find(config_.id()); found != monitors.end())
-    return found->second.addresses.msgr2().endpoint;
-  TRY(auto hosts, parse_mon_host(config_.text("mon_host")));
-  if (hosts.size() != 1) return Errc::invalid;
-  return hosts.front();
+  auto found = monitors.find(config_.id());
+  if (found == monitors.end()) return Errc::not_found;
+  return found->second.addresses.msgr2().endpoint;
 }
 
 Task<Result<>> Monitor::start() {
@@ -280,6 +283,7 @@ Task<CommandResult> Monitor::run_command(std::string json, std::string input, st
   // The admin socket has commands of its own, and all that `ceph` has.
   if (!tell_commands().parse(json, command, problem) && !all_commands().parse(json, command, problem))
     co_return CommandResult::fail(problem.result, problem.text);
+  if (!command.row) co_return CommandResult::print(all_commands().descriptions());
   Promise<CommandResult> answered;
   execute(std::move(command), json, std::move(input), std::move(caller),
           [answered](CommandResult result) mutable { answered.set(std::move(result)); });

@@ -184,9 +184,8 @@ void Monitor::handle(const SessionRef& session, const msg::MonCommand& request, 
   for (const auto& word : request.command) json += word;
   ParsedCommand command;
   CommandTable::Problem problem;
-  if (json.find("get_command_descriptions") != json.npos && json.size() < 256)
-    return reply(CommandResult::print(all_commands().descriptions()));
   if (!all_commands().parse(json, command, problem)) return reply(CommandResult::fail(problem.result, problem.text));
+  if (!command.row) return reply(CommandResult::print(all_commands().descriptions()));
   if (!session->allows(command.row->module, access_bits(command.row->permission), command.prefix,
                        command.arguments.all())) {
     log_warning("mon", "{} ({}) may not run '{}'", session->connection->describe(), session->name().describe(),
@@ -207,11 +206,10 @@ void Monitor::handle(const SessionRef& session, const msg::Command& request, std
   if (!session->caps.allows_all()) return reply(CommandResult::fail(-EACCES, "access denied"));
   std::string json;
   for (const auto& word : request.command) json += word;
-  if (json.find("get_command_descriptions") != json.npos && json.size() < 256)
-    return reply(CommandResult::print(tell_commands().descriptions()));
   ParsedCommand command;
   CommandTable::Problem problem;
   if (!tell_commands().parse(json, command, problem)) return reply(CommandResult::fail(problem.result, problem.text));
+  if (!command.row) return reply(CommandResult::print(tell_commands().descriptions()));
   execute(std::move(command), json, request.data.flatten().to_string(), session->name().describe(), std::move(reply));
 }
 

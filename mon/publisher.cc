@@ -81,8 +81,35 @@ void Publisher::serve(Session& session, const State& state) {
 void Publisher::publish(const State& before, const State& now) {
   bool maps = before.osd().epoch() != now.osd().epoch() || before.fs().map().epoch != now.fs().map().epoch ||
               before.mon().map().epoch != now.mon().map().epoch || before.config().number() != now.config().number();
+  if (before.log().number() != now.log().number()) publish_log(before, now);
   if (!maps) return;
   for (const auto& session : sessions_.all()) serve(*session, now);
+}
+
+/// Ceph: LogMonitor::check_sub. The subscription names the least priority: "log-debug" ... "log-error".
+void Publisher::publish_log(const State& before, const State& now) {
+  static constexpr std::pair<const char*, msg::LogPriority> levels[] = {{"log-debug", msg::LogPriority::debug},
+                                                                        {"log-info", msg::LogPriority::info},
+                                                                        {"log-sec", msg::LogPriority::security},
+                                                                        {"log-warn", msg::LogPriority::warning},
+                                                                        {"log-error", msg::LogPriority::error}};
+  std::vector<msg::LogEntry> fresh;
+  for (const auto& [name, channel] : now.log().channels()) {
+    auto known = before.log().channels().find(name);
+    auto last = known == before.log().channels().end() || known->second.empty() ? nullptr : known->second.back();
+    auto first = channel.end();
+    while (first != channel.begin() && *std::prev(first) != last) --first;
+    for (; first != channel.end(); ++first) fresh.push_back(**first);
+  }
+  for (const auto& session : sessions_.all())
+    for (const auto& [name, least] : levels) {
+      if (!session->subscriptions.contains(name) || !session->allows("log", read_access)) continue;
+      msg::Log lines;
+      lines.fsid = now.osd().map().fsid;
+      for (const auto& entry : fresh)
+        if (entry.priority >= least) lines.entries.push_back(entry);
+      if (!lines.entries.empty()) session->send(lines);
+    }
 }
 
 bool Publisher::serve_one(Session& session, const std::string& what, const Subscription& wanted, const State& state,

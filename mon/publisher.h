@@ -31,6 +31,9 @@ class Publisher {
   bool serve_mdsmap(Session& session, const std::string& what, const Subscription& wanted, const State& state,
                     std::uint64_t& version);
 
+  /// New lines of the cluster log to those who watch it (`ceph -w`).
+  void publish_log(const State& before, const State& now);
+
   const SessionList& sessions_;
 };
 
