@@ -105,6 +105,7 @@ void Publisher::publish_log(const State& before, const State& now) {
     for (const auto& [name, least] : levels) {
       if (!session->subscriptions.contains(name) || !session->allows("log", read_access)) continue;
       msg::Log lines;
+      lines.paxos.version = now.log().number();  // clients skip what does not grow
       lines.fsid = now.osd().map().fsid;
       for (const auto& entry : fresh)
         if (entry.priority >= least) lines.entries.push_back(entry);

@@ -277,7 +277,7 @@ struct LogEntry {
 
 /// Ceph: MLog.
 struct Log {
-  static constexpr std::uint16_t message_type = 68, header_version = 1, header_compat = 1;
+  static constexpr std::uint16_t message_type = 52, header_version = 1, header_compat = 1;
   PaxosHeader paxos;
   Uuid fsid;
   std::vector<LogEntry> entries;
@@ -290,7 +290,7 @@ struct Log {
 
 /// Ceph: MLogAck.
 struct LogAck {
-  static constexpr std::uint16_t message_type = 69, header_version = 1, header_compat = 1;
+  static constexpr std::uint16_t message_type = 53, header_version = 1, header_compat = 1;
   Uuid fsid;
   std::uint64_t last = 0;  ///< entries up to this sequence are safe
   std::string channel;
