@@ -129,7 +129,7 @@ def run_tests(tests, kind=SpirulaCluster, options=None):
         return 0, len(tests)
     clean_up_dead_runs()
     started = time.monotonic()
-    world = World(kind, options or Options())
+    world = World(kind, options or Options(osd_size=12))
     result = _Result(world)
     ClusterTest.world = world
     try:
@@ -154,7 +154,7 @@ def main():
         print("\n".join(name_of(test) for test in tests))
         return 0
     kind = StockCluster if args.stock else SpirulaCluster
-    options = Options(store=args.store if args.stock else "", mds=0 if args.no_mds else 1)
+    options = Options(osd_size=12, store=args.store if args.stock else "", mds=0 if args.no_mds else 1)
     try:
         passed, failed = run_tests(tests, kind, options)
     except KeyboardInterrupt:
