@@ -55,6 +55,10 @@ inline constexpr std::size_t waiting_operations_max = 65536;
 /// While less than this is free, writes to one object do not overlap, so that a refusal undoes nothing behind it.
 inline constexpr std::uint64_t cautious_below_bytes = 512 << 20;
 
+/// A sixteenth of the disk, within these bounds, is left to deletes, to the MDS and to the store itself: ordinary
+/// writes are refused before the store has to (Ceph: osd_failsafe_full_ratio).
+inline constexpr std::uint64_t failsafe_bytes_min = 128 << 20, failsafe_bytes_max = std::uint64_t{4} << 30;
+
 /// Full maps kept in the store. Peers and clients that ask for older ones get the oldest kept full map.
 inline constexpr std::uint32_t maps_kept = 200;
 /// Maps in one MOSDMap to a client (Ceph: osd_map_message_max, osd_map_message_max_bytes).

@@ -153,9 +153,10 @@ void PlacementGroup::act(const ClientOpRef& op, ObjectContext& object, Hold hold
 
 std::int32_t PlacementGroup::refuse_full(const ClientOp& op, const Outcome& outcome) const {
   bool pool_full = pool_->has(maps::Pool::full), quota = pool_->has(maps::Pool::full_quota);
-  if (!pool_full && !quota && !map_->has(maps::map_flag::full)) return 0;
-  if (outcome.delta.bytes <= 0 && outcome.delta.objects <= 0) return 0;
-  if (op.from_mds || (op.wire.flags & msg::request_flag::full_force)) return 0;
+  bool grows = outcome.delta.bytes > 0 || outcome.delta.objects > 0;
+  if (op.nature.shrinks_only || op.from_mds || (op.wire.flags & msg::request_flag::full_force)) return 0;
+  if (!pool_full && !quota && !map_->has(maps::map_flag::full)) return host_.is_full() ? -ENOSPC : 0;
+  if (!grows) return 0;
   if (op.wire.flags & msg::request_flag::full_try) return quota ? -EDQUOT : -ENOSPC;
   return -EAGAIN;
 }

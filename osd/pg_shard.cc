@@ -234,6 +234,13 @@ std::size_t PgShard::idle_objects_max() {
   return std::max<std::size_t>(share, limits::idle_objects_min);
 }
 
+bool PgShard::is_full() {
+  auto statistics = commons_.store->statistics();
+  std::uint64_t margin =
+      std::clamp(statistics.bytes_total / 16, limits::failsafe_bytes_min, limits::failsafe_bytes_max);
+  return statistics.bytes_available < margin;
+}
+
 std::uint64_t PgShard::next_notify_id() {
   // Ceph: (epoch << 32) | counter. Two incarnations of a daemon never share an epoch.
   return (std::uint64_t{epoch().value} << 32) | (commons_.next_notify.fetch_add(1) & 0xffffffff);

@@ -72,6 +72,7 @@ class PgShard : public PgHost {
   std::size_t log_entries_max() override;
   std::size_t idle_objects_max() override;
   bool is_cautious() override { return cautious_; }
+  bool is_full() override;
   void store_failed(std::error_code why) override { commons_.on_store_failed(why); }
   std::uint64_t next_notify_id() override;
 

@@ -35,6 +35,8 @@ class PgHost {
   virtual std::size_t idle_objects_max() = 0;
   /// Space is short: changes of one object must not overlap.
   virtual bool is_cautious() = 0;
+  /// Nothing may grow any more but what must: the store keeps the rest for deletes, maps and its own commits.
+  virtual bool is_full() = 0;
   /// The store takes no more writes: the daemon has to stop.
   virtual void store_failed(std::error_code why) = 0;
   virtual std::uint64_t next_notify_id() = 0;

@@ -23,11 +23,12 @@ class Daemon : public PgHost {
   std::size_t log_entries_max() override { return log_entries; }
   std::size_t idle_objects_max() override { return 4; }
   bool is_cautious() override { return cautious; }
+  bool is_full() override { return full; }
   void store_failed(std::error_code) override { failed = true; }
   std::uint64_t next_notify_id() override { return ++notify_id; }
 
   std::vector<std::pair<std::uint64_t, msg::OsdReply>> replies;
-  bool cautious = false, failed = false;
+  bool cautious = false, failed = false, full = false;
   std::size_t log_entries = 100;
   std::uint64_t notify_id = 0;
 
@@ -229,6 +230,14 @@ TEST(PlacementGroup, full_pools_and_too_few_copies) {
     bench.pg->on_map(make_map(1));
     co_await Bench::settle(shard);
     EXPECT_EQ(bench.reply(waits)->result, 0);
+
+    bench.daemon.full = true;
+    auto refused = bench.send("a", {Bench::data(OpCode::append, "2")});
+    auto cut = bench.send("a", {OsdOp(OpCode::truncate)});
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.reply(refused)->result, -ENOSPC);
+    EXPECT_EQ(bench.reply(cut)->result, 0);
+    bench.daemon.full = false;
 
     bench.pg->on_map(make_map(1, maps::Pool::full | maps::Pool::full_quota));
     auto dropped = bench.send("a", {Bench::data(OpCode::append, "2")});
