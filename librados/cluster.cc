@@ -1,11 +1,10 @@
 #include "librados/cluster.h"
 
-#include <unistd.h>
-
 #include <optional>
 
 #include "base/check.h"
 #include "base/coroutine.h"
+#include "maps/daemon_link.h"
 #include "msg/credentials.h"
 #include "msg/messenger.h"
 #include "msg/peer_router.h"
@@ -23,15 +22,6 @@ struct Cluster::Impl {
   std::optional<Objecter> objecter;
   bool stopped = false;
 };
-
-namespace {
-
-std::string hostname() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
-}  // namespace
 
 Cluster::Cluster() : impl_(std::make_unique<Impl>()) {}
 Cluster::~Cluster() {
@@ -63,7 +53,7 @@ Task<Result<std::unique_ptr<Cluster>>> Cluster::connect(Shard& shard, Config& co
   mon_options.name = impl.credentials.name;
   mon_options.cephx = impl.credentials.cephx;
   mon_options.config = &config;
-  mon_options.hostname = hostname();
+  mon_options.hostname = maps::hostname();
   impl.monitors.emplace(shard, mon_options);
   impl.router.route(EntityType::mon, *impl.monitors);
   impl.maps.emplace(shard, *impl.monitors);

@@ -129,10 +129,6 @@ Task<Result<>> Objecter::wait_for_map(Epoch epoch, Duration timeout) {
   co_return co_await impl_->feed.wait_for(epoch, timeout);
 }
 
-void Objecter::set_incarnation(std::uint32_t incarnation) {
-  impl_->incarnation = incarnation;
-}
-
 std::shared_ptr<const maps::OsdMap> Objecter::map() const {
   return impl_->feed.current();
 }

@@ -27,6 +27,10 @@ struct ObjecterOptions {
   std::uint64_t ops_in_flight_max = limits::ops_in_flight_max;
   std::uint64_t bytes_in_flight_max = limits::bytes_in_flight_max;
   Duration timeout{};  ///< for operations that name no other; 0: wait for ever, as Ceph does
+  /// Tells this life of a daemon from its earlier ones, which had the same entity name: OSDs know a request by name,
+  /// incarnation and tid, and answer one they have seen without doing it. Clients, whose names are new each time, need
+  /// none.
+  std::uint32_t incarnation = 0;
 };
 
 /// Sends operations to where their objects live and keeps sending until they are answered: it resolves object -> PG ->
@@ -41,11 +45,6 @@ class Objecter : public msg::Dispatcher {
   ~Objecter() override;
   /// Everything in flight ends with Errc::cancelled. Before the messenger stops.
   Task<> stop();
-
-  /// Tells this life of a daemon from its earlier ones, which had the same entity name: OSDs know a request by name,
-  /// incarnation and tid, and answer one they have seen without doing it. Clients, whose names are new each time, need
-  /// none. Before the first operation.
-  void set_incarnation(std::uint32_t incarnation);
 
   /// The OSD's answer, whatever it says. Errors are those of getting no answer: Errc::not_found (no such pool, on the
   /// newest map), Errc::cancelled, and after the timeout Errc::timed_out for reads, Errc::outcome_unknown for writes.

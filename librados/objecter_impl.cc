@@ -100,8 +100,8 @@ void Objecter::Impl::send(Op& op) {
     ++figures.resent;
   }
   request.retry_attempt = op.attempts++;
-  request.client_incarnation = incarnation;
-  request.id.incarnation = static_cast<std::int32_t>(incarnation);  // Ceph's OSD insists on finding it in both
+  request.client_incarnation = options.incarnation;
+  request.id.incarnation = static_cast<std::int32_t>(options.incarnation);  // Ceph's OSD insists on finding it in both
   if (!op.operation.mtime) request.mtime = msg::Time::from(shard.clock().wall());
   ++figures.sent;
   if (op.linger) {

@@ -99,7 +99,6 @@ struct Objecter::Impl {
   maps::MonClient& monitors;
   maps::OsdMapFeed& feed;
   ObjecterOptions options;
-  std::uint32_t incarnation = 0;
   Budget op_budget, byte_budget;
   bool stopping = false;
   std::uint64_t last_tid = 0, last_cookie = 0;

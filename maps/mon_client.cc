@@ -28,6 +28,7 @@ namespace {
 constexpr Duration tick = 1s;            // how often tickets and silence are looked at
 constexpr Duration pause_first = 100ms;  // between rounds over all monitors, doubling
 constexpr Duration pause_max = 3s;
+constexpr Duration session_settles = 10s;  // one that lasts so long ends a series of failures
 
 }  // namespace
 
@@ -46,7 +47,7 @@ struct MonClient::Impl {
   // The session: a connection being made or standing.
   ConnectionRef session;
   bool standing = false;
-  MonotonicTime began, last_heard;
+  MonotonicTime began, stood, last_heard;
   bool probed = false;
   std::vector<msg::AddressVector> candidates;
   std::size_t next_candidate = 0, failures = 0;
@@ -101,24 +102,28 @@ struct MonClient::Impl {
       ConnectionRef old = std::exchange(session, nullptr);
       old->close();
     }
+    if (standing && shard.clock().now() - stood >= session_settles) failures = 0;
     standing = false;
     renewing = false;
     if (stopping) return;
     ++failures;
-    Duration pause{};
-    if (failures > candidates.size()) {  // everybody has had a chance
-      auto rounds = std::min<std::size_t>((failures - 1) / std::max<std::size_t>(candidates.size(), 1), 6);
-      pause = std::min<Duration>(pause_first * (1 << (rounds - 1)), pause_max);
-    }
     shard.clock().cancel(hunt_timer);
-    hunt_timer = shard.clock().call_after(pause, [this] { hunt(); });
+    hunt_timer = shard.clock().call_after(pause(), [this] { hunt(); });
+  }
+
+  /// Before the next monitor is tried: none until everybody has had a chance, then longer from round to round. Half of
+  /// it is left to chance, so that clients that lost a monitor together do not come back together.
+  Duration pause() {
+    if (failures <= candidates.size()) return {};
+    auto rounds = std::min<std::size_t>((failures - 1) / std::max<std::size_t>(candidates.size(), 1), 6);
+    Duration longest = std::min<Duration>(pause_first * (1 << (rounds - 1)), pause_max);
+    return longest / 2 + Duration(shard.random().below(static_cast<std::uint64_t>(longest.count() / 2)));
   }
 
   void session_stands() {
     standing = true;
-    failures = 0;
     refusal = {};
-    last_heard = shard.clock().now();
+    stood = last_heard = shard.clock().now();
     probed = false;
     renewing = false;
     global_id = session->identity().global_id;

@@ -130,6 +130,47 @@ TEST(MonClient, hunts_until_somebody_answers_and_says_who_refused) {
   });
 }
 
+/// When sessions that end as soon as they stand are made, in virtual time.
+std::vector<Duration> gaps_of_resets(std::uint64_t seed) {
+  std::vector<Duration> gaps;
+  sim::Simulation world(seed);
+  world.run([](sim::Host& host, std::vector<Duration>& out) -> Task<> {
+    Bench bench(host);
+    bench.client.start(bench.messenger);
+    while (out.size() < 40) {
+      std::size_t made = bench.messenger.made.size();
+      bench.stand_up();
+      bench.messenger.reset(bench.messenger.last());
+      MonotonicTime broken = host.clock().now();
+      while (bench.messenger.made.size() == made) co_await bench.pass(1ms);
+      out.push_back(host.clock().now() - broken);
+    }
+    // One that lasts is no failure: the next attempt comes at once.
+    bench.stand_up();
+    co_await bench.pass(11s);
+    std::size_t made = bench.messenger.made.size();
+    bench.messenger.reset(bench.messenger.last());
+    co_await bench.pass(2ms);
+    EXPECT_EQ(bench.messenger.made.size(), made + 1);
+    co_await bench.client.stop();
+    co_await bench.tasks.join();
+  }(world.add_host(), gaps));
+  return gaps;
+}
+
+TEST(MonClient, resets_in_a_row_are_met_with_growing_and_random_pauses) {
+  auto gaps = gaps_of_resets(1);
+  ASSERT_EQ(gaps.size(), 40u);
+  EXPECT_LE(gaps[0], 2ms) << "a first break is mended at once";
+  EXPECT_GE(gaps[1], 50ms);
+  EXPECT_LE(gaps[1], 102ms);
+  for (std::size_t i = 10; i < gaps.size(); ++i) {
+    EXPECT_GE(gaps[i], 1500ms) << i;
+    EXPECT_LE(gaps[i], 3002ms) << i;
+  }
+  EXPECT_NE(gaps, gaps_of_resets(2)) << "clients come back apart";
+}
+
 TEST(MonClient, versions_log_lines_and_timeouts) {
   run([](Bench& bench) -> Task<> {
     auto session = bench.stand_up();

@@ -1,8 +1,5 @@
 #include "mds/mds.h"
 
-#include <sys/utsname.h>
-#include <unistd.h>
-
 #include <boost/json.hpp>
 
 #include "base/check.h"
@@ -32,33 +29,13 @@ constexpr Option rows[] = {
 constexpr std::size_t held_back_max = 10'000;
 constexpr Duration flush_at_stop_max = 2s;
 
-std::string hostname() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
-msg::Metadata metadata() {
-  msg::Metadata facts;
-  facts["hostname"] = hostname();
-  facts["ceph_version"] = "ceph version 16.2.15 (Spirula) pacific (stable)";
-  facts["ceph_version_short"] = "16.2.15";
-  facts["ceph_release"] = "pacific";
-  utsname system{};
-  if (::uname(&system) == 0) {
-    facts["kernel_version"] = system.release;
-    facts["arch"] = system.machine;
-    facts["os"] = system.sysname;
-  }
-  return facts;
-}
-
 }  // namespace
 
 std::span<const Option> options() {
   return rows;
 }
 
-Mds::Mds(Shard& shard, Config& config) : shard_(shard), config_(config), tasks_(shard) {}
+Mds::Mds(Shard& shard, Config& config) : shard_(shard), config_(config), link_(shard, config), tasks_(shard) {}
 
 Mds::~Mds() = default;
 
@@ -69,75 +46,37 @@ void Mds::end(std::string why) {
   map_changed_.set();
 }
 
-Task<Result<>> Mds::listen() {
-  constexpr auto services = static_cast<std::uint32_t>(EntityType::mon) | static_cast<std::uint32_t>(EntityType::osd);
-  auto credentials = msg::load_credentials(config_, services, EntityType::mds, shard_.random(), shard_.clock());
-  if (!credentials) log_error("mds", "no key for {}: {}", config_.name(), credentials.error().message());
-  CO_TRY(credentials);
-  credentials_ = std::move(*credentials);
-  if (credentials_.cephx) {
-    auto service = std::make_unique<msg::CephxTicketService>(EntityType::mds, shard_.random(),
-                                                             [this] { return Time::from(shard_.clock().wall()); });
-    CO_TRY(msg::ModeChoice modes, msg::modes_for(config_));
-    service->set_modes(std::move(modes));
-    tickets_ = service.get();
-    admission_ = std::move(service);
-  } else {
-    admission_ = std::make_unique<msg::NoneService>([this] { return shard_.random().next() >> 1; });
-  }
-  CO_TRY(auto monitors, parse_mon_host(config_.text("mon_host")));
-
-  msg::MessengerOptions wiring;
-  wiring.name = {EntityType::mds, 0};
-  wiring.policy_for = [](EntityType peer) {
+Result<> Mds::listen() {
+  maps::DaemonLink::Plan plan;
+  plan.name = {EntityType::mds, 0};
+  plan.policy_for = [](EntityType peer) {
     msg::Policy policy;
     policy.lossy = peer != EntityType::client && peer != EntityType::mds;
     return policy;
   };
-  wiring.auth_service = admission_.get();
-  wiring.auth_client = credentials_.client.get();
-  wiring.shards = {&shard_};
-  router_.route_rest(*this);
-  messenger_ = msg::Messenger::create(shard_, wiring, router_);
-  auto text = config_.text("public_addr");
-  CO_TRY(Endpoint at, Endpoint::parse(text.empty() ? "127.0.0.1" : text));
-  auto bound = messenger_->bind(at);
-  if (!bound) log_error("mds", "listening at {}: {}", at.describe(), bound.error().message());
-  CO_TRY(bound);
-
-  maps::MonClientOptions options;
-  options.monitors = std::move(monitors);
-  options.name = credentials_.name;
-  options.cephx = credentials_.cephx;
-  options.config = &config_;
-  options.hostname = hostname();
-  monitors_.emplace(shard_, options);
-  router_.route(EntityType::mon, *monitors_);
-  if (tickets_)
-    monitors_->on_rotating_secrets([this](const msg::RotatingSecrets& secrets) { tickets_->set_secrets(secrets); });
-  monitors_->on<msg::FsMapMessage>([this](msg::FsMapMessage message) {
+  plan.shards = {&shard_};
+  TRY(link_.listen(std::move(plan), *this));
+  link_.monitors().on<msg::FsMapMessage>([this](msg::FsMapMessage message) {
     auto map = decode<maps::FsMap>(message.map);
     if (!map) return log_error("mds", "the monitor sent a file system map that does not decode");
-    monitors_->got("fsmap", message.epoch.value);
+    link_.monitors().got("fsmap", message.epoch.value);
     take_map(*map);
   });
-  monitors_->on<msg::MdsBeaconAck>([this](msg::MdsBeaconAck ack) { take_ack(ack); });
-  monitors_->on_session([this] { beacon_now_.set(); });
-  monitors_->subscribe("fsmap", 0);
-  osd_maps_.emplace(shard_, *monitors_);
-  objecter_.emplace(shard_, *messenger_, *monitors_, *osd_maps_);
-  router_.route(EntityType::osd, *objecter_);
-  monitors_->start(*messenger_);
-  co_return Result<>{};
+  link_.monitors().on<msg::MdsBeaconAck>([this](msg::MdsBeaconAck ack) { take_ack(ack); });
+  link_.monitors().on_session([this] { beacon_now_.set(); });
+  link_.monitors().subscribe("fsmap", 0);
+  osd_maps_.emplace(shard_, link_.monitors());
+  return {};
 }
 
 Task<Result<>> Mds::start() {
-  CO_TRY(co_await listen());
+  CO_TRY(listen());
   add_admin_commands();
-  constexpr auto patience = std::chrono::hours(24 * 365);
-  Result<> ready = co_await monitors_->wait_until_ready(patience);
-  if (!ready) log_error("mds", "the monitors do not let us in: {}", ready.error().message());
-  CO_TRY(ready);
+  CO_TRY(co_await link_.log_in());
+  // Lives of one MDS share a name; the monitor gives each another id.
+  librados::ObjecterOptions options{.incarnation = static_cast<std::uint32_t>(link_.monitors().global_id())};
+  objecter_.emplace(shard_, link_.messenger(), link_.monitors(), *osd_maps_, options);
+  link_.route(EntityType::osd, *objecter_);
   last_ack_ = shard_.clock().now();
   tasks_.spawn(beacon_loop());
   tasks_.spawn(live());
@@ -162,7 +101,7 @@ Task<> Mds::stop(bool clean) {
     }
     co_await server_->stop();
   }
-  if (monitors_ && monitors_->is_ready() && clean) {
+  if (link_.is_logged_in() && clean) {
     wanted_ = MdsState::dne;
     send_beacon();
     (void)co_await shard_.clock().sleep(50ms);  // let it out
@@ -171,8 +110,7 @@ Task<> Mds::stop(bool clean) {
   co_await tasks_.stop();
   if (objecter_) co_await objecter_->stop();
   if (osd_maps_) osd_maps_->stop();
-  if (monitors_) co_await monitors_->stop();
-  if (messenger_) co_await messenger_->stop();
+  co_await link_.stop();
 }
 
 // --- the monitor
@@ -180,10 +118,10 @@ Task<> Mds::stop(bool clean) {
 
 void Mds::send_beacon() {
   msg::MdsBeacon beacon;
-  beacon.cluster = monitors_->fsid();
-  beacon.gid = monitors_->global_id();
+  beacon.cluster = link_.monitors().fsid();
+  beacon.gid = link_.monitors().global_id();
   beacon.name = config_.id();
-  beacon.address = messenger_->address();
+  beacon.address = link_.messenger().address();
   beacon.wanted = wanted_;
   beacon.sequence = ++beacon_sequence_;
   beacon.map = map_epoch_;
@@ -196,14 +134,14 @@ void Mds::send_beacon() {
     beacon.load.caps = figures.caps;
     beacon.load.sessions = figures.sessions;
   }
-  beacon.metadata = metadata();
-  monitors_->send(beacon);
+  beacon.metadata = maps::daemon_metadata();
+  link_.monitors().send(beacon);
 }
 
 Task<> Mds::beacon_loop() {
   for (;;) {
     beacon_now_.reset();
-    if (monitors_->is_ready()) send_beacon();
+    if (link_.is_logged_in()) send_beacon();
     MonotonicTime next = shard_.clock().now() + config_.duration("mds_beacon_interval");
     Result<> waited = co_await beacon_now_.wait_until(shard_.clock(), next);
     if (!waited && waited.error() == Errc::cancelled) co_return;
@@ -211,7 +149,7 @@ Task<> Mds::beacon_loop() {
 }
 
 void Mds::take_ack(const msg::MdsBeaconAck& ack) {
-  if (ack.gid != monitors_->global_id()) return;
+  if (ack.gid != link_.monitors().global_id()) return;
   last_ack_ = shard_.clock().now();
   for (auto& [connection, message] : std::exchange(held_back_, {}))
     if (server_) server_->on_message(connection, std::move(message));
@@ -220,7 +158,7 @@ void Mds::take_ack(const msg::MdsBeaconAck& ack) {
 void Mds::take_map(const maps::FsMap& map) {
   if (map.epoch < map_epoch_) return;
   map_epoch_ = map.epoch;
-  const maps::MdsGid gid{monitors_->global_id()};
+  const maps::MdsGid gid{link_.monitors().global_id()};
   bool here = false;
   for (const maps::FileSystem& file_system : map.file_systems) {
     auto info = file_system.mds_map.daemons.find(gid);
@@ -260,7 +198,7 @@ Task<Result<msg::Epoch>> Mds::blocklist(msg::AddressVector addresses) {
   msg::BlocklistRequest request;
   request.addresses = std::move(addresses);
   CO_TRY(msg::Message answer,
-         co_await monitors_->exchange(msg::make_message(request), msg::DaemonReply::message_type, 30s));
+         co_await link_.monitors().exchange(msg::make_message(request), msg::DaemonReply::message_type, 30s));
   CO_TRY(msg::DaemonReply reply, msg::read_message<msg::DaemonReply>(answer));
   if (reply.result < 0) co_return from_errno(-reply.result);
   co_return reply.epoch;
@@ -297,7 +235,6 @@ Task<Result<>> Mds::serve() {
     if (there) break;
     if (there.error() != Errc::timed_out) co_return there;
   }
-  objecter_->set_incarnation(static_cast<std::uint32_t>(monitors_->global_id()));
   store_ = std::make_unique<RadosStore>(shard_, *objecter_, map_.metadata_pool);
   server_ = std::make_unique<Server>(shard_, *store_, options);
   server_->set_mdsmap_epoch(map_.epoch);
@@ -344,9 +281,9 @@ void Mds::on_reset(msg::ConnectionRef connection) {
 // ------------------------------------------------------------------------------------------------------------
 
 std::string Mds::status_json() const {
-  boost::json::object all{{"cluster_fsid", monitors_->fsid().describe()},
+  boost::json::object all{{"cluster_fsid", link_.monitors().fsid().describe()},
                           {"whoami", state_ == MdsState::active ? 0 : -1},
-                          {"id", monitors_->global_id()},
+                          {"id", link_.monitors().global_id()},
                           {"want_state", msg::describe(wanted_)},
                           {"state", msg::describe(state_)},
                           {"fs_name", map_.name},
@@ -381,7 +318,7 @@ void Mds::add_admin_commands() {
   admin_ = std::move(*opened);
   using Arguments = msg::AdminSocket::Arguments;
   admin_->add("version", "", "version of the daemon", [](Arguments) -> Task<Result<std::string>> {
-    co_return R"json({"version":"ceph version 16.2.15 (Spirula) pacific (stable)"})json";
+    co_return boost::json::serialize(boost::json::object{{"version", maps::version_text}});
   });
   admin_->add("status", "", "state of the daemon",
               [this](Arguments) -> Task<Result<std::string>> { co_return status_json(); });

@@ -6,16 +6,12 @@
 #include "base/task_group.h"
 #include "base/wait.h"
 #include "librados/objecter.h"
+#include "maps/daemon_link.h"
 #include "maps/fs_map.h"
-#include "maps/mon_client.h"
 #include "maps/osd_map_feed.h"
 #include "mds/rados_store.h"
 #include "mds/server.h"
 #include "msg/admin_socket.h"
-#include "msg/cephx_server.h"
-#include "msg/credentials.h"
-#include "msg/daemon_messages.h"
-#include "msg/peer_router.h"
 
 namespace spirula::mds {
 
@@ -41,7 +37,7 @@ class Mds : public msg::Dispatcher {
   void on_reset(msg::ConnectionRef connection) override;
 
  private:
-  Task<Result<>> listen();
+  Result<> listen();
   Task<> live();
   Task<Result<>> serve();
   Task<Result<>> step(msg::MdsState wanted);
@@ -58,12 +54,7 @@ class Mds : public msg::Dispatcher {
 
   Shard& shard_;
   Config& config_;
-  msg::Credentials credentials_;
-  std::unique_ptr<msg::AuthService> admission_;
-  msg::CephxTicketService* tickets_ = nullptr;
-  msg::PeerRouter router_;
-  std::unique_ptr<msg::Messenger> messenger_;
-  std::optional<maps::MonClient> monitors_;
+  maps::DaemonLink link_;
   std::optional<maps::OsdMapFeed> osd_maps_;
   std::optional<librados::Objecter> objecter_;
   std::unique_ptr<RadosStore> store_;

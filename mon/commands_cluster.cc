@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/config.h"
+#include "maps/daemon_link.h"
 #include "mon/cluster_stats.h"
 #include "mon/command_tables.h"
 #include "mon/dump.h"
@@ -611,8 +612,7 @@ constexpr CommandRow rows[] = {
 }  // namespace
 
 const char* own_version() {
-  // Scripts parse the number; 16 says which protocol and commands to expect.
-  return "ceph version 16.2.15 (Spirula) pacific (stable)";
+  return maps::version_text;
 }
 
 std::span<const CommandRow> cluster_commands() {

@@ -15,8 +15,6 @@ std::string pretty(const json::value& value) {
   return json::serialize(value) + "\n";
 }
 
-constexpr const char* version_text = R"json({"version":"ceph version 16.2.15 (Spirula) pacific (stable)"})json";
-
 }  // namespace
 
 std::string Osd::status() const {
@@ -25,7 +23,7 @@ std::string Osd::status() const {
   all["cluster_fsid"] = superblock.cluster.describe();
   all["osd_fsid"] = superblock.store.describe();
   all["whoami"] = whoami_;
-  all["state"] = serving_ ? "active" : monitors_ && monitors_->is_ready() ? "booting" : "initializing";
+  all["state"] = serving_ ? "active" : link_.is_logged_in() ? "booting" : "initializing";
   all["oldest_map"] = superblock.oldest_map.value;
   all["newest_map"] = superblock.newest_map.value;
   all["num_pgs"] = commons_.pg_count.load();
@@ -75,7 +73,7 @@ Task<std::string> Osd::operations_in_flight() {
 Task<Result<std::string>> Osd::run_command(std::map<std::string, std::string> arguments) {
   const std::string prefix = arguments["prefix"];
   if (prefix == "status") co_return status();
-  if (prefix == "version") co_return std::string(version_text) + "\n";
+  if (prefix == "version") co_return pretty(json::object{{"version", maps::version_text}});
   if (prefix == "perf dump") co_return metrics_.to_json();
   if (prefix == "config show") {
     json::object all;

@@ -1,8 +1,5 @@
 #include "osd/osd.h"
 
-#include <sys/utsname.h>
-#include <unistd.h>
-
 #include "base/check.h"
 #include "base/coroutine.h"
 #include "base/log.h"
@@ -16,11 +13,6 @@ using namespace std::chrono_literals;
 using msg::EntityType;
 
 namespace {
-
-std::string hostname() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
 
 /// Calls `f(shard)` on the shard and brings the answer home.
 template <class F>
@@ -44,6 +36,7 @@ Osd::Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> st
       figures_(metrics_),
       in_flight_(metrics_.gauge("osd", "op_wip", "client requests being worked on")),
       history_(*store_),
+      link_(home, config),
       tasks_(home) {
   commons_.whoami = whoami_;
   commons_.store = store_.get();
@@ -109,83 +102,40 @@ void Osd::run_on(unsigned index, Task<> task) {
   shards_[index]->shard().post([group, task = std::move(task)]() mutable { group->spawn(std::move(task)); });
 }
 
-Task<Result<>> Osd::listen() {
-  constexpr auto services = static_cast<std::uint32_t>(EntityType::mon) | static_cast<std::uint32_t>(EntityType::osd);
-  auto credentials = msg::load_credentials(config_, services, EntityType::osd, home_.random(), home_.clock());
-  if (!credentials) log_error("osd", "no key for {}: {}", config_.name(), credentials.error().message());
-  CO_TRY(credentials);
-  credentials_ = std::move(*credentials);
-  if (credentials_.cephx) {
-    auto service = std::make_unique<msg::CephxTicketService>(EntityType::osd, home_.random(),
-                                                             [this] { return Time::from(home_.clock().wall()); });
-    CO_TRY(msg::ModeChoice modes, msg::modes_for(config_));
-    service->set_modes(std::move(modes));
-    tickets_ = service.get();
-    admission_ = std::move(service);
-  } else {
-    admission_ = std::make_unique<msg::NoneService>([this] { return home_.random().next() >> 1; });
-  }
-  CO_TRY(auto monitors, parse_mon_host(config_.text("mon_host")));
-
-  msg::MessengerOptions wiring;
-  wiring.name = {EntityType::osd, whoami_};
-  wiring.policy_for = [](EntityType peer) {
+Result<> Osd::listen() {
+  maps::DaemonLink::Plan plan;
+  plan.name = {EntityType::osd, whoami_};
+  plan.policy_for = [](EntityType peer) {
     msg::Policy policy;
     policy.lossy = peer != EntityType::osd;
     return policy;
   };
-  wiring.auth_service = admission_.get();
-  wiring.auth_client = credentials_.client.get();
-  wiring.bytes_in_flight_max = config_.size("osd_client_message_size_cap");
-  for (const auto& shard : shards_) wiring.shards.push_back(&shard->shard());
-  router_.route_rest(*this);
-  messenger_ = msg::Messenger::create(home_, wiring, router_);
-  auto text = config_.text("public_addr");
-  auto at = Endpoint::parse(text.empty() ? "127.0.0.1" : text);
-  if (!at) log_error("osd", "public_addr {}: {}", text, at.error().message());
-  CO_TRY(at);
-  auto bound = messenger_->bind(*at);
-  if (!bound) log_error("osd", "listening at {}: {}", at->describe(), bound.error().message());
-  CO_TRY(bound);
-
-  maps::MonClientOptions options;
-  options.monitors = std::move(monitors);
-  options.name = credentials_.name;
-  options.cephx = credentials_.cephx;
-  options.config = &config_;
-  options.hostname = hostname();
-  monitors_.emplace(home_, options);
-  router_.route(EntityType::mon, *monitors_);
-  monitors_->on<msg::OsdMapMessage>([this](msg::OsdMapMessage message) { take_maps(std::move(message)); });
-  monitors_->on<msg::DaemonReply>([this](msg::DaemonReply reply) {
+  plan.bytes_in_flight_max = config_.size("osd_client_message_size_cap");
+  for (const auto& shard : shards_) plan.shards.push_back(&shard->shard());
+  TRY(link_.listen(std::move(plan), *this));
+  link_.monitors().on<msg::OsdMapMessage>([this](msg::OsdMapMessage message) { take_maps(std::move(message)); });
+  link_.monitors().on<msg::DaemonReply>([this](msg::DaemonReply reply) {
     if (reply.result >= 0) return;
     log_error("osd", "the monitor refuses us: {} ({})", reply.text, reply.result);
     if (reply.result == -EEXIST) failed_.set();
   });
-  monitors_->on_session([this] {
+  link_.monitors().on_session([this] {
     complete_beacon_ = true;
     boot_wanted_.set();
   });
-  if (tickets_)
-    monitors_->on_rotating_secrets([this](const msg::RotatingSecrets& secrets) { tickets_->set_secrets(secrets); });
-  monitors_->subscribe("osdmap", history_.newest() ? history_.epoch().value + 1 : 0);
-  monitors_->start(*messenger_);
-  co_return Result<>{};
+  link_.monitors().subscribe("osdmap", history_.newest() ? history_.epoch().value + 1 : 0);
+  return {};
 }
 
 Task<Result<>> Osd::start() {
   Result<> opened = co_await open_store();
   CO_TRY(opened);
-  Result<> listening = co_await listen();
-  CO_TRY(listening);
+  CO_TRY(listen());
   add_admin_commands();
   tasks_.spawn(work_on_maps());
   tasks_.spawn(keep_booted());
   tasks_.spawn(tick());
-  constexpr auto patience = std::chrono::hours(24 * 365);
-  Result<> ready = co_await monitors_->wait_until_ready(patience);
-  if (!ready) log_error("osd", "the monitors do not let us in: {}", ready.error().message());
-  co_return ready;
+  co_return co_await link_.log_in();
 }
 
 void Osd::take_maps(msg::OsdMapMessage message) {
@@ -211,17 +161,17 @@ Task<> Osd::work_on_maps() {
         failed_.set();
         co_return;
       }
-      monitors_->subscribe("osdmap", 0);  // the whole newest map, then
+      link_.monitors().subscribe("osdmap", 0);  // the whole newest map, then
       continue;
     }
     for (const auto& view : *fresh) publish(view);
-    if (!fresh->empty()) monitors_->got("osdmap", history_.epoch().value);
+    if (!fresh->empty()) link_.monitors().got("osdmap", history_.epoch().value);
   }
 }
 
 bool Osd::shown_up(const maps::OsdMap& map) const {
   const maps::Osd* me = map.osd(whoami_);
-  return me && me->is_up() && me->client.msgr2() == messenger_->address().msgr2();
+  return me && me->is_up() && me->client.msgr2() == link_.messenger().address().msgr2();
 }
 
 void Osd::publish(const MapViewRef& view) {
@@ -234,9 +184,9 @@ void Osd::publish(const MapViewRef& view) {
   if (!up && serving_) {
     log_warning("osd", "epoch {} shows osd.{} down although we run", view->map->epoch.value, whoami_);
     // Another incarnation: who still talks to the old one must look at the map first.
-    auto address = messenger_->address();
+    auto address = link_.messenger().address();
     for (auto& each : address.addresses) each.nonce = static_cast<std::uint32_t>(home_.random().next());
-    messenger_->set_address(std::move(address));
+    link_.messenger().set_address(std::move(address));
   }
   serving_ = up;
   if (!up) boot_wanted_.set();
@@ -257,8 +207,8 @@ Task<> Osd::note_mounted(Epoch epoch) {
 Task<> Osd::keep_booted() {
   while (!stopping_) {
     boot_wanted_.reset();
-    if (!serving_ && monitors_->is_ready()) {
-      auto newest = co_await monitors_->get_version("osdmap");
+    if (!serving_ && link_.is_logged_in()) {
+      auto newest = co_await link_.monitors().get_version("osdmap");
       if (stopping_) co_return;
       // What is newer than all we know is on its way; booting on an old map would only be repeated.
       if (newest && newest->newest <= history_.epoch().value && !serving_) send_boot();
@@ -272,18 +222,19 @@ Task<> Osd::keep_booted() {
 void Osd::send_boot() {
   constexpr auto repeat_after = 3s;
   MonotonicTime now = home_.clock().now();
-  if (last_boot_ != MonotonicTime{} && now - last_boot_ < repeat_after && last_boot_address_ == messenger_->address())
+  if (last_boot_ != MonotonicTime{} && now - last_boot_ < repeat_after &&
+      last_boot_address_ == link_.messenger().address())
     return;
   last_boot_ = now;
-  last_boot_address_ = messenger_->address();
+  last_boot_address_ = link_.messenger().address();
   msg::OsdBoot boot;
   const Superblock& superblock = history_.superblock();
   boot.cluster = superblock.cluster;
   boot.osd = whoami_;
   boot.store = superblock.store;
   boot.newest_map = history_.epoch();
-  boot.client_address = boot.cluster_address = messenger_->address();
-  boot.heartbeat_back_address = boot.heartbeat_front_address = messenger_->address();
+  boot.client_address = boot.cluster_address = link_.messenger().address();
+  boot.heartbeat_back_address = boot.heartbeat_front_address = link_.messenger().address();
   boot.space = space();
   boot.device_class = config_.text("osd_class");
   std::string location = config_.text("crush_location");
@@ -295,9 +246,9 @@ void Osd::send_boot() {
     at = end + 1;
   }
   boot.metadata = metadata();
-  log_info("osd", "booting osd.{} at {}, newest map {}", whoami_, messenger_->address().describe(),
+  log_info("osd", "booting osd.{} at {}, newest map {}", whoami_, link_.messenger().address().describe(),
            history_.epoch().value);
-  monitors_->send(boot);
+  link_.monitors().send(boot);
 }
 
 msg::OsdSpace Osd::space() const {
@@ -310,19 +261,10 @@ msg::OsdSpace Osd::space() const {
 }
 
 msg::Metadata Osd::metadata() const {
-  msg::Metadata all;
-  all["hostname"] = hostname();
+  msg::Metadata all = maps::daemon_metadata();
   all["osd_data"] = config_.text("osd_data");
   all["osd_journal"] = config_.text("osd_journal");
   all["osd_objectstore"] = "filestore";
-  all["ceph_version"] = "ceph version 16.2.15 (Spirula) pacific (stable)";
-  all["ceph_release"] = "pacific";
-  utsname system{};
-  if (::uname(&system) == 0) {
-    all["kernel_version"] = system.release;
-    all["arch"] = system.machine;
-    all["os"] = system.sysname;
-  }
   return all;
 }
 
@@ -405,7 +347,7 @@ Task<> Osd::tick() {
     in_flight_.set(static_cast<std::int64_t>(in_flight));
     give_space_back(now);
     if (complete) data_stored_ = stored;
-    if (!serving_ || !monitors_->is_ready()) continue;
+    if (!serving_ || !link_.is_logged_in()) continue;
     if (now < next_beacon && !complete && beacon.pgs.empty()) continue;
     if (complete) {
       complete_beacon_ = false;
@@ -420,24 +362,24 @@ Task<> Osd::tick() {
       beacon.health.push_back({"SLOW_OPS", 1,
                                fmt::format("{} slow ops, oldest one blocked for {} sec", slow,
                                            std::chrono::duration_cast<std::chrono::seconds>(oldest).count())});
-    monitors_->send(beacon);
+    link_.monitors().send(beacon);
   }
 }
 
 Task<> Osd::stop() {
   if (std::exchange(stopping_, true)) co_return;
-  if (monitors_ && serving_ && monitors_->is_ready()) {
+  if (serving_ && link_.is_logged_in()) {
     msg::OsdMarkMeDown down;
     down.osd = whoami_;
-    down.client_address = messenger_->address();
+    down.client_address = link_.messenger().address();
     down.map = history_.epoch();
-    auto answer = co_await monitors_->exchange(msg::make_message(down), msg::DaemonReply::message_type, Duration(1s));
+    auto answer =
+        co_await link_.monitors().exchange(msg::make_message(down), msg::DaemonReply::message_type, Duration(1s));
     if (!answer) log_warning("osd", "the monitor did not confirm that we go: {}", answer.error().message());
   }
   if (admin_) co_await admin_->stop();
   co_await tasks_.stop();
-  if (messenger_) co_await messenger_->stop();
-  if (monitors_) co_await monitors_->stop();
+  co_await link_.stop();
   std::vector<std::unique_ptr<TaskGroup>> last_tasks;
   for (unsigned i = 0; i < shards_.size(); ++i) {
     Promise<bool> done;

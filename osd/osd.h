@@ -9,13 +9,10 @@
 #include "base/metrics.h"
 #include "base/task_group.h"
 #include "base/wait.h"
-#include "maps/mon_client.h"
+#include "maps/daemon_link.h"
 #include "msg/admin_socket.h"
 #include "msg/caps_osd.h"
-#include "msg/cephx_server.h"
-#include "msg/credentials.h"
 #include "msg/messenger.h"
-#include "msg/peer_router.h"
 #include "osd/map_history.h"
 #include "osd/pg_shard.h"
 
@@ -50,7 +47,7 @@ class Osd : public msg::Dispatcher {
 
   bool is_serving() const { return serving_; }
   Epoch epoch() const { return history_.epoch(); }
-  msg::AddressVector address() const { return messenger_->address(); }
+  msg::AddressVector address() const { return link_.messenger().address(); }
 
   // msg::Dispatcher, for clients
   void on_message(msg::ConnectionRef connection, msg::Message message) override;
@@ -70,7 +67,7 @@ class Osd : public msg::Dispatcher {
 
   // osd.cc
   Task<Result<>> open_store();
-  Task<Result<>> listen();
+  Result<> listen();
   void run_on(unsigned index, Task<> task);
   void take_maps(msg::OsdMapMessage message);
   Task<> work_on_maps();
@@ -103,12 +100,7 @@ class Osd : public msg::Dispatcher {
   std::vector<std::unique_ptr<ShardThread>> threads_;
   std::vector<std::unique_ptr<PgShard>> shards_;  ///< the first one lives at home
   std::vector<std::unique_ptr<TaskGroup>> shard_tasks_;
-  msg::Credentials credentials_;
-  std::unique_ptr<msg::AuthService> admission_;
-  msg::CephxTicketService* tickets_ = nullptr;
-  msg::PeerRouter router_;
-  std::unique_ptr<msg::Messenger> messenger_;
-  std::optional<maps::MonClient> monitors_;
+  maps::DaemonLink link_;
   std::unique_ptr<msg::AdminSocket> admin_;
   TaskGroup tasks_;
   Event failed_, maps_waiting_, boot_wanted_;
