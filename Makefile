@@ -56,7 +56,7 @@ help:
 	@echo 'make check       install what is missing, build, lint, run every test (under 20 minutes)'
 	@echo 'make check-slow  the long versions: full counts, minutes of fuzzing'
 	@echo 'make test-X      unit tests of folder X'
-	@echo 'make bench       measure against the device and the stock peer'
+	@echo 'make bench       measure against the device and the stock peer (FULL=1: the long form)'
 	@echo 'make fuzz        build the fuzz targets (SAN=address is implied)'
 	@echo 'make image       build the disk image into build/image (tests/image boots it)'
 	@echo 'make lint fmt    check or repair format and layering'
@@ -140,6 +140,7 @@ check: deps
 check-slow: check
 	tests/check --slow
 bench: all $(foreach f,$(bench_folders),$(BUILD)/bench/$f_bench)
+	$(BUILD)/bench/filestore_bench $(if $(FULL),--full)
 	tests/bench
 run: all
 	tests/run-appliance

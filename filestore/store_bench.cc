@@ -1,324 +1,412 @@
-#include <benchmark/benchmark.h>
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
-#include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/use_future.hpp>
-#include <chrono>
 #include <cstdlib>
-#include <fstream>
+#include <cstring>
+#include <map>
 
 #include "base/check.h"
-#include "base/coroutine.h"
-#include "base/random.h"
-#include "base/shard.h"
-#include "base/wait.h"
-#include "filestore/filestore.h"
-#include "filestore/test_disk.h"
+#include "filestore/bench_rig.h"
+#include "filestore/limits.h"
 
-/// The store against the device under it, in one run: each case prints its rate, its CPU and, where fio does the same
-/// on the raw device or on the same btrfs, the ratio. BENCH_SECONDS sets how long a case runs (default 4).
-namespace spirula::filestore {
+/// The store against the device under it, in one run:
+///
+///     filestore_bench [--full] [--seconds S] [NAME...]
+///
+/// Each case prints its figures, with the ratio to fio on the raw loop device or the same btrfs where there is one,
+/// and whether the goal is met. --full takes ten commits, three wraps of the journal and a million objects where the
+/// quick form takes a few.
+namespace spirula::filestore::bench {
 namespace {
 
 using testing::shell;
-using testing::TestDisk;
-using Time = std::chrono::steady_clock;
 
-double seconds_per_case() {
-  const char* text = std::getenv("BENCH_SECONDS");
-  return text ? std::atof(text) : 4.0;
-}
-double seconds_since(Time::time_point begin) {
-  return std::chrono::duration<double>(Time::now() - begin).count();
-}
-/// User and system time of this process: the store and the load generator, without kernel threads.
-double cpu_seconds() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  auto of = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
-  return of(usage.ru_utime) + of(usage.ru_stime);
-}
-double resident_mib() {
-  std::ifstream statm("/proc/self/statm");
-  std::uint64_t total = 0, resident = 0;
-  statm >> total >> resident;
-  return static_cast<double>(resident) * 4096 / (1 << 20);
+std::string number(double value, int digits = 0) {
+  return fmt::format("{:.{}f}", value, digits);
 }
 
-/// Operations per second of a fio job.
-double fio(const std::string& arguments, const char* field) {
-  std::string output =
-      shell(fmt::format("fio --name=x --minimal --terse-version=3 --group_reporting --time_based "
-                        "--runtime={} {} | tail -1",
-                        seconds_per_case() / 2, arguments));
-  std::vector<std::string> fields;
-  for (std::size_t at = 0; at <= output.size();) {
-    std::size_t end = std::min(output.find(';', at), output.size());
-    fields.push_back(output.substr(at, end - at));
-    at = end + 1;
-  }
-  // fio's terse format 3: 7 read bandwidth, 8 read IOPS, 48 write bandwidth (KiB/s), 49 write IOPS (counted from 1).
-  std::size_t index = field == std::string_view("write_iops") ? 48 : field == std::string_view("write_kib") ? 47 : 7;
-  CHECK(fields.size() > index, output);
-  return std::atof(fields[index].c_str());
-}
-
-ObjectId object_name(std::uint32_t number) {
-  ObjectId id;
-  id.pool = 1;
-  id.hash = number * 0x9e3779b1u;
-  id.name = fmt::format("rbd_data.{:016x}", number);
-  id.snap = ~std::uint64_t{1};
-  return id;
-}
-constexpr unsigned pg_bits = 4;
-CollectionId pg_of(const ObjectId& id) {
-  return {1, id.hash & ((1u << pg_bits) - 1)};
-}
-
-Buffer random_buffer(std::size_t size) {
-  Buffer buffer = Buffer::allocate(size, 4096);
-  SeededRandom random(size);
-  random.fill({buffer.mutable_data(), size});
-  return buffer;
-}
-
-/// One disk and store for all cases; the shard it is driven from.
-struct Bench {
-  TestDisk disk{{.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30}};
-  ShardThread thread{"bench"};
-  std::unique_ptr<Filestore> store;
-  bool filled = false;
-
-  Bench() {
-    disk.format();
-    open();
-    for (std::uint32_t seed = 0; seed < 1u << pg_bits; ++seed) {
-      Transaction make;
-      make.create_collection(pg_bits);
-      CHECK(run(store->submit({1, seed}, std::move(make))).has_value());
-    }
-  }
-  ~Bench() {
-    if (store) run(store->stop());
-  }
-  void open() {
-    FilestoreOptions options = disk.options();
-    auto opened = Filestore::open(options);
-    CHECK(opened.has_value());
-    store = std::move(*opened);
-  }
-  template <class T>
-  T run(Task<T> task) {
-    return boost::asio::co_spawn(thread.shard().context(), std::move(task), boost::asio::use_future).get();
-  }
-
-  /// `depth` loops of `operation` until the time is over; latencies in microseconds, sorted.
-  struct Outcome {
-    std::uint64_t count = 0;
-    double seconds = 0, cpu_us = 0;
-    std::vector<float> latency;
-    double at(double part) const {
-      return latency.empty() ? 0 : latency[static_cast<std::size_t>(part * static_cast<double>(latency.size() - 1))];
-    }
-  };
-  Outcome drive(unsigned depth, double seconds, std::function<Task<Result<>>(SeededRandom&)> operation) {
-    Outcome outcome;
-    auto begin = Time::now();
-    double cpu = cpu_seconds();
-    auto one = [&](std::uint64_t seed) -> Task<int> {
-      SeededRandom random(seed);
-      while (seconds_since(begin) < seconds) {
-        auto start = Time::now();
-        Result<> done = co_await operation(random);
-        CHECK(done.has_value(), done ? "" : done.error().message());
-        outcome.latency.push_back(static_cast<float>(seconds_since(start) * 1e6));
-        ++outcome.count;
-      }
-      co_return 0;
-    };
-    std::vector<std::future<int>> loops;
-    for (unsigned i = 0; i < depth; ++i)
-      loops.push_back(boost::asio::co_spawn(thread.shard().context(), one(i + 1), boost::asio::use_future));
-    for (auto& each : loops) each.get();
-    outcome.seconds = seconds_since(begin);
-    outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(outcome.count);
-    std::ranges::sort(outcome.latency);
-    return outcome;
-  }
-
-  static constexpr std::uint32_t large_count = 256;
-  static constexpr std::uint64_t large_bytes = 4 << 20;
-  void fill() {
-    if (filled) return;
-    filled = true;
-    Buffer data = random_buffer(large_bytes);
-    for (std::uint32_t i = 0; i < large_count; ++i) {
-      Transaction t;
-      t.write(object_name(i), 0, data);
-      CHECK(run(store->submit(pg_of(object_name(i)), std::move(t))).has_value());
-    }
-    CHECK(run(store->commit()).has_value());
-  }
-};
-
-Bench& bench() {
-  static Bench instance;
-  return instance;
-}
-
-void report(benchmark::State& state, const Bench::Outcome& outcome, double baseline) {
-  double rate = static_cast<double>(outcome.count) / outcome.seconds;
-  state.SetIterationTime(outcome.seconds);
-  state.counters["rate"] = rate;
-  if (baseline > 0) state.counters["of_fio"] = rate / baseline;
-  state.counters["cpu_us"] = outcome.cpu_us;
-  state.counters["p50_us"] = outcome.at(0.5);
-  state.counters["p99_us"] = outcome.at(0.99);
-  state.counters["max_us"] = outcome.at(1);
-  state.counters["rss_mib"] = resident_mib();
-}
-
-/// 4 KiB anywhere in 1 GiB of 4 MiB objects, two attributes, one omap key.
-Task<Result<>> overwrite(Filestore& store, const Buffer& data, SeededRandom& random) {
-  ObjectId id = object_name(static_cast<std::uint32_t>(random.below(Bench::large_count)));
-  std::uint64_t block = random.below(Bench::large_bytes / 4096);
+/// 4 KiB anywhere in the filled objects, two attributes, one omap key.
+std::pair<CollectionId, Transaction> overwrite_transaction(const Buffer& data, SeededRandom& random) {
+  ObjectId id = object_name(static_cast<std::uint32_t>(random.below(Rig::large_count)));
+  std::uint64_t block = random.below(Rig::large_bytes / 4096);
+  CollectionId pg = pg_of(id);
   Transaction t;
   t.write(id, block * 4096, data);
   t.set_attributes(id, {{"_", data.slice(0, 250)}, {"snapset", data.slice(0, 31)}});
-  t.omap_set(id, {{fmt::format("{:05}", block), data.slice(0, 100)}});
-  CollectionId pg = pg_of(id);
-  return store.submit(pg, std::move(t));
+  t.omap_set(std::move(id), {{fmt::format("{:05}", block), data.slice(0, 100)}});
+  return {pg, std::move(t)};
+}
+Rig::Operation overwrite(Rig& rig) {
+  return [&rig, data = random_buffer(4096)](SeededRandom& random) {
+    auto [pg, transaction] = overwrite_transaction(data, random);
+    return rig.store().submit(pg, std::move(transaction));
+  };
+}
+Task<Result<>> nothing() {
+  co_return Result<>{};
+}
+/// What the load itself costs.
+Rig::Operation overwrite_unsubmitted() {
+  return [data = random_buffer(4096)](SeededRandom& random) {
+    auto [pg, transaction] = overwrite_transaction(data, random);
+    return nothing();
+  };
+}
+Rig::Operation rewrite_4m(Rig& rig) {
+  return [&rig, data = random_buffer(Rig::large_bytes)](SeededRandom& random) {
+    ObjectId id = object_name(static_cast<std::uint32_t>(random.below(Rig::large_count)));
+    CollectionId pg = pg_of(id);
+    Transaction t;
+    t.write(id, 0, data);
+    t.set_attributes(std::move(id), {{"_", data.slice(0, 250)}});
+    return rig.store().submit(pg, std::move(t));
+  };
+}
+Task<Result<>> read_at(Filestore& store, ObjectId id, std::uint64_t at) {
+  auto data = co_await store.read(std::move(id), at, 4096);
+  CO_TRY(data);
+  co_return Result<>{};
+}
+Rig::Operation read_4k(Rig& rig, std::uint32_t objects) {
+  return [&rig, objects](SeededRandom& random) {
+    ObjectId id = object_name(static_cast<std::uint32_t>(random.below(objects)));
+    return read_at(rig.store(), std::move(id), random.below(Rig::large_bytes / 4096) * 4096);
+  };
 }
 
-double fio_fdatasync(unsigned depth) {
-  // On the journal's device, which is like the other one; it is free while nobody has it open.
-  Bench& b = bench();
-  b.run(b.store->stop());
-  b.store.reset();
-  std::string save = b.disk.mount_point() + "/../journal.save";
-  std::string scratch =
-      shell(fmt::format("cd {}/.. && fallocate -l 1G scratch.img && losetup --direct-io=on -f --show "
-                        "scratch.img",
-                        b.disk.mount_point()));
-  double rate = fio(fmt::format("--filename={} --rw=randwrite --bs=4k --direct=1 --fdatasync=1 --numjobs={} --thread "
-                                "--ioengine=psync --size=1G",
-                                scratch, depth),
-                    "write_iops");
-  shell(fmt::format("losetup -d {} && rm {}/../scratch.img", scratch, b.disk.mount_point()));
-  b.open();
-  return rate;
-}
-
-void overwrite_4k(benchmark::State& state) {
-  Bench& b = bench();
-  b.fill();
-  auto depth = static_cast<unsigned>(state.range(0));
-  static Buffer data = random_buffer(4096);
-  for (auto _ : state) {
-    double baseline = fio_fdatasync(depth);
-    b.drive(depth, 0.3, [&](SeededRandom& random) { return overwrite(*b.store, data, random); });
-    auto outcome =
-        b.drive(depth, seconds_per_case(), [&](SeededRandom& random) { return overwrite(*b.store, data, random); });
-    report(state, outcome, baseline);
-    auto commits = b.store->commit_statistics();
-    state.counters["fio"] = baseline;
-    state.counters["commits"] = static_cast<double>(commits.commits);
-    state.counters["hold_max_ms"] = static_cast<double>(commits.hold_max.count()) / 1000;
+/// The system calls of one overwrite at `depth`, alone: a write to a snapshotted NOCOW file on the store's btrfs, and
+/// the transaction's part of one durable O_DIRECT write to the journal. What they cost in CPU, microseconds.
+double system_call_floor(Rig& rig, const RawDevice& raw, unsigned depth) {
+  std::string base = rig.disk().mount_point() + "/floor";
+  shell(
+      fmt::format("btrfs -q subvolume create {0} && chattr +C {0} && fallocate -l 1G {0}/file && "
+                  "dd if=/dev/zero of={0}/file bs=1M count=1024 conv=notrunc status=none && sync -f {0} && "
+                  "btrfs -q subvolume snapshot -r {0} {0}.snap",
+                  base));
+  int file = ::open((base + "/file").c_str(), O_RDWR | O_CLOEXEC);
+  int journal = ::open(raw.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
+  CHECK(file >= 0 && journal >= 0);
+  Buffer data = random_buffer(512 << 10);
+  SeededRandom random(7);
+  constexpr unsigned count = 16'384;
+  unsigned batch = std::max(depth / 2, 1u);  // half of the loops wait for one journal write while the others gather
+  double cpu = cpu_seconds();
+  for (unsigned i = 0; i < count; ++i) {
+    CHECK(::pwrite(file, data.data(), 4096, static_cast<off_t>(random.below(1 << 18) * 4096)) == 4096);
+    if (i % batch == 0) {
+      iovec piece{const_cast<std::byte*>(data.data()), (batch * 4800 + 4095) / 4096 * 4096};
+      CHECK(::pwritev2(journal, &piece, 1, static_cast<off_t>(random.below(1 << 17) * 4096), RWF_DSYNC) > 0);
+    }
   }
+  cpu = cpu_seconds() - cpu;
+  ::close(file);
+  ::close(journal);
+  shell(fmt::format("btrfs -q subvolume delete {0} {0}.snap", base));
+  return cpu * 1e6 / count;
 }
-BENCHMARK(overwrite_4k)->Arg(1)->Arg(16)->Arg(64)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 
-/// New objects of 4 KiB, as `rados bench -b 4096` makes them.
-void create_4k(benchmark::State& state) {
-  Bench& b = bench();
-  static Buffer data = random_buffer(4096);
-  static std::uint32_t next = 1 << 20;
-  for (auto _ : state) {
-    auto outcome = b.drive(static_cast<unsigned>(state.range(0)), seconds_per_case(), [&](SeededRandom&) {
-      ObjectId id = object_name(next++);
-      CollectionId pg = pg_of(id);
-      Transaction t;
-      t.write(id, 0, data);
-      t.set_attributes(id, {{"_", data.slice(0, 250)}, {"snapset", data.slice(0, 31)}});
-      t.collection_set({{fmt::format("log.{:010}", next), data.slice(0, 180)}});
-      return b.store->submit(pg, std::move(t));
-    });
-    report(state, outcome, 0);
+std::string journal_share(const Filestore& store, std::uint64_t staged_before, double acknowledged) {
+  return fmt::format(
+      "{:.0f}%", 100 * (1 - static_cast<double>(store.staged_bytes() - staged_before) / std::max(acknowledged, 1.0)));
+}
+
+class Bench {
+ public:
+  explicit Bench(const Settings& settings) : settings_(settings) {}
+
+  void overwrite_burst() {
+    Rig& rig = filled();
+    const std::map<unsigned, double> goals{{1, 0.8}, {16, 1.0}, {64, 1.1}};
+    double load = rig.drive(16, 0.3, overwrite_unsubmitted()).cpu_us;
+    for (auto [depth, goal] : goals) {
+      std::vector<double> fio, ours, cpu;
+      for (int round = 0; round < settings_.rounds; ++round) {
+        rig.commit();
+        fio.push_back(fio_fdatasync(raw_, depth, settings_.seconds));
+        auto outcome = rig.drive(depth, settings_.seconds, overwrite(rig));
+        ours.push_back(outcome.rate());
+        cpu.push_back(outcome.cpu_us - load);
+      }
+      double ratio = middle(ours) / middle(fio);
+      table_.row(fmt::format("4 KiB overwrites, burst, depth {} (/s)", depth), number(middle(ours)),
+                 number(middle(fio)) + " fio fdatasync, raw", number(ratio, 2), number(goal, 1), ratio >= goal);
+      double floor = system_call_floor(rig, raw_, depth);
+      table_.row(fmt::format("- CPU for each, depth {} (µs)", depth), number(middle(cpu), 1),
+                 number(floor, 1) + " its system calls alone; load itself " + number(load, 1),
+                 number(middle(cpu) / floor, 2), "25 or the floor", middle(cpu) <= std::max(25.0, floor));
+    }
   }
-}
-BENCHMARK(create_4k)->Arg(1)->Arg(16)->Arg(64)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 
-void write_4m(benchmark::State& state) {
-  Bench& b = bench();
-  b.fill();
-  static Buffer data = random_buffer(4 << 20);
-  for (auto _ : state) {
-    shell(fmt::format("mkdir -p {0}/fio && chattr +C {0}/fio", b.disk.mount_point()));
-    double baseline = fio(fmt::format("--directory={}/fio --rw=write --bs=4m --direct=1 --fdatasync=4 --size=1g "
-                                      "--ioengine=libaio --iodepth={}",
-                                      b.disk.mount_point(), state.range(0)),
-                          "write_kib") /
-                      4096;
-    shell(fmt::format("rm -rf {}/fio", b.disk.mount_point()));
-    std::uint64_t staged = b.store->staged_bytes();
-    auto outcome = b.drive(static_cast<unsigned>(state.range(0)), seconds_per_case(), [&](SeededRandom& random) {
-      ObjectId id = object_name(static_cast<std::uint32_t>(random.below(Bench::large_count)));
-      CollectionId pg = pg_of(id);
-      Transaction t;
-      t.write(id, 0, data);
-      t.set_attributes(id, {{"_", data.slice(0, 250)}});
-      return b.store->submit(pg, std::move(t));
-    });
-    report(state, outcome, baseline);
-    state.counters["staged_part"] = static_cast<double>(b.store->staged_bytes() - staged) /
-                                    (static_cast<double>(outcome.count) * static_cast<double>(data.size()));
-    state.counters["MB/s"] = static_cast<double>(outcome.count) * 4.194304 / outcome.seconds;
+  void overwrite_sustained() {
+    for (unsigned depth : {16u, 64u}) {
+      Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = settings_.full ? 512u << 20 : 192u << 20});
+      rig.fill();
+      double fio = fio_fdatasync(raw_, depth, settings_.seconds);
+      std::uint64_t journal = rig.store().journal_bytes(), commits = rig.store().commit_statistics().commits;
+      std::uint64_t wraps = rig.journal_bytes() * 3;
+      auto more = [&](double seconds) {
+        auto s = rig.store().commit_statistics();
+        return seconds < 300 &&
+               (rig.store().journal_bytes() - journal < wraps || s.commits - commits < (settings_.full ? 10u : 3u));
+      };
+      reset_memory_peak();
+      auto [writes, reads] = rig.drive_with_reader(depth, more, overwrite(rig), read_4k(rig, Rig::large_count));
+      auto s = rig.store().commit_statistics();
+      table_.row(
+          fmt::format(
+              "4 KiB overwrites, sustained over {} commits and {:.1f} journals, depth {} (/s)", s.commits - commits,
+              static_cast<double>(rig.store().journal_bytes() - journal) / static_cast<double>(rig.journal_bytes()),
+              depth),
+          number(writes.rate()), number(fio) + " fio fdatasync, raw", number(writes.rate() / fio, 2), "0.4",
+          writes.rate() / fio >= 0.4);
+      latencies(fmt::format("4 KiB overwrites, depth {}", depth), writes, reads, s);
+    }
   }
-}
-BENCHMARK(write_4m)->Arg(1)->Arg(16)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 
-void read_4k_cached(benchmark::State& state) {
-  Bench& b = bench();
-  b.fill();
-  constexpr std::uint32_t warm = 32;
-  for (auto _ : state) {
-    for (std::uint32_t i = 0; i < warm; ++i)
-      CHECK(b.run(b.store->read(object_name(i), 0, Bench::large_bytes)).has_value());
-    auto read = [&](SeededRandom& random) -> Task<Result<>> {
-      ObjectId id = object_name(static_cast<std::uint32_t>(random.below(warm)));
-      std::uint64_t at = random.below(Bench::large_bytes / 4096) * 4096;
-      auto data = co_await b.store->read(std::move(id), at, 4096);
-      CO_TRY(data);
-      co_return Result<>{};
+  void write_large() {
+    Rig& rig = filled();
+    std::vector<double> fio, ours;
+    std::uint64_t staged = 0;
+    Outcome outcome;
+    for (int round = 0; round < settings_.rounds; ++round) {
+      rig.commit();
+      fio.push_back(fio_large(rig, 16, settings_.seconds));
+      staged = rig.store().staged_bytes();
+      outcome = rig.drive(16, settings_.seconds * 2, rewrite_4m(rig));
+      ours.push_back(outcome.rate());
+    }
+    double ratio = middle(ours) / middle(fio);
+    table_.row("4 MiB writes, depth 16 (MB/s)", number(middle(ours) * 4.194304),
+               number(middle(fio) * 4.194304) + " fio, NOCOW on the same btrfs, fdatasync every 4", number(ratio, 2),
+               "0.85", ratio >= 0.85);
+    table_.row("- CPU for each (µs)", number(outcome.cpu_us), "", "", "", {});
+    table_.row(
+        "- part that went through the journal",
+        journal_share(rig.store(), staged, static_cast<double>(outcome.count) * static_cast<double>(Rig::large_bytes)),
+        "", "", "", {});
+
+    // With commits put off, for a part of the rings.
+    Rig quiet({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30},
+              [](auto& options) { options.commit_interval_min = options.commit_interval_max = std::chrono::hours(1); });
+    quiet.fill();
+    std::uint64_t before = quiet.device_bytes(), commits = quiet.store().commit_statistics().commits, count = 0;
+    staged = quiet.store().staged_bytes();
+    outcome = quiet.drive(4, [&](double) { return count++ < 128; }, rewrite_4m(quiet));
+    double acknowledged = static_cast<double>(outcome.count) * static_cast<double>(Rig::large_bytes);
+    double written = static_cast<double>(quiet.device_bytes() - before) / acknowledged;
+    table_.row(fmt::format("- device bytes for each byte acknowledged, outside commits ({} began)",
+                           quiet.store().commit_statistics().commits - commits),
+               number(written, 3), "through the journal " + journal_share(quiet.store(), staged, acknowledged), "",
+               "1.15", written <= 1.15);
+  }
+
+  void write_large_latency() {
+    Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30});
+    rig.fill();
+    std::uint64_t commits = rig.store().commit_statistics().commits;
+    auto more = [&](double seconds) {
+      return seconds < 300 && rig.store().commit_statistics().commits - commits < (settings_.full ? 10u : 3u);
     };
-    b.drive(4, 0.5, read);
-    auto outcome = b.drive(1, seconds_per_case() / 2, read);
-    report(state, outcome, 0);
+    reset_memory_peak();
+    auto [writes, reads] = rig.drive_with_reader(4, more, rewrite_4m(rig), read_4k(rig, Rig::large_count));
+    latencies("4 MiB writes, depth 4", writes, reads, rig.store().commit_statistics());
   }
-}
-BENCHMARK(read_4k_cached)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 
-void clone_4m(benchmark::State& state) {
-  Bench& b = bench();
-  b.fill();
-  for (auto _ : state) {
-    auto outcome = b.drive(1, seconds_per_case() / 4, [&](SeededRandom& random) {
-      ObjectId from = object_name(static_cast<std::uint32_t>(random.below(Bench::large_count)));
+  void read_cached() {
+    Rig& rig = filled();
+    constexpr std::uint32_t warm = 32;
+    rig.commit();
+    for (std::uint32_t i = 0; i < warm; ++i)
+      CHECK(rig.run(rig.store().read(object_name(i), 0, Rig::large_bytes)).has_value());
+    auto unread = [](SeededRandom& random) {
+      ObjectId id = object_name(static_cast<std::uint32_t>(random.below(warm)));
+      return nothing();
+    };
+    rig.drive(4, 0.5, read_4k(rig, warm));
+    double load = rig.drive(1, 0.3, unread).cpu_us;
+    auto outcome = rig.drive(1, settings_.seconds, read_4k(rig, warm));
+    double cpu = outcome.cpu_us - load;
+    table_.row("4 KiB reads from cache, CPU for each (µs)", number(cpu, 1), "load itself " + number(load, 1), "", "5",
+               cpu <= 5);
+  }
+
+  void clone_large() {
+    Rig& rig = filled();
+    auto outcome = rig.drive(1, settings_.seconds / 2, [&](SeededRandom& random) {
+      ObjectId from = object_name(static_cast<std::uint32_t>(random.below(Rig::large_count)));
       ObjectId to = from;
       to.snap = random.below(4);
       CollectionId pg = pg_of(from);
       Transaction t;
       t.clone(std::move(from), std::move(to));
-      return b.store->submit(pg, std::move(t));
+      return rig.store().submit(pg, std::move(t));
     });
-    report(state, outcome, 0);
+    table_.row("clone of a 4 MiB object, CPU (µs)", number(outcome.cpu_us, 1), "", "", "100", outcome.cpu_us < 100);
   }
+
+  void create_small() {
+    Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30});
+    Buffer data = random_buffer(4096);
+    std::uint32_t next = 1 << 20;
+    reset_memory_peak();
+    auto outcome = rig.drive(16, settings_.seconds * 3, [&](SeededRandom&) {
+      ObjectId id = object_name(next++);
+      CollectionId pg = pg_of(id);
+      Transaction t;
+      t.write(id, 0, data);
+      t.set_attributes(std::move(id), {{"_", data.slice(0, 250)}, {"snapset", data.slice(0, 31)}});
+      t.collection_set({{fmt::format("log.{:010}", next), data.slice(0, 180)}});
+      return rig.store().submit(pg, std::move(t));
+    });
+    table_.row("4 KiB creates with a log entry, depth 16 (/s)", number(outcome.rate()),
+               number(outcome.cpu_us, 1) + " µs CPU each", "", "", {});
+    memory("4 KiB creates");
+  }
+
+  /// Listing, mounting after a clean stop, and replay.
+  void many_objects() {
+    Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30});
+    std::uint32_t count = settings_.full ? 1'000'000 : 100'000;
+    std::map<CollectionId, Transaction> parts;
+    Buffer attribute = random_buffer(250);
+    reset_memory_peak();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      ObjectId id = object_name(i);
+      CollectionId pg = pg_of(id);
+      Transaction& part = parts[pg];
+      part.set_attributes(std::move(id), {{"_", attribute}});
+      if (part.operations().size() == 1000) rig.submit(pg, std::exchange(part, {}));
+    }
+    for (auto& [pg, part] : parts)
+      if (!part.empty()) rig.submit(pg, std::move(part));
+    rig.commit();
+
+    double cpu = cpu_seconds();
+    auto begin = Time::now();
+    std::uint64_t listed = 0;
+    for (std::uint32_t seed = 0; seed < 1u << pg_bits; ++seed) {
+      std::optional<ObjectId> start;
+      do {
+        auto page = rig.run(rig.store().list({1, seed}, start, 1000));
+        CHECK(page.has_value());
+        listed += page->objects.size();
+        start = page->next;
+      } while (start);
+    }
+    CHECK(listed == count);
+    double seconds = seconds_since(begin), million = 1e6 / count;
+    table_.row(fmt::format("{} objects listed in order (s)", count), number(seconds, 2),
+               fmt::format("{:.2f} s CPU", cpu_seconds() - cpu), "", fmt::format("{:.2f}", 2 / million),
+               seconds * million < 2);
+
+    rig.close();
+    begin = Time::now();
+    rig.open();
+    seconds = seconds_since(begin);
+    table_.row(fmt::format("mount after a clean stop, {} objects (s)", count), number(seconds, 3), "", "", "0.3",
+               seconds < 0.3);
+    memory(fmt::format("{} objects", count));
+  }
+
+  void replay() {
+    Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30},
+            [](auto& options) { options.commit_interval_min = options.commit_interval_max = std::chrono::hours(1); });
+    rig.fill();
+    rig.drop();  // so that replay begins where the load does
+    rig.open();
+    rig.commit();
+    auto outcome = rig.drive(64, settings_.seconds * 2, overwrite(rig));
+    rig.drop();
+    auto begin = Time::now();
+    rig.open();
+    double seconds = seconds_since(begin);
+    table_.row(fmt::format("replay of {} overwrites after a crash (/s)", outcome.count),
+               number(static_cast<double>(outcome.count) / seconds), number(outcome.rate()) + " as they were taken",
+               number(outcome.seconds / seconds, 2), "1", outcome.seconds >= seconds);
+  }
+
+  const Table& table() const { return table_; }
+
+ private:
+  Rig& filled() {
+    if (!filled_) {
+      filled_ = std::make_unique<Rig>(
+          testing::TestDisk::Size{.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30});
+      filled_->fill();
+    }
+    return *filled_;
+  }
+  static double middle(std::vector<double> values) {
+    std::ranges::sort(values);
+    return values[values.size() / 2];
+  }
+  void latencies(const std::string& load, const Outcome& writes, const Outcome& reads,
+                 const CommitStatistics& commits) {
+    auto one = [&](const char* what, const Outcome& of) {
+      table_.row(fmt::format("- {}: p99 of {} (µs; max {:.0f})", load, what, of.at(1)), number(of.at(0.99)),
+                 number(of.at(0.5)) + " median", number(of.at(0.99) / std::max(of.at(0.5), 1.0), 1), "3",
+                 of.at(0.99) <= 3 * of.at(0.5));
+    };
+    one("acknowledgements", writes);
+    one("4 KiB reads", reads);
+    table_.row(fmt::format("- {}: longest hold of application (ms)", load),
+               number(static_cast<double>(commits.hold_max.count()) / 1000, 1), "", "", "", {});
+    memory(load);
+  }
+  void memory(const std::string& load) {
+    table_.row(fmt::format("- {}: most memory resident (MiB)", load), number(peak_mib()), "", "", "96",
+               peak_mib() < 96);
+  }
+
+  Settings settings_;
+  RawDevice raw_;
+  Table table_;
+  std::unique_ptr<Rig> filled_;
+};
+
+using Case = void (Bench::*)();
+const std::vector<std::pair<const char*, Case>> cases{
+    {"overwrite_burst", &Bench::overwrite_burst},
+    {"overwrite_sustained", &Bench::overwrite_sustained},
+    {"write_large", &Bench::write_large},
+    {"write_large_latency", &Bench::write_large_latency},
+    {"read_cached", &Bench::read_cached},
+    {"clone_large", &Bench::clone_large},
+    {"create_small", &Bench::create_small},
+    {"many_objects", &Bench::many_objects},
+    {"replay", &Bench::replay},
+};
+
+int run(int argc, char** argv) {
+  Settings settings;
+  std::vector<std::string> wanted;
+  for (int i = 1; i < argc; ++i) {
+    std::string_view argument = argv[i];
+    if (argument == "--full") {
+      settings = {.full = true, .seconds = 5, .rounds = 3};
+    } else if (argument == "--seconds" && i + 1 < argc) {
+      settings.seconds = std::atof(argv[++i]);
+    } else if (std::ranges::any_of(cases, [&](const auto& each) { return each.first == argument; })) {
+      wanted.emplace_back(argument);
+    } else {
+      fmt::print(stderr, "usage: {} [--full] [--seconds S] [NAME...]\nnames:", argv[0]);
+      for (const auto& [name, run] : cases) fmt::print(stderr, " {}", name);
+      fmt::print(stderr, "\n");
+      return 2;
+    }
+  }
+  Bench bench(settings);
+  for (const auto& [name, run] : cases)
+    if (wanted.empty() || std::ranges::find(wanted, name) != wanted.end()) (bench.*run)();
+  bench.table().print();
+  return 0;
 }
-BENCHMARK(clone_4m)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
-}  // namespace spirula::filestore
+}  // namespace spirula::filestore::bench
+
+int main(int argc, char** argv) {
+  return spirula::filestore::bench::run(argc, argv);
+}

@@ -1,0 +1,125 @@
+#pragma once
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/coroutine.h"
+#include "base/random.h"
+#include "base/shard.h"
+#include "filestore/filestore.h"
+#include "filestore/test_disk.h"
+
+/// What the cases of filestore_bench share: a disk with a store on it, loads, fio beside it, the table.
+namespace spirula::filestore::bench {
+
+using Time = std::chrono::steady_clock;
+double seconds_since(Time::time_point begin);
+/// User and system time of this process: the store and the load generator, without kernel threads.
+double cpu_seconds();
+/// Resident memory, and the most of it since reset_memory_peak().
+double resident_mib();
+double peak_mib();
+void reset_memory_peak();
+
+struct Settings {
+  bool full = false;
+  double seconds = 2;  ///< of each measurement that has a free length
+  int rounds = 1;      ///< of those that alternate with fio
+};
+
+/// One line of the result: what was measured, beside what, and what the goal is.
+class Table {
+ public:
+  void row(const std::string& what, const std::string& ours, const std::string& beside, const std::string& ratio,
+           const std::string& goal, std::optional<bool> met);
+  void print() const;
+
+ private:
+  std::vector<std::string> lines_;
+};
+
+ObjectId object_name(std::uint32_t number);
+inline constexpr unsigned pg_bits = 4;
+CollectionId pg_of(const ObjectId& id);
+Buffer random_buffer(std::size_t size, std::uint64_t seed = 1);
+
+/// What a load has done; latencies in microseconds.
+struct Outcome {
+  std::uint64_t count = 0;
+  double seconds = 0, cpu_us = 0;  ///< of CPU for each operation
+  std::vector<float> latency;      ///< sorted
+  double rate() const { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
+  double at(double part) const {
+    return latency.empty() ? 0 : latency[static_cast<std::size_t>(part * static_cast<double>(latency.size() - 1))];
+  }
+};
+
+/// A disk and a store of its own.
+class Rig {
+ public:
+  explicit Rig(const testing::TestDisk::Size& size, const std::function<void(FilestoreOptions&)>& change = {});
+  ~Rig();
+  void open();
+  /// As a crash would: nothing is committed.
+  void drop() { store_.reset(); }
+  void close();
+  Filestore& store() { return *store_; }
+  const testing::TestDisk& disk() const { return disk_; }
+  ShardThread& thread() { return thread_; }
+  std::uint64_t journal_bytes() const { return journal_bytes_; }
+
+  template <class T>
+  T run(Task<T> task) {
+    return boost::asio::co_spawn(thread_.shard().context(), std::move(task), boost::asio::use_future).get();
+  }
+  void submit(CollectionId pg, Transaction transaction);
+  void commit();
+
+  using Operation = std::function<Task<Result<>>(SeededRandom&)>;
+  /// `depth` loops of `operation` while `more(seconds)` says so.
+  Outcome drive(unsigned depth, const std::function<bool(double seconds)>& more, const Operation& operation);
+  Outcome drive(unsigned depth, double seconds, const Operation& operation);
+  /// The same with a reader beside it, who reads every millisecond.
+  std::pair<Outcome, Outcome> drive_with_reader(unsigned depth, const std::function<bool(double seconds)>& more,
+                                                const Operation& operation, const Operation& read);
+
+  static constexpr std::uint32_t large_count = 256;
+  static constexpr std::uint64_t large_bytes = 4 << 20;
+  /// 1 GiB in objects of 4 MiB, committed.
+  void fill();
+  /// Sectors written since boot, in bytes, of both devices.
+  std::uint64_t device_bytes() const;
+
+ private:
+  testing::TestDisk disk_;
+  std::uint64_t journal_bytes_;
+  FilestoreOptions options_;
+  ShardThread thread_{"bench"};
+  std::unique_ptr<Filestore> store_;
+};
+
+/// A loop device like the store's with nothing on it, for fio.
+class RawDevice {
+ public:
+  RawDevice();
+  ~RawDevice();
+  const std::string& path() const { return device_; }
+
+ private:
+  std::string image_, device_;
+};
+
+/// Runs a fio job for so long; its write operations per second.
+double fio_writes(double seconds, const std::string& arguments);
+/// 4 KiB random writes, each with fdatasync, by `depth` writers on the raw device.
+double fio_fdatasync(const RawDevice& device, unsigned depth, double seconds);
+/// 4 MiB writes at that depth with an fdatasync every four, to NOCOW files on the rig's btrfs.
+double fio_large(const Rig& rig, unsigned depth, double seconds);
+
+}  // namespace spirula::filestore::bench

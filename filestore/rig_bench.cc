@@ -1,0 +1,237 @@
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/check.h"
+#include "filestore/bench_rig.h"
+
+namespace spirula::filestore::bench {
+
+using testing::shell;
+using testing::TestDisk;
+
+double seconds_since(Time::time_point begin) {
+  return std::chrono::duration<double>(Time::now() - begin).count();
+}
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  auto of = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+  return of(usage.ru_utime) + of(usage.ru_stime);
+}
+
+namespace {
+double status_mib(const char* field) {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line))
+    if (line.starts_with(field)) return std::atof(line.c_str() + line.find_first_of("0123456789")) / 1024;
+  return 0;
+}
+}  // namespace
+
+double resident_mib() {
+  return status_mib("VmRSS");
+}
+double peak_mib() {
+  return status_mib("VmHWM");
+}
+void reset_memory_peak() {
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
+
+void Table::row(const std::string& what, const std::string& ours, const std::string& beside, const std::string& ratio,
+                const std::string& goal, std::optional<bool> met) {
+  lines_.push_back(fmt::format("| {} | {} | {} | {} | {} | {} |", what, ours, beside, ratio, goal,
+                               met ? *met ? "yes" : "**no**" : ""));
+  fmt::print(stderr, "{}\n", lines_.back());
+}
+void Table::print() const {
+  fmt::print("\n| what | measured | beside it | ratio | goal | met |\n| --- | ---: | ---: | ---: | ---: | --- |\n");
+  for (const std::string& line : lines_) fmt::print("{}\n", line);
+}
+
+ObjectId object_name(std::uint32_t number) {
+  ObjectId id;
+  id.pool = 1;
+  id.hash = number * 0x9e3779b1u;
+  id.name = fmt::format("rbd_data.{:016x}", number);
+  id.snap = ~std::uint64_t{1};
+  return id;
+}
+CollectionId pg_of(const ObjectId& id) {
+  return {1, id.hash & ((1u << pg_bits) - 1)};
+}
+Buffer random_buffer(std::size_t size, std::uint64_t seed) {
+  Buffer buffer = Buffer::allocate(size, 4096);
+  SeededRandom random(seed);
+  random.fill({buffer.mutable_data(), size});
+  return buffer;
+}
+
+Rig::Rig(const TestDisk::Size& size, const std::function<void(FilestoreOptions&)>& change)
+    : disk_(size), journal_bytes_(size.journal_bytes) {
+  disk_.format();
+  options_ = disk_.options();
+  if (change) change(options_);
+  open();
+  for (std::uint32_t seed = 0; seed < 1u << pg_bits; ++seed) {
+    Transaction make;
+    make.create_collection(pg_bits);
+    submit({1, seed}, std::move(make));
+  }
+}
+Rig::~Rig() {
+  close();
+}
+void Rig::open() {
+  auto opened = Filestore::open(options_);
+  CHECK(opened.has_value(), opened ? "" : opened.error().message());
+  store_ = std::move(*opened);
+}
+void Rig::close() {
+  if (!store_) return;
+  run(store_->stop());
+  store_.reset();
+}
+void Rig::submit(CollectionId pg, Transaction transaction) {
+  Result<> done = run(store_->submit(pg, std::move(transaction)));
+  CHECK(done.has_value(), done ? "" : done.error().message());
+}
+void Rig::commit() {
+  Result<> done = run(store_->commit());
+  CHECK(done.has_value(), done ? "" : done.error().message());
+}
+
+namespace {
+
+/// One of the loops of a load, on the rig's shard.
+Task<int> loop(Rig::Operation operation, std::uint64_t seed, std::function<bool()> more, Outcome& outcome) {
+  SeededRandom random(seed);
+  while (more()) {
+    auto start = Time::now();
+    Result<> done = co_await operation(random);
+    CHECK(done.has_value(), done ? "" : done.error().message());
+    outcome.latency.push_back(static_cast<float>(seconds_since(start) * 1e6));
+    ++outcome.count;
+  }
+  co_return 0;
+}
+Task<int> paced_loop(Shard& shard, Rig::Operation operation, const bool& over, Outcome& outcome) {
+  SeededRandom random(99);
+  while (!over) {
+    Result<> slept = co_await shard.clock().sleep(std::chrono::milliseconds(1));
+    (void)slept;
+    auto start = Time::now();
+    Result<> done = co_await operation(random);
+    CHECK(done.has_value(), done ? "" : done.error().message());
+    outcome.latency.push_back(static_cast<float>(seconds_since(start) * 1e6));
+    ++outcome.count;
+  }
+  co_return 0;
+}
+
+}  // namespace
+
+Outcome Rig::drive(unsigned depth, const std::function<bool(double seconds)>& more, const Operation& operation) {
+  Outcome outcome;
+  auto begin = Time::now();
+  double cpu = cpu_seconds();
+  std::vector<std::future<int>> loops;
+  for (unsigned i = 0; i < depth; ++i)
+    loops.push_back(boost::asio::co_spawn(
+        thread_.shard().context(),
+        loop(operation, i + 1, [&] { return more(seconds_since(begin)); }, outcome), boost::asio::use_future));
+  for (auto& each : loops) each.get();
+  outcome.seconds = seconds_since(begin);
+  outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(std::max<std::uint64_t>(outcome.count, 1));
+  std::ranges::sort(outcome.latency);
+  return outcome;
+}
+
+Outcome Rig::drive(unsigned depth, double seconds, const Operation& operation) {
+  return drive(depth, [seconds](double so_far) { return so_far < seconds; }, operation);
+}
+
+std::pair<Outcome, Outcome> Rig::drive_with_reader(unsigned depth, const std::function<bool(double seconds)>& more,
+                                                   const Operation& operation, const Operation& read) {
+  Outcome reads;
+  bool over = false;
+  auto reader = boost::asio::co_spawn(thread_.shard().context(), paced_loop(thread_.shard(), read, over, reads),
+                                      boost::asio::use_future);
+  Outcome writes = drive(depth, more, operation);
+  thread_.shard().post([&over] { over = true; });
+  reader.get();
+  std::ranges::sort(reads.latency);
+  return {std::move(writes), std::move(reads)};
+}
+
+void Rig::fill() {
+  Buffer data = random_buffer(large_bytes);
+  for (std::uint32_t i = 0; i < large_count; ++i) {
+    Transaction t;
+    t.write(object_name(i), 0, data);
+    submit(pg_of(object_name(i)), std::move(t));
+  }
+  commit();
+}
+
+std::uint64_t Rig::device_bytes() const {
+  std::uint64_t sum = 0;
+  for (const std::string& device : {disk_.data_device(), disk_.journal_device()}) {
+    std::ifstream stat("/sys/block/" + std::filesystem::path(device).filename().string() + "/stat");
+    // reads: count, merges, sectors, ticks; writes: count, merges, sectors
+    std::uint64_t fields[7]{};
+    for (std::uint64_t& each : fields) stat >> each;
+    sum += fields[6] * 512;
+  }
+  return sum;
+}
+
+RawDevice::RawDevice() {
+  std::filesystem::create_directories("build/disks");
+  image_ = std::filesystem::absolute(fmt::format("build/disks/{}-raw.img", ::getpid()));
+  shell(fmt::format("fallocate -l 1G {}", image_));
+  device_ = shell("losetup --direct-io=on -f --show " + image_);
+}
+RawDevice::~RawDevice() {
+  shell(fmt::format("losetup -d {} && rm {}", device_, image_));
+}
+
+double fio_writes(double seconds, const std::string& arguments) {
+  std::string output =
+      shell(fmt::format("fio --name=x --minimal --terse-version=3 --group_reporting --time_based --runtime={} {} | "
+                        "tail -1",
+                        seconds, arguments));
+  // fio's terse format 3, counted from 0: 48 is write IOPS.
+  std::size_t at = 0;
+  for (int field = 0; field < 48; ++field) {
+    at = output.find(';', at);
+    CHECK(at != std::string::npos, output);
+    ++at;
+  }
+  return std::atof(output.c_str() + at);
+}
+
+double fio_fdatasync(const RawDevice& device, unsigned depth, double seconds) {
+  return fio_writes(seconds,
+                    fmt::format("--filename={} --rw=randwrite --bs=4k --direct=1 --fdatasync=1 --numjobs={} --thread "
+                                "--ioengine=psync --size=1G",
+                                device.path(), depth));
+}
+
+double fio_large(const Rig& rig, unsigned depth, double seconds) {
+  std::string directory = rig.disk().mount_point() + "/fio";
+  shell(fmt::format("mkdir -p {0} && chattr +C {0}", directory));
+  double rate = fio_writes(seconds, fmt::format("--directory={} --rw=write --bs=4m --direct=1 --fdatasync=4 --size=1g "
+                                                "--ioengine=libaio --iodepth={}",
+                                                directory, depth));
+  shell(fmt::format("rm -rf {}", directory));
+  return rate;
+}
+
+}  // namespace spirula::filestore::bench
