@@ -1,7 +1,5 @@
 #pragma once
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_future.hpp>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -74,10 +72,9 @@ class Rig {
   ShardThread& thread() { return thread_; }
   std::uint64_t journal_bytes() const { return journal_bytes_; }
 
+  /// On the rig's shard, to its end.
   template <class T>
-  T run(Task<T> task) {
-    return boost::asio::co_spawn(thread_.shard().context(), std::move(task), boost::asio::use_future).get();
-  }
+  T run(Task<T> task);
   void submit(CollectionId pg, Transaction transaction);
   void commit();
 

@@ -2,6 +2,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -72,6 +74,13 @@ Buffer random_buffer(std::size_t size, std::uint64_t seed) {
   random.fill({buffer.mutable_data(), size});
   return buffer;
 }
+
+template <class T>
+T Rig::run(Task<T> task) {
+  return boost::asio::co_spawn(thread_.shard().context(), std::move(task), boost::asio::use_future).get();
+}
+template Result<BufferList> Rig::run(Task<Result<BufferList>>);
+template Result<ObjectPage> Rig::run(Task<Result<ObjectPage>>);
 
 Rig::Rig(const TestDisk::Size& size, const std::function<void(FilestoreOptions&)>& change)
     : disk_(size), journal_bytes_(size.journal_bytes) {

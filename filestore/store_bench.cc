@@ -233,7 +233,8 @@ class Bench {
   }
 
   void clone_large() {
-    Rig& rig = filled();
+    Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30});
+    rig.fill();
     auto outcome = rig.drive(1, settings_.seconds / 2, [&](SeededRandom& random) {
       ObjectId from = object_name(static_cast<std::uint32_t>(random.below(Rig::large_count)));
       ObjectId to = from;
