@@ -61,6 +61,7 @@ class Filestore : public ObjectStore {
                                                              std::set<std::string> keys) override;
   Task<Result<OmapPage>> collection_list(CollectionId collection, std::string after, std::size_t count_max) override;
   StoreStatistics statistics() override;
+  std::uint64_t transaction_bytes_max() const override;
   Task<Result<>> commit() override;
   Task<> stop() override;
 

@@ -94,11 +94,14 @@ void Filestore::describe_operations(Submission& s) {
   s.barrier = !s.also_ordered_in.empty();
 }
 
+std::uint64_t Filestore::transaction_bytes_max() const {
+  return std::min<std::uint64_t>(limits::transaction_bytes_max, journal_->record_bytes_max());
+}
+
 /// The part that takes its place: from here on the transaction happens.
 Result<> Filestore::admit_here(const SubmissionPointer& submission) {
   Submission& s = *submission;
-  if (s.bytes > std::min<std::uint64_t>(limits::transaction_bytes_max, journal_->record_bytes_max()))
-    return Errc::too_large;
+  if (s.bytes > transaction_bytes_max()) return Errc::too_large;
   auto need = static_cast<std::int64_t>(s.bytes);
   std::int64_t room = room_.load(std::memory_order_relaxed);
   if (room < need && (s.transaction.space == Space::ordinary || room + reserve_.load() < need)) return Errc::no_space;

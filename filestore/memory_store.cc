@@ -300,6 +300,7 @@ class Implementation final : public MemoryStore {
     co_return page_of(it->second.entries, after, "", count_max, limits::transaction_bytes_max);
   }
 
+  std::uint64_t transaction_bytes_max() const override { return limits::transaction_bytes_max; }
   StoreStatistics statistics() override {
     std::uint64_t used = 0;
     for (const auto& [id, object] : live_.objects) used += object.data.blocks.size() * block_bytes;

@@ -87,6 +87,8 @@ class ObjectStore {
   virtual Task<Result<OmapPage>> collection_list(CollectionId collection, std::string after, std::size_t count_max) = 0;
 
   virtual StoreStatistics statistics() = 0;
+  /// Of a transaction's encoding, payload and all: submit() refuses more with Errc::too_large.
+  virtual std::uint64_t transaction_bytes_max() const = 0;
   /// Makes a commit point now: what is durable becomes part of a snapshot, and the journal is let go.
   virtual Task<Result<>> commit() = 0;
   /// Commits, so that the next mount replays nothing, and lets go of the disk.

@@ -33,6 +33,7 @@ class OsdCaps {
   static Result<OsdCaps> parse(std::string_view text);
 
   bool allows_all() const;
+  bool allows_nothing() const { return grants_.empty(); }
   /// One operation as a whole. `reads` and `writes` are those of plain operations; classes stand for themselves.
   bool allows(std::string_view pool, std::string_view name_space, const Applications& applications,
               std::string_view object, bool reads, bool writes, std::span<const ClassCall> classes = {},

@@ -283,8 +283,10 @@ void ObjectLocator::decode(Decoder& decoder) {
 }
 
 bool SnapContext::is_valid() const {
+  constexpr SnapId snap_max{~std::uint64_t{2}};  // CEPH_MAXSNAP: above it are names of other things
+  if (sequence > snap_max) return false;
   for (std::size_t i = 0; i < snaps.size(); ++i)
-    if (snaps[i] > (i ? snaps[i - 1].previous() : sequence)) return false;
+    if (i ? snaps[i] >= snaps[i - 1] : snaps[i] > sequence) return false;
   return true;
 }
 

@@ -19,6 +19,8 @@ struct ClientOp {
   ObjectRequest object;
   RequestNature nature;
   bool from_mds = false;
+  Epoch checked;                    ///< the map by which its sender may make it; 0: not checked yet
+  std::uint64_t waiting_bytes = 0;  ///< counted in its session while it waits for a map
   MonotonicTime received{};
   const char* stage = "received";  ///< where it waits, for people
   std::shared_ptr<void> budget_hold;

@@ -118,6 +118,7 @@ std::int32_t Execution::checksum(const OsdOp& op, OpResult& result) {
   if (length > size - operand.offset) return -EOVERFLOW;
   std::uint64_t chunk = operand.chunk_size ? operand.chunk_size : length;
   if (length && (chunk == 0 || length % chunk)) return -EINVAL;
+  if (length && length / chunk > limits::checksums_max) return -E2BIG;
   Encoder out;
   if (length == 0) {
     out(std::uint32_t{0});

@@ -146,7 +146,11 @@ Outcome Execution::run() {
     out_.acknowledgements.clear();
     return std::move(out_);
   }
-  if (out_.changes) make_writeable();
+  if (!out_.changes) return std::move(out_);
+  if (std::int32_t error = make_writeable(); error < 0) {
+    out_ = Outcome{};
+    out_.result = error;
+  }
   return std::move(out_);
 }
 

@@ -81,7 +81,7 @@ class Execution {
   /// The content the store has: that of the object before the request, unless there was none.
   bool has_content() const { return before_.exists() || is_clone_; }
   std::uint64_t readable_size(const msg::ExtentOperand& extent) const;
-  void make_writeable();
+  std::int32_t make_writeable();
 
   const ObjectRequest& request_;
   const ObjectState& before_;

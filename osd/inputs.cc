@@ -43,6 +43,33 @@ const Result<ObjectPage>* Inputs::objects(const ObjectId& start, std::size_t cou
   return ask<Result<ObjectPage>>({Kind::objects, start, count_max, 0, {}, {}, {}});
 }
 
+std::uint64_t Inputs::Entry::answer_bytes() const {
+  auto sum = [](const auto& pairs) {
+    std::uint64_t bytes = 0;
+    for (const auto& [key, value] : pairs) bytes += key.size() + value.size();
+    return bytes;
+  };
+  return std::visit(
+      [&]<class T>(const T& each) -> std::uint64_t {
+        if constexpr (std::is_same_v<T, std::monostate>) {
+          return 0;
+        } else {
+          if (!each) return 0;
+          if constexpr (std::is_same_v<T, Result<BufferList>> || std::is_same_v<T, Result<Buffer>>)
+            return each->size();
+          else if constexpr (std::is_same_v<T, Result<Attributes>>)  // also values of omap keys
+            return sum(*each);
+          else if constexpr (std::is_same_v<T, Result<OmapPage>>)
+            return sum(each->entries);
+          else if constexpr (std::is_same_v<T, Result<std::vector<Extent>>>)
+            return each->size() * sizeof(Extent);
+          else
+            return each->objects.size() * sizeof(ObjectId);
+        }
+      },
+      answer);
+}
+
 Task<> Inputs::fetch_one(ObjectStore& store, CollectionId collection, Entry& entry) {
   const Question& q = entry.question;
   switch (q.kind) {
@@ -86,8 +113,12 @@ Task<> Inputs::fetch_one(ObjectStore& store, CollectionId collection, Entry& ent
 
 Task<> Inputs::fetch(ObjectStore& store, CollectionId collection) {
   // Grows only in ask(): stable while we wait.
-  for (Entry& entry : entries_)
-    if (std::holds_alternative<std::monostate>(entry.answer)) co_await fetch_one(store, collection, entry);
+  for (Entry& entry : entries_) {
+    if (!std::holds_alternative<std::monostate>(entry.answer)) continue;
+    co_await fetch_one(store, collection, entry);
+    held_bytes_ += entry.answer_bytes();
+    if (too_large()) co_return;
+  }
 }
 
 }  // namespace spirula::osd

@@ -1,4 +1,5 @@
 #pragma once
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -45,7 +46,9 @@ class Inputs {
   bool incomplete() const { return incomplete_; }
   /// Bytes of data this request has asked to read; the interpreter keeps it below limits::read_size_max.
   std::uint64_t data_bytes() const { return data_bytes_; }
-  /// Reads all that was asked for and is not there yet.
+  /// What was fetched exceeds limits::read_size_max: the request is refused with -E2BIG.
+  bool too_large() const { return held_bytes_ > limits::read_size_max; }
+  /// Reads all that was asked for and is not there yet; stops when it gets too large.
   Task<> fetch(ObjectStore& store, CollectionId collection);
 
  private:
@@ -63,15 +66,17 @@ class Inputs {
   struct Entry {
     Question question;
     Answer answer;
+    std::uint64_t answer_bytes() const;
   };
   template <class T>
   const T* ask(Question question);
   Task<> fetch_one(ObjectStore& store, CollectionId collection, Entry& entry);
 
-  std::vector<Entry> entries_;
+  std::deque<Entry> entries_;  ///< answers are pointed to while further questions come
   std::size_t next_ = 0;
   bool incomplete_ = false;
   std::uint64_t data_bytes_ = 0;
+  std::uint64_t held_bytes_ = 0;  ///< of all answers
 };
 
 }  // namespace spirula::osd

@@ -430,6 +430,69 @@ TEST_F(Interpreter, an_object_made_after_a_snapshot_is_not_in_it) {
   EXPECT_EQ(result({write_full("x")}), -EINVAL) << "not a valid snap context";
 }
 
+TEST_F(Interpreter, snap_contexts_that_make_no_sense_are_refused) {
+  EXPECT_EQ(run({write_full("x")}).result, 0);
+  snap_context_.sequence = SnapId(msg::snap_head.value);
+  EXPECT_EQ(run({write_full("y")}).result, -EINVAL) << "a clone would have the head's own name";
+  snap_context_ = {SnapId(5), {SnapId(0), SnapId(7)}};
+  EXPECT_EQ(run({write_full("y")}).result, -EINVAL);
+  EXPECT_EQ(store_.objects.size(), 1u);
+}
+
+TEST_F(Interpreter, a_snap_set_that_could_not_be_read_again_is_not_made) {
+  constexpr std::uint64_t stripes = 600, step = 8192;
+  for (std::uint64_t i = 0; i < stripes; ++i) run({write(i * step, "x")});
+  std::int32_t result = 0;
+  for (std::uint64_t snap = 1; snap <= 48 && result == 0; ++snap) {
+    snap_context_ = {SnapId(snap), {SnapId(snap)}};
+    std::vector<OsdOp> ops;
+    for (std::uint64_t i = 0; i < stripes; ++i) ops.push_back(write(i * step, "y"));
+    result = run(std::move(ops)).result;
+  }
+  EXPECT_EQ(result, 0);
+  EXPECT_LE(store_.objects.at(head_).attributes.at(snap_set_attribute).size(), limits::snap_set_size_max);
+
+  SnapSet snaps;
+  for (std::uint64_t snap = 1; snap <= limits::clones_max; ++snap) {
+    Clone clone;
+    clone.id = SnapId(snap);
+    snaps.clones.push_back(clone);
+  }
+  snaps.sequence = SnapId(limits::clones_max);
+  store_.objects.at(head_).attributes[snap_set_attribute] = encode(snaps);
+  snap_context_ = {SnapId(limits::clones_max + 1), {SnapId(limits::clones_max + 1)}};
+  EXPECT_EQ(run({write_full("z")}).result, -E2BIG);
+}
+
+TEST_F(Interpreter, what_one_request_reads_is_bounded) {
+  run({write_full("x")});
+  store_.objects.at(head_).attributes["_big"] = Buffer::zeros(1 << 20);
+  run_main([&](Shard&) -> Task<int> {
+    ObjectRequest request;
+    request.head = head_;
+    for (int i = 0; i < 1000; ++i) request.ops.emplace_back(OpCode::getxattrs);
+    auto attributes = co_await store_.get_attributes(head_);
+    auto state = decode_state(attributes);
+    Inputs inputs;
+    (void)interpret(request, *state, {}, ObjectClasses::builtin(), inputs);
+    EXPECT_TRUE(inputs.incomplete());
+    CollectionId collection{1, 0};
+    co_await inputs.fetch(store_, collection);
+    EXPECT_TRUE(inputs.too_large()) << "1000 MiB for one request";
+    co_return 0;
+  });
+}
+
+TEST_F(Interpreter, checksums_of_single_bytes_are_refused) {
+  run({write_full(std::string(100'000, 'x'))});
+  OsdOp op(OpCode::checksum);
+  auto& operand = op.as<msg::ChecksumOperand>();
+  operand.type = 2;
+  operand.chunk_size = 1;
+  op.input = encode(std::uint32_t{0});
+  EXPECT_EQ(run({op}).result, -E2BIG);
+}
+
 TEST_F(Interpreter, trimming_removes_clones_and_deleted_heads) {
   EXPECT_EQ(result({write_full("one")}), 0);
   snap_context_ = {SnapId(2), {SnapId(2), SnapId(1)}};

@@ -55,6 +55,7 @@ class IntervalSet {
     for (auto [first, last] : ranges_) sum += last - first;
     return sum;
   }
+  std::size_t count() const { return ranges_.size(); }
   bool empty() const { return ranges_.empty(); }
   std::vector<filestore::Extent> extents() const {
     std::vector<filestore::Extent> all;

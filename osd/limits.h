@@ -8,8 +8,9 @@ namespace spirula::osd::limits {
 
 /// Of an object's data; a request beyond it is -EFBIG (Ceph: osd_max_object_size).
 inline constexpr std::uint64_t object_size_max = 128 << 20;
-/// Of one request's data; beyond it -EMSGSIZE (Ceph: osd_max_write_size, in MiB).
-inline constexpr std::uint64_t write_size_max = 90 << 20;
+/// Of one request's data; beyond it -EMSGSIZE (Ceph: osd_max_write_size, in MiB). Less where the store takes less at
+/// once: a transaction is the request's data and up to so much more of names, info and log.
+inline constexpr std::uint64_t write_size_max = 90 << 20, write_overhead_max = 1 << 20;
 /// Ceph: osd_max_object_name_len, osd_max_object_namespace_len, osd_max_attr_name_len. Beyond them -ENAMETOOLONG.
 inline constexpr std::size_t object_name_max = 2048, name_space_max = 256, attribute_name_max = 100;
 /// Of one attribute: two of them must fit the store's limit for all attributes of an object.
@@ -20,6 +21,8 @@ inline constexpr std::size_t attributes_size_max = 896 << 10;
 inline constexpr std::size_t operations_max = 1024;
 /// Bytes that the operations of one request may read together.
 inline constexpr std::uint64_t read_size_max = 256 << 20;
+/// Checksums that one operation answers.
+inline constexpr std::uint64_t checksums_max = 65536;
 /// Entries of one omap listing (Ceph: osd_max_omap_entries_per_request) and their bytes.
 inline constexpr std::size_t omap_entries_max = 1024;
 inline constexpr std::size_t omap_bytes_max = 32 << 20;
@@ -31,6 +34,9 @@ inline constexpr std::size_t write_reply_max = 64;
 inline constexpr std::size_t watchers_max = 4096;
 /// Snapshots and clones of one object.
 inline constexpr std::size_t clones_max = 16384;
+/// Of the encoded SnapSet. Beyond it the oldest clones lose what is known of their overlap (which only saves work), and
+/// then new clones are refused with -E2BIG: the store takes 1 MiB of attributes at once.
+inline constexpr std::size_t snap_set_size_max = 384 << 10;
 /// Times the interpreter may run over before its inputs are complete: an object class reads step by step.
 inline constexpr unsigned passes_max = 256;
 
@@ -52,6 +58,8 @@ inline constexpr std::size_t operations_shown_max = 1000;
 /// Operations that wait for a newer map or an inactive PG, a shard; the oldest beyond it are dropped (clients resend on
 /// the next map).
 inline constexpr std::size_t waiting_operations_max = 65536;
+/// Bytes of requests that one connection may have waiting for a map; then it is closed (its client starts over).
+inline constexpr std::uint64_t waiting_bytes_per_client_max = 64 << 20;
 /// While less than this is free, writes to one object do not overlap, so that a refusal undoes nothing behind it.
 inline constexpr std::uint64_t cautious_below_bytes = 512 << 20;
 
@@ -71,5 +79,7 @@ inline constexpr std::uint32_t watch_timeout_default_s = 30, notify_timeout_defa
 inline constexpr std::uint32_t watch_timeout_max_s = 600, notify_timeout_max_s = 600;
 /// Notifies of one object not completed yet.
 inline constexpr std::size_t notifies_max = 1024;
+/// Their payloads together, of one object.
+inline constexpr std::size_t notify_bytes_max = 16 << 20;
 
 }  // namespace spirula::osd::limits

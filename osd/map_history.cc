@@ -124,9 +124,10 @@ Task<Result<std::vector<MapViewRef>>> MapHistory::take(const msg::OsdMapMessage&
   if (fresh.empty()) co_return fresh;
   values.emplace(superblock_key, encode(superblock));
   transaction.collection_set(std::move(values));
+  // Before the wait: note_mounted() may come meanwhile, and what it writes comes after this in the store.
+  superblock_ = superblock;
   Result<> stored = co_await store_.submit(collection(), std::move(transaction));
   CO_TRY(stored);
-  superblock_ = superblock;
   view_ = last;
   co_return fresh;
 }

@@ -48,7 +48,10 @@ Osd::Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> st
   };
   commons_.retry = [this](ClientOpRef op) {
     if (!op->connection) return;
-    if (auto* session = static_cast<ClientSession*>(op->connection->context.get())) start(std::move(op), *session);
+    auto* session = static_cast<ClientSession*>(op->connection->context.get());
+    if (!session) return;
+    session->waiting_bytes -= std::exchange(op->waiting_bytes, 0);
+    start(std::move(op), *session);
   };
 }
 
@@ -76,6 +79,9 @@ Task<Result<>> Osd::open_store() {
     commons_.shards.push_back(shards_.back().get());
     shard_tasks_.push_back(std::make_unique<TaskGroup>(*shard));
   }
+  write_size_max_ =
+      std::min(write_size_max_, store_->transaction_bytes_max() -
+                                    std::min(store_->transaction_bytes_max() / 2, limits::write_overhead_max));
   auto collections = co_await store_->collections();
   CO_TRY(collections);
   for (unsigned i = 0; i < commons_.count; ++i) {

@@ -26,6 +26,7 @@ struct ClientSession {
   Epoch told;     ///< newest map this client has been told of by us
   Epoch checked;  ///< of the map that `blocklisted` was read from
   bool blocklisted = false;
+  std::uint64_t waiting_bytes = 0;  ///< of requests that wait for a map
 };
 
 /// One object storage daemon. Lives on its home shard, which is the first of its shards; clients' messages are taken
@@ -108,6 +109,7 @@ class Osd : public msg::Dispatcher {
   bool serving_ = false, stopping_ = false, complete_beacon_ = true;
   MonotonicTime last_boot_{};
   msg::AddressVector last_boot_address_;
+  std::uint64_t write_size_max_ = limits::write_size_max;
   std::uint64_t data_stored_ = 0;
   std::uint64_t writes_seen_ = 0;
   unsigned commits_to_make_ = 0;

@@ -131,9 +131,11 @@ Task<Result<>> PlacementGroup::trim_one(SnapId snap, SnapId clone, ObjectId head
     if (plan_trim(head, clone, snap, object->state, object->snaps, at, delta, transaction))
       log_.append(std::move(entry), delta, host_.log_entries_max(), transaction);
     ++object->submitted;
+    undurable_.insert(at);
     result = co_await host_.store().submit(collection(), std::move(transaction));
     ++object->completed;
     if (stopping_) co_return Errc::cancelled;
+    note_durable(at);
     if (!result) {
       object->loaded = false;
       host_.store_failed(result.error());
@@ -153,6 +155,8 @@ Task<Result<>> PlacementGroup::remove() {
     co_await tasks_.stop();  // what was being written is of no use to anybody now
     in_flight_.clear();
     unstable_.clear();
+    undurable_.clear();
+    after_durable_.clear();
     watched_.clear();
     objects_.clear();
     co_await save_info();

@@ -124,6 +124,11 @@ Task<> PlacementGroup::fetch_and_decide(ClientOpRef op, ObjectContext& object, H
   for (unsigned pass = 0;; ++pass) {
     co_await inputs.fetch(host_.store(), collection());
     if (stopping_) co_return;
+    if (inputs.too_large()) {
+      outcome = Outcome{};
+      outcome.result = -E2BIG;
+      break;
+    }
     outcome = interpret(op->object, object.state, object.snaps, host_.classes(), inputs);
     if (!inputs.incomplete()) break;
     if (pass >= limits::passes_max) {
@@ -196,6 +201,7 @@ void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold ho
   object.snaps = outcome.snaps;
   if (!object.state.stored) object.state.info.changed = writing->at;
   ++object.submitted;
+  undurable_.insert(writing->at);
   if (op->object.id.client.number >= 0) unstable_.emplace(op->object.id, op);
   op->stage = "writing";
   if (hold == Hold::alone && !host_.is_cautious()) {
@@ -221,6 +227,7 @@ Task<> PlacementGroup::complete(std::shared_ptr<Writing> writing, Task<Result<>>
   ObjectContext& object = *writing->object;
   unstable_.erase(op.object.id);
   ++object.completed;
+  note_durable(writing->at);
   if (!result) {
     object.loaded = false;  // what we remember is not what the store has
     log_.retract(op.object.id, writing->at, writing->outcome.delta);
@@ -356,8 +363,29 @@ Task<> PlacementGroup::list(ClientOpRef op) {
     outcome = interpret_listing(op->object, id_.seed, bits_, inputs);
   } while (inputs.incomplete());
   ++usage_.reads;
-  reply(*op, outcome, log_.head(), log_.last_user_version(), false);
-  in_flight_.erase(op.get());
+  // What it shows must be there after a crash.
+  auto answer = [this, op, outcome = std::move(outcome), at = log_.head(),
+                 user_version = log_.last_user_version()]() mutable {
+    reply(*op, outcome, at, user_version, false);
+    in_flight_.erase(op.get());
+  };
+  op->stage = "waiting for changes to be durable";
+  after_durable(std::move(answer));
+}
+
+/// Once all changes decided so far are durable.
+void PlacementGroup::after_durable(std::move_only_function<void()> action) {
+  if (undurable_.empty()) return action();
+  after_durable_.emplace_back(*undurable_.rbegin(), std::move(action));
+}
+
+void PlacementGroup::note_durable(Version at) {
+  undurable_.erase(at);
+  while (!after_durable_.empty() && (undurable_.empty() || after_durable_.front().first < *undurable_.begin())) {
+    auto action = std::move(after_durable_.front().second);
+    after_durable_.pop_front();
+    action();
+  }
 }
 
 }  // namespace spirula::osd

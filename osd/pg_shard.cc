@@ -58,7 +58,11 @@ void PgShard::on_map(MapViewRef view, bool serving) {
   for (PgId id : gone) tasks_.spawn(remove(id));
   look_for_missing();
   auto waiting = std::exchange(waiting_for_map_, {});
-  for (auto& op : waiting) commons_.retry(std::move(op));
+  for (auto& op : waiting)
+    if (op->checked == Epoch{})
+      commons_.retry(std::move(op));
+    else
+      handle(std::move(op));
 }
 
 /// PGs that the map gives to us and that we do not have: of a new pool they start empty, all others lie elsewhere.
@@ -89,8 +93,15 @@ Task<> PgShard::create(PgId id) {
   if (!created) {
     log_error("osd", "pg {}: cannot be created: {}", id.describe(), created.error().message());
     if (created.error() != make_error_code(Errc::no_space)) store_failed(created.error());
+    // No map may come for long that would make its clients ask again.
+    auto waiting = std::exchange(slot.waiting, {});
     --commons_.pg_count;
     pgs_.erase(id);
+    for (auto& op : waiting) {
+      msg::OsdReply refused;
+      refused.result = -ENOSPC;
+      reply(*op, std::move(refused));
+    }
     co_return;
   }
   slot.ready = true;
@@ -110,6 +121,10 @@ Task<> PgShard::remove(PgId id) {
   if (stopping_) co_return;
   if (!removed) {
     log_error("osd", "pg {}: removal: {}", id.describe(), removed.error().message());
+    if (removed.error() == make_error_code(Errc::no_space))
+      slot.remove_again = true;  // tick() does: room comes with the store's commits
+    else
+      store_failed(removed.error());
     co_return;
   }
   co_await slot.pg->stop();
@@ -127,7 +142,12 @@ void PgShard::wait_for_map(ClientOpRef op) {
 
 void PgShard::handle(ClientOpRef op) {
   if (stopping_) return;
-  if (!serving_) return wait_for_map(std::move(op));
+  if (!serving_ || op->checked > view_->map->epoch) return wait_for_map(std::move(op));
+  if (op->checked < view_->map->epoch && is_fenced(*op)) {
+    msg::OsdReply refused;
+    refused.result = -ESHUTDOWN;
+    return reply(*op, std::move(refused));
+  }
   if (op->nature.copies && !op->object.copy_source) return fetch_copy_source(std::move(op));
   auto found = pgs_.find(op->wire.pg.pg);
   if (found == pgs_.end() || found->second.removing) {
@@ -143,15 +163,25 @@ void PgShard::handle(ClientOpRef op) {
   found->second.pg->submit(std::move(op));
 }
 
+/// Its sender has been blocklisted since the request was checked.
+bool PgShard::is_fenced(const ClientOp& op) const {
+  return op.connection && view_->map->is_blocklisted(op.object.origin, Time::from(shard_.clock().wall()));
+}
+
 void PgShard::on_reset(const msg::ConnectionRef& connection) {
+  std::erase_if(waiting_for_map_, [&](const ClientOpRef& op) { return op->connection == connection; });
   for (auto& [id, slot] : pgs_)
     if (slot.ready) slot.pg->on_reset(connection);
 }
 
 void PgShard::tick() {
   cautious_ = commons_.store->statistics().bytes_available < limits::cautious_below_bytes;
-  for (auto& [id, slot] : pgs_)
+  std::vector<PgId> again;
+  for (auto& [id, slot] : pgs_) {
     if (slot.ready && !slot.removing) slot.pg->tick();
+    if (std::exchange(slot.remove_again, false)) again.push_back(id);
+  }
+  for (PgId id : again) tasks_.spawn(remove(id));
 }
 
 std::vector<msg::PgReport> PgShard::reports(bool all) {

@@ -49,9 +49,11 @@ class PgShard : public PgHost {
   /// Every epoch, in order. `serving`: the map shows this OSD up as the process that we are.
   void on_map(MapViewRef view, bool serving);
   const MapViewRef& view() const { return view_; }
-  /// A request whose sender may make it. Its map is not newer than ours was when it was checked.
+  /// A request whose sender may make it, by the map `checked`. Shards get a map one after the other: it waits until
+  /// that map is here too, and if a newer one is, what that forbids counts.
   void handle(ClientOpRef op);
-  /// A request made under a newer map; commons' retry is called with it once that map is here.
+  /// A request made under a newer map. Once that is here it is handled or, if it is not checked yet, given to commons'
+  /// retry.
   void wait_for_map(ClientOpRef op);
   void on_reset(const msg::ConnectionRef& connection);
   void tick();
@@ -81,12 +83,14 @@ class PgShard : public PgHost {
     std::unique_ptr<PlacementGroup> pg;
     bool ready = false;     ///< created or loaded
     bool removing = false;  ///< its pool is gone
+    bool remove_again = false;
     std::uint64_t reported = 0;
     std::deque<ClientOpRef> waiting;
   };
   Task<> create(PgId id);
   Task<> remove(PgId id);
   void look_for_missing();
+  bool is_fenced(const ClientOp& op) const;
 
   // pg_copy.cc
   void fetch_copy_source(ClientOpRef op);

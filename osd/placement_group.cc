@@ -179,6 +179,8 @@ Task<> PlacementGroup::stop() {
   co_await tasks_.stop();
   in_flight_.clear();
   unstable_.clear();
+  undurable_.clear();
+  after_durable_.clear();
   watched_.clear();
   objects_.clear();
 }

@@ -134,6 +134,8 @@ class PlacementGroup {
   Task<> complete(std::shared_ptr<Writing> writing, Task<Result<>> stored);
   void finish(const ClientOpRef& op, ObjectContext& object, Hold hold);
   Task<> list(ClientOpRef op);
+  void after_durable(std::move_only_function<void()> action);
+  void note_durable(Version at);
   bool answer_repeated(const ClientOpRef& op);
   std::int32_t refuse_full(const ClientOp& op, const Outcome& outcome) const;
   void apply_effects(ClientOp& op, ObjectContext& object, Outcome& outcome);
@@ -167,6 +169,8 @@ class PlacementGroup {
   std::unordered_map<const ClientOp*, ClientOpRef> in_flight_;
   /// Changes decided and not yet durable, by request id.
   std::unordered_map<RequestId, ClientOpRef, RequestIdHash> unstable_;
+  std::set<Version> undurable_;  ///< changes decided and not yet durable
+  std::deque<std::pair<Version, std::move_only_function<void()>>> after_durable_;
   std::set<ObjectContext*> watched_;
   std::set<SnapId> snaps_to_trim_;
   std::map<std::uint64_t, std::uint64_t> snaps_trimmed_;  ///< intervals purged, for the monitor

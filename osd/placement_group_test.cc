@@ -169,6 +169,29 @@ TEST(PlacementGroup, a_request_sent_twice_happens_once_also_over_a_restart) {
   });
 }
 
+TEST(PlacementGroup, listings_wait_for_what_they_show) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    bench.pg->on_map(make_map());
+    co_await Bench::settle(shard);
+    bench.store.hold = true;
+    bench.send("a", {Bench::data(OpCode::writefull, "one")});
+    OsdOp list(OpCode::pgnls);
+    list.as<msg::ListingOperand>().count = 10;
+    list.input = encode(msg::HObject{});
+    auto listing = bench.send("", {list});
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.reply(listing), nullptr) << "a crash could take back what it shows";
+    bench.store.hold = false;
+    bench.store.released.set();
+    co_await Bench::settle(shard);
+    EXPECT_NE(bench.reply(listing), nullptr);
+    co_await bench.pg->stop();
+    co_return 0;
+  });
+}
+
 TEST(PlacementGroup, the_log_is_trimmed) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);

@@ -24,8 +24,22 @@ std::string snap_key(SnapId snap, SnapId clone, const ObjectId& head) {
   return fmt::format("{}{:016x}.{}", snap_key_prefix(snap), clone.value, encode(head).text());
 }
 
+/// Keeps a SnapSet as small as it must be. That two clones share bytes may be forgotten; the oldest ones first.
+static bool fit(SnapSet& snaps) {
+  constexpr std::size_t clone_bytes = 40, snap_bytes = 8, range_bytes = 16;
+  std::size_t size = 0;
+  for (const Clone& each : snaps.clones)
+    size += clone_bytes + each.snaps.size() * snap_bytes + each.overlap.count() * range_bytes;
+  for (Clone& each : snaps.clones) {
+    if (size <= limits::snap_set_size_max) return true;
+    size -= each.overlap.count() * range_bytes;
+    each.overlap = {};
+  }
+  return size <= limits::snap_set_size_max;
+}
+
 /// Ceph: make_writeable(). Before the first change after a snapshot the head as it is becomes a clone.
-void Execution::make_writeable() {
+std::int32_t Execution::make_writeable() {
   const SnapContext& context = request_.snap_context;
   SnapSet& snaps = out_.snaps;
   if (before_.exists() && may_clone_) {
@@ -33,6 +47,8 @@ void Execution::make_writeable() {
     clone.id = context.sequence;
     for (SnapId snap : context.snaps)
       if (snap > snaps.sequence) clone.snaps.push_back(snap);
+    // What could not be read again must not be made.
+    if (snaps.clones.size() >= limits::clones_max || clone.snaps.size() > limits::clones_max) return -E2BIG;
     clone.size = before_.info.size;
     clone.overlap.insert(0, clone.size);
     out_.clone_info = before_.info;
@@ -54,6 +70,7 @@ void Execution::make_writeable() {
     newest.erase(modified_);
     if (newest.total() != before) out_.snaps_changed = true;
   }
+  return out_.snaps_changed && !fit(snaps) ? -E2BIG : 0;
 }
 
 void seal(Outcome& outcome, const ObjectRequest& request, const ObjectState& before, Version at,

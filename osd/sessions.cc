@@ -96,7 +96,7 @@ std::int32_t Osd::check(ClientOp& op, const ClientSession& session, const maps::
 
   if (op.nature.is_listing) return 0;
   if (wire.object.empty()) return -EINVAL;
-  if (op.nature.input_bytes > limits::write_size_max) return -EMSGSIZE;
+  if (op.nature.input_bytes > write_size_max_) return -EMSGSIZE;
   if (op.nature.changes && pool.has(maps::Pool::eio)) return -EIO;
   return 0;
 }
@@ -127,6 +127,15 @@ void Osd::start(ClientOpRef op, ClientSession& session) {
   const MapViewRef& view = session.local->view();
   msg::OsdRequest& wire = op->wire;
   if (!view || wire.epoch > view->map->epoch) {
+    if (session.caps.allows_nothing()) return refuse(*op, -EPERM, view ? view->map->epoch : Epoch{});
+    for (const OsdOp& each : op->object.ops) op->waiting_bytes += each.input.size();
+    session.waiting_bytes += op->waiting_bytes;
+    if (session.waiting_bytes > limits::waiting_bytes_per_client_max) {
+      log_warning("osd", "{}: too much waits for a map that we do not have", op->connection->describe());
+      msg::ConnectionRef connection = op->connection;
+      connection->close();
+      return on_reset(connection);
+    }
     session.local->wait_for_map(std::move(op));
     return;
   }
@@ -174,6 +183,7 @@ void Osd::start(ClientOpRef op, ClientSession& session) {
     }
   }
 
+  op->checked = map.epoch;
   PgShard* home = session.local;
   if (!home->owns(wire.pg.pg)) {
     home = shards_[PgShard::index_of(wire.pg.pg, commons_.count)].get();

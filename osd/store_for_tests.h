@@ -22,12 +22,14 @@ class StoreForTests : public ObjectStore {
   std::map<CollectionId, unsigned> bits;
   std::size_t submitted = 0;
   Errc refuse = Errc::ok;
+  Errc refuse_removal = Errc::ok;  ///< of objects and collections
   bool hold = false;
   Event released;
 
   Task<Result<>> submit(CollectionId collection, Transaction transaction) override {
     ++submitted;
     Errc refused = refuse;
+    if (refuse_removal != Errc::ok && removes(transaction)) refused = refuse_removal;
     if (refused == Errc::ok)
       for (const auto& operation : transaction.operations()) {
         if (auto* on = std::get_if<Transaction::OnObject>(&operation))
@@ -110,9 +112,19 @@ class StoreForTests : public ObjectStore {
   }
   Task<Result<>> commit() override { co_return Result<>{}; }
   filestore::StoreStatistics statistics() override { return {1 << 30, 0, 1 << 30, objects.size()}; }
+  std::uint64_t transaction_bytes_max() const override { return 80 << 20; }
   Task<> stop() override { co_return; }
 
  private:
+  static bool removes(const Transaction& transaction) {
+    for (const auto& operation : transaction.operations()) {
+      auto* on = std::get_if<Transaction::OnObject>(&operation);
+      if (on && std::holds_alternative<Transaction::Remove>(on->operation)) return true;
+      auto* all = std::get_if<Transaction::CollectionOperation>(&operation);
+      if (all && std::holds_alternative<Transaction::RemoveCollection>(*all)) return true;
+    }
+    return false;
+  }
   Task<Result<>> wait(Errc refused) {
     if (hold) (void)co_await released.wait();
     if (refused != Errc::ok) co_return refused;

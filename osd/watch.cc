@@ -66,8 +66,7 @@ void ObjectWatches::gone(const WatchKey& key) {
     if (notify.waiting.erase(key)) {
       notify.response.missed.emplace_back(key.client.number, key.cookie);
       if (notify.waiting.empty()) {
-        complete(notify);
-        it = notifies_.erase(it);
+        it = complete(it);
         continue;
       }
     }
@@ -84,7 +83,10 @@ void ObjectWatches::disconnected(const msg::ConnectionRef& connection, Monotonic
 }
 
 Result<> ObjectWatches::start(Notify notify, const ObjectInfo& info) {
-  if (notifies_.size() >= limits::notifies_max) return Errc::busy;
+  if (notifies_.size() >= limits::notifies_max || payload_bytes_ + notify.payload.size() > limits::notify_bytes_max) {
+    send_completion(notify, -EBUSY);
+    return Errc::busy;
+  }
   for (const auto& [key, watch] : info.watchers) {
     auto found = watchers_.find(key);
     if (found == watchers_.end()) continue;
@@ -99,9 +101,10 @@ Result<> ObjectWatches::start(Notify notify, const ObjectInfo& info) {
     found->second.connection->send(msg::make_message(message));
   }
   if (notify.waiting.empty()) {
-    complete(notify);
+    send_completion(notify, 0);
     return {};
   }
+  payload_bytes_ += notify.payload.size();
   notifies_.emplace(notify.id, std::move(notify));
   return {};
 }
@@ -119,17 +122,23 @@ void ObjectWatches::acknowledge(const NotifyAckEffect& ack, const msg::EntityNam
     it = notify.waiting.erase(it);
   }
   if (!notify.waiting.empty()) return;
-  complete(notify);
-  notifies_.erase(found);
+  complete(found);
 }
 
-void ObjectWatches::complete(Notify& notify) {
+std::map<std::uint64_t, ObjectWatches::Notify>::iterator ObjectWatches::complete(
+    std::map<std::uint64_t, Notify>::iterator at) {
+  send_completion(at->second, at->second.response.missed.empty() ? 0 : -ETIMEDOUT);
+  payload_bytes_ -= at->second.payload.size();
+  return notifies_.erase(at);
+}
+
+void ObjectWatches::send_completion(Notify& notify, std::int32_t result) {
   if (!notify.notifier) return;
   WatchNotify message;
   message.kind = WatchNotify::Kind::notify_complete;
   message.cookie = notify.cookie;
   message.notify_id = notify.id;
-  message.return_code = notify.response.missed.empty() ? 0 : -ETIMEDOUT;
+  message.return_code = result;
   message.notifier = notify.notifier_id;
   message.data = encode(notify.response);
   notify.notifier->send(msg::make_message(message));
@@ -143,8 +152,7 @@ std::vector<WatchKey> ObjectWatches::expire(MonotonicTime now) {
       continue;
     }
     for (const WatchKey& key : notify.waiting) notify.response.missed.emplace_back(key.client.number, key.cookie);
-    complete(notify);
-    it = notifies_.erase(it);
+    it = complete(it);
   }
   std::vector<WatchKey> over;
   for (auto& [key, watcher] : watchers_) {

@@ -44,7 +44,8 @@ class ObjectWatches {
   /// A client's connection is gone.
   void disconnected(const msg::ConnectionRef& connection, MonotonicTime now);
 
-  /// Tells every watcher; completes at once when there is none connected or away. Errc::busy: too many.
+  /// Tells every watcher; completes at once when there is none connected or away. Errc::busy: too many, and the
+  /// notifier is told.
   Result<> start(Notify notify, const ObjectInfo& info);
   void acknowledge(const NotifyAckEffect& ack, const msg::EntityName& client);
 
@@ -54,11 +55,13 @@ class ObjectWatches {
   bool is_away(const WatchKey& key) const;
 
  private:
-  void complete(Notify& notify);
+  std::map<std::uint64_t, Notify>::iterator complete(std::map<std::uint64_t, Notify>::iterator at);
+  void send_completion(Notify& notify, std::int32_t result);
   void gone(const WatchKey& key);
 
   std::map<WatchKey, Watcher> watchers_;
   std::map<std::uint64_t, Notify> notifies_;
+  std::size_t payload_bytes_ = 0;  ///< of notifies_
 };
 
 }  // namespace spirula::osd

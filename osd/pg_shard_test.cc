@@ -1,0 +1,178 @@
+#include "osd/pg_shard.h"
+
+#include <gtest/gtest.h>
+
+#include "base/coroutine.h"
+#include "base/shard.h"
+#include "msg/fake_messenger.h"
+#include "osd/interpreter.h"
+#include "osd/store_for_tests.h"
+
+namespace spirula::osd {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// The PGs of one shard, and maps as they come.
+struct Bench {
+  explicit Bench(Shard& shard) : figures(metrics), connection(make_connection(shard)) {
+    commons.whoami = 0;
+    commons.store = &store;
+    commons.figures = &figures;
+    commons.retry = [this](ClientOpRef op) { retried.push_back(op); };
+    commons.on_store_failed = [this](std::error_code) { failed = true; };
+    pgs.emplace(shard, 0, commons);
+    map.osds.resize(1);
+    map.osds[0].state = maps::osd_state::exists | maps::osd_state::up;
+    map.osds[0].weight = maps::weight_in;
+    maps::Pool pool;
+    pool.pg_num = pool.pgp_num = 1;
+    pool.flags |= maps::Pool::creating;
+    map.pools[1] = pool;
+    map.pg_temp[{1, 0}] = {0};
+  }
+  static msg::FakeConnectionRef make_connection(Shard& shard) {
+    msg::AddressVector address(msg::Address::msgr2(*Endpoint::parse("10.0.0.9:0"), 77));
+    return std::make_shared<msg::FakeConnection>(shard, msg::EntityType::client, address);
+  }
+  void show(std::uint32_t epoch) {
+    map.epoch = Epoch(epoch);
+    auto view = std::make_shared<MapView>();
+    view->map = std::make_shared<const maps::OsdMap>(map);
+    pgs->on_map(view, true);
+  }
+  ClientOpRef write(std::uint32_t checked) {
+    auto op = std::make_shared<ClientOp>();
+    op->connection = connection;
+    op->tid = ++tid;
+    op->checked = Epoch(checked);
+    op->wire.pg.pg = {1, 0};
+    op->object.head = {1, 7, "", "", "o", msg::snap_head.value};
+    op->object.id = {{msg::EntityType::client, 4100}, op->tid, 1};
+    op->object.client = op->object.id.client;
+    op->object.origin = connection->peer_address();
+    OsdOp create(OpCode::create);
+    op->object.ops.push_back(create);
+    EXPECT_EQ(classify(op->object.ops, ObjectClasses::builtin(), op->nature), 0);
+    return op;
+  }
+  std::optional<std::int32_t> result() {
+    auto message = connection->take(msg::OsdReply::message_type);
+    if (message.type == 0) return std::nullopt;
+    return msg::read_osd_reply(message)->result;
+  }
+  static Task<> settle(Shard& shard) { (void)co_await shard.clock().sleep(2ms); }
+
+  StoreForTests store;
+  Metrics metrics;
+  OsdFigures figures;
+  ShardCommons commons;
+  maps::OsdMap map;
+  msg::FakeConnectionRef connection;
+  std::vector<ClientOpRef> retried;
+  bool failed = false;
+  std::uint64_t tid = 0;
+  std::optional<PgShard> pgs;
+};
+
+TEST(PgShard, a_request_checked_by_a_newer_map_waits_for_it_here) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    auto pools = std::exchange(bench.map.pools, {});
+    bench.show(5);
+    bench.pgs->handle(bench.write(6));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u) << "not dropped: its pool is in the next map";
+    bench.map.pools = pools;
+    bench.show(6);
+    co_await Bench::settle(shard);
+    EXPECT_TRUE(bench.retried.empty()) << "it has been checked on its connection's shard, which is not this one";
+    EXPECT_EQ(bench.result(), 0);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, a_newer_map_fences_what_an_older_one_let_through) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.show(5);
+    co_await Bench::settle(shard);
+    msg::Address fenced = bench.connection->peer_address().addresses.at(0);
+    fenced.type = msg::Address::Type::any;
+    bench.map.blocklist[fenced] = Time::from(shard.clock().wall() + 1h);
+    bench.show(6);
+    bench.pgs->handle(bench.write(5));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), -ESHUTDOWN);
+    EXPECT_TRUE(bench.store.objects.empty());
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, what_waits_for_a_map_goes_with_its_connection) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.show(5);
+    bench.pgs->wait_for_map(bench.write(0));
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
+    bench.pgs->on_reset(bench.connection);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 0u);
+    co_await Bench::settle(shard);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, who_waits_for_a_pg_that_finds_no_room_is_told) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.store.hold = true;
+    bench.store.refuse = Errc::no_space;
+    bench.show(5);
+    bench.pgs->handle(bench.write(5));
+    bench.store.hold = false;
+    bench.store.released.set();
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), -ENOSPC);
+    EXPECT_FALSE(bench.failed);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, a_removal_without_room_is_tried_again_and_a_failed_one_stops_the_daemon) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(5));
+    co_await Bench::settle(shard);
+    auto pools = std::exchange(bench.map.pools, {});
+    bench.store.refuse_removal = Errc::no_space;
+    bench.show(6);
+    co_await Bench::settle(shard);
+    bench.store.refuse_removal = Errc::ok;
+    EXPECT_EQ(bench.pgs->pgs_held(), 1u);
+    bench.pgs->tick();
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->pgs_held(), 0u);
+    EXPECT_TRUE(bench.store.objects.empty());
+
+    bench.map.pools = pools;
+    bench.show(7);
+    co_await Bench::settle(shard);
+    bench.map.pools.clear();
+    bench.failed = false;
+    bench.store.refuse_removal = Errc::io;
+    bench.show(8);
+    co_await Bench::settle(shard);
+    EXPECT_TRUE(bench.failed);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+}  // namespace
+}  // namespace spirula::osd
