@@ -1,5 +1,6 @@
 """Loop devices and mounts."""
 
+import ctypes
 import json
 import os
 import subprocess
@@ -49,6 +50,17 @@ def detach(path):
         for device in devices:
             subprocess.run(["losetup", "-d", device], stderr=subprocess.DEVNULL)
         time.sleep(0.05)
+
+
+def hide_mounts():
+    """From here on this process and its children mount in a namespace of their own. In the common one, whoever makes a
+    namespace meanwhile (`unshare`, `ip netns exec`, mmdebstrap, our own crash tests) takes a copy of our mounts with
+    it, and each lives on in there after our umount: ceph-fuse then does not leave, a loop device stays busy."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    clone_newns, ms_private_recursive = 0x20000, 1 << 18 | 1 << 14
+    if libc.unshare(clone_newns) or libc.mount(None, b"/", None, ms_private_recursive, None):
+        error = ctypes.get_errno()
+        raise OSError(error, f"a mount namespace of our own: {os.strerror(error)}")
 
 
 def mount_table():

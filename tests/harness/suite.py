@@ -9,13 +9,14 @@ import time
 import traceback
 import unittest
 
+from . import disks
 from .cluster import ClusterError, Options
 from .spirula import SpirulaCluster
 from .stock import StockCluster
 from .world import World, clean_up_dead_runs
 
 #: No single test may take longer; a hang is a failure like any other.
-TEST_SECONDS_MAX = 300
+TEST_SECONDS_MAX = 150
 
 
 class TookTooLong(Exception):
@@ -128,6 +129,7 @@ def run_tests(tests, kind=SpirulaCluster, options=None):
         print("FAIL the stock clients: this needs root (loop devices, mounts, a network namespace)")
         return 0, len(tests)
     clean_up_dead_runs()
+    disks.hide_mounts()
     started = time.monotonic()
     world = World(kind, options or Options(osd_size=12))
     result = _Result(world)

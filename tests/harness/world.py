@@ -43,9 +43,8 @@ def _take_down(folder):
         os.rmdir(folder)
 
 
-#: ceph-fuse waits for its caps and requests to be settled before it leaves; usually that takes a moment, but half a minute
-#: and more has been seen on a busy machine (the cause is not known yet).
-UNMOUNT_SECONDS_MAX = 120
+#: ceph-fuse waits for its caps and requests to be settled before it leaves; that takes a moment.
+UNMOUNT_SECONDS_MAX = 40
 
 
 class World:
