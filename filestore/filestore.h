@@ -110,6 +110,7 @@ class Filestore : public ObjectStore {
   void run_committer();
   bool commit_due_locked() const;
   Result<> commit_now();
+  Result<std::optional<std::uint64_t>> append_nothing();
   Result<> drop_old_snapshots();
   void refresh_space();
   void shut_down();
@@ -142,6 +143,7 @@ class Filestore : public ObjectStore {
   mutable std::mutex commit_mutex_;
   std::condition_variable commit_wanted_, commit_done_;
   std::vector<JournalPosition> kept_;  ///< the commit points of the kept snapshots, newest first
+  bool settled_ = false;               ///< both contain the same, so that nothing is kept only for the older one
   std::uint64_t commit_requests_ = 0, commits_served_ = 0;
   Result<> commit_result_;
   bool stop_committer_ = false;

@@ -1,6 +1,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "base/coroutine.h"
@@ -56,7 +57,7 @@ bool Filestore::commit_due_locked() const {
   if (commit_requests_ > commits_served_) return true;
   std::uint64_t written = journal_->bytes_written() - journal_bytes_at_commit_;
   if (journal_->starved() && unapplied_bytes_.load() == 0) return true;
-  if (written == 0) return false;
+  if (settled_ && lanes_->reached().sequence == kept_.front().sequence) return false;
   if (written > journal_->ring_size() / ring_part) return true;
   if (counters_.bytes_written.load() > dirty_bytes_max) return true;
   return Clock::now() - commit_last_ >= commit_statistics_.interval;
@@ -89,6 +90,35 @@ void Filestore::run_committer() {
   }
 }
 
+/// Puts an empty transaction behind the last one, so that what is there already can have a second snapshot: then the
+/// older one, with the space and the part of the journal that only it needs, can go, and there still is one to fall
+/// back to. Its sequence; nothing if the journal has no room for it.
+Result<std::optional<std::uint64_t>> Filestore::append_nothing() {
+  auto submission = std::make_shared<Submission>();
+  submission->collection = {std::numeric_limits<std::int64_t>::min(), 0};  // nobody's, so it waits for nobody
+  submission->record = encode_record(submission->collection, submission->transaction);
+  submission->bytes = submission->record.size() + 256;
+  submission->lane = lanes_->lane_of(submission->collection);
+  {
+    std::lock_guard lock(mutex_);
+    submitted_bytes_.fetch_add(submission->bytes);
+    submission->ticket = ++last_ticket_;
+    pending_.add(submission);
+    line_up_locked(submission);
+  }
+  journal_->kick();
+  std::uint64_t sequence = submission->sequence.load();
+  while (lanes_->reached().sequence < sequence) {
+    if (submission->settled() && !submission->outcome) {
+      if (!closing_.load()) return submission->outcome.error();
+      return std::optional<std::uint64_t>{};
+    }
+    if (journal_->starved()) return std::optional<std::uint64_t>{};
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return std::optional(sequence);
+}
+
 /// Makes what is durable a commit point. Nobody waits for this but the lanes, from hold() to release().
 Result<> Filestore::commit_now() {
   auto begin = Clock::now();
@@ -106,6 +136,16 @@ Result<> Filestore::commit_now() {
   {
     std::lock_guard lock(commit_mutex_);
     nothing_new = position.sequence == kept_.front().sequence;
+    if (nothing_new && (settled_ || closing_.load())) {
+      journal_bytes_at_commit_ = written;
+      return {};
+    }
+  }
+  std::optional<std::uint64_t> repeated;  // a commit point here adds nothing to the newest
+  if (nothing_new && !journal_->starved()) {
+    TRY(std::optional<std::uint64_t> sequence, append_nothing());
+    if (sequence == position.sequence + 1) repeated = sequence;
+    nothing_new = !sequence;
   }
   auto held = synced, released = synced;
   if (!nothing_new) {
@@ -138,6 +178,7 @@ Result<> Filestore::commit_now() {
       kept_.insert(kept_.begin(), position);
       if (kept_.size() > 2) kept_.resize(2);
     }
+    settled_ = position.sequence == repeated;
     auto cost = duration_cast<microseconds>(Clock::now() - begin);
     auto& s = commit_statistics_;
     ++s.commits;
@@ -162,16 +203,18 @@ Result<> Filestore::commit_now() {
   return {};
 }
 
-/// At most one dropped snapshot may still be uncleaned, or space would come back later than it is promised.
+/// At most one dropped snapshot may still be uncleaned, or space would come back later than it is promised; none when
+/// the store falls idle, for nobody would poke the cleaner later.
 Result<> Filestore::drop_old_snapshots() {
   TRY(auto snapshots, list_snapshots(options_.path));
   for (std::uint64_t sequence : snapshots) {
     if (std::ranges::any_of(kept_, [&](const JournalPosition& each) { return each.sequence == sequence; })) continue;
     TRY(btrfs::destroy_subvolume(root_.get(), snapshot_name(sequence)));
   }
+  const std::size_t uncleaned_max = settled_ ? 0 : 1;
   for (int i = 0; i < 600; ++i) {
     Result<std::size_t> left = btrfs::deleted_subvolumes(root_.get());
-    if (!left || *left <= 1 || journal_->starved()) break;
+    if (!left || *left <= uncleaned_max || journal_->starved()) break;
     if (i % 50 == 0) TRY(btrfs::sync(root_.get()));  // pokes the cleaner
     std::unique_lock lock(commit_mutex_);
     if (commit_wanted_.wait_for(lock, std::chrono::milliseconds(20), [this] { return stop_committer_; })) break;

@@ -148,7 +148,15 @@ Result<> Filestore::mount() {
       continue;
     }
     JournalPosition from = kept_.front();
-    TRY(JournalPosition end, replay(from));
+    Result<JournalPosition> replayed = replay(from);
+    if (!replayed) {
+      why = replayed.error();
+      log_error("filestore", "{}: replay on snapshot {}: {}", options_.path, sequence, why.message());
+      index_.reset();
+      files_.reset();
+      continue;
+    }
+    JournalPosition end = *replayed;
     if (end.sequence < snapshots.front()) {
       // The journal no longer reaches from here to what was acknowledged; going on would lose it without a word.
       log_error("filestore", "{}: the journal ends at {}, before snapshot {}", options_.path, end.sequence,

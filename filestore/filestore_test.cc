@@ -237,6 +237,87 @@ TEST_F(FilestoreTest, falls_back_to_the_older_snapshot) {
   ASSERT_TRUE(run(store_->commit()));
 }
 
+TEST_F(FilestoreTest, an_idle_store_lets_go_of_the_past_and_keeps_a_fallback) {
+  close();
+  FilestoreOptions options = disk_->options();
+  options.commit_interval_min = options.commit_interval_max = std::chrono::milliseconds(100);
+  auto opened = Filestore::open(options);
+  ASSERT_TRUE(opened);
+  store_ = std::move(*opened);
+  Transaction make;
+  make.create_collection(0);
+  ASSERT_TRUE(submit(std::move(make)));
+  for (unsigned i = 0; i < 320; ++i) {  // small enough not to be staged: the rings keep what they have
+    Transaction t;
+    t.write(named("large"), i * 200'000, pattern(200'000, i));
+    ASSERT_TRUE(submit(std::move(t)));
+  }
+  ASSERT_TRUE(run(store_->commit()));
+  auto used = [&] {
+    return std::stoull(testing::shell("sync; df -B1 --output=used " + disk_->mount_point() + " | tail -1"));
+  };
+  std::uint64_t before = used();
+  Transaction remove;
+  remove.remove(named("large")).write(named("o"), 0, pattern(50'000, 2));
+  ASSERT_TRUE(submit(std::move(remove)));
+  bool back = false;
+  for (int i = 0; i < 200 && !back; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    back = used() + (48 << 20) < before;
+  }
+  EXPECT_TRUE(back) << used() << " of " << before;
+  // And then it is quiet, with two snapshots.
+  std::uint64_t commits = 0;
+  bool quiet = false;
+  for (int i = 0; i < 20 && !quiet; ++i) {
+    commits = store_->commit_statistics().commits;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    quiet = store_->commit_statistics().commits == commits;
+  }
+  EXPECT_TRUE(quiet);
+  EXPECT_EQ(list_snapshots(disk_->mount_point())->size(), 2u);
+  for (bool orderly : {false, true}) {
+    orderly ? close() : crash();
+    auto snapshots = list_snapshots(disk_->mount_point());
+    ASSERT_TRUE(snapshots);
+    ASSERT_EQ(snapshots->size(), 2u);
+    std::string newest = disk_->mount_point() + "/" + snapshot_name(snapshots->front());
+    testing::shell("btrfs property set " + newest + " ro false && rm " + newest + "/commit-point");
+    open();
+    auto data = run(store_->read(named("o"), 0, 100'000));
+    ASSERT_TRUE(data) << data.error().message();
+    EXPECT_EQ(*data, BufferList(pattern(50'000, 2)));
+  }
+}
+
+TEST_F(FilestoreTest, a_fallback_that_the_journal_does_not_reach_is_refused) {
+  Transaction make;
+  make.create_collection(0).write(named("o"), 0, pattern(50'000, 1));
+  ASSERT_TRUE(submit(std::move(make)));
+  ASSERT_TRUE(run(store_->commit()));
+  testing::shell("btrfs subvolume snapshot -r " + disk_->mount_point() + "/" + snapshot_name(1) + " " +
+                 disk_->mount_point() + "/aside");
+  // Once around the ring of 128 MiB.
+  for (unsigned i = 0; i < 1'000; ++i) {
+    Transaction t;
+    t.write(named("o"), 0, pattern(200'000, i));
+    ASSERT_TRUE(submit(std::move(t)));
+  }
+  ASSERT_TRUE(run(store_->commit()));
+  close();
+  auto snapshots = list_snapshots(disk_->mount_point());
+  ASSERT_TRUE(snapshots);
+  for (std::uint64_t each : *snapshots) {
+    std::string name = disk_->mount_point() + "/" + snapshot_name(each);
+    testing::shell("btrfs property set " + name + " ro false && rm -f " + name + "/commit-point");
+  }
+  testing::shell("btrfs subvolume snapshot -r " + disk_->mount_point() + "/aside " + disk_->mount_point() + "/" +
+                 snapshot_name(1));
+  auto opened = Filestore::open(disk_->options());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(to_wire(opened.error()), -EIO);
+}
+
 TEST_F(FilestoreTest, bad_input_has_an_answer) {
   Transaction make;
   make.create_collection(0);
