@@ -47,8 +47,8 @@ struct SessionProgress {
   std::map<std::uint64_t, Ino> requests;
   std::set<std::uint64_t> flushes;
   static void fields(auto& self, auto& wire) {
-    wire(self.requests, limits::session_completed_max);
-    wire(self.flushes, limits::session_completed_max);
+    wire(self.requests, limits::session_completed_stored_max);
+    wire(self.flushes, limits::session_completed_stored_max);
   }
 };
 

@@ -142,6 +142,19 @@ void FileLocks::drop(ClientId client) {
   }
 }
 
+bool FileLocks::has(ClientId client) const {
+  auto of_client = [&](const FileLockRecord& lock) { return lock.client == static_cast<std::uint64_t>(client.value); };
+  return std::ranges::any_of(sets_, [&](const Set& locks) {
+    return std::ranges::any_of(locks.held, of_client) || std::ranges::any_of(locks.waiting, of_client, &Waiter::lock);
+  });
+}
+
+std::size_t FileLocks::size() const {
+  std::size_t sum = 0;
+  for (const Set& locks : sets_) sum += locks.held.size() + locks.waiting.size();
+  return sum;
+}
+
 bool FileLocks::empty() const {
   return std::ranges::all_of(sets_, [](const Set& locks) { return locks.held.empty() && locks.waiting.empty(); });
 }

@@ -35,6 +35,8 @@ class FileLocks {
   /// Everything of a client goes.
   void drop(ClientId client);
   bool empty() const;
+  bool has(ClientId client) const;
+  std::size_t size() const;  ///< locks and waiters
   const std::vector<FileLockRecord>& held(LockRule rule) const { return set_of(rule).held; }
 
  private:

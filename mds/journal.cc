@@ -28,11 +28,15 @@ Task<Result<>> Journal::format() {
   Result<Buffer> old = co_await store_.read(object(0));
   if (old) {
     Result<JournalHeader> header = decode<JournalHeader>(*old);
-    for (std::uint64_t n = header ? header->first_segment : 1;; ++n) {
-      Result<Buffer> there = co_await store_.read(object(n));
+    const std::uint64_t first = header ? header->first_segment : 1;
+    std::uint64_t end = first;
+    for (;; ++end) {
+      CO_TRY(bool there, co_await exists(end));
       if (!there) break;
-      CO_TRY(co_await store_.remove(object(n)));
     }
+    // From the end, so that a crash half-way leaves what the next attempt finds.
+    while (end > first) CO_TRY(co_await store_.remove(object(--end)));
+    CO_TRY(co_await remove_before(first));
   } else if (old.error() != Errc::not_found) {
     co_return old.error();
   }
@@ -41,6 +45,22 @@ Task<Result<>> Journal::format() {
   next_segment_ = 1;
   next_ = BatchId{1};
   open_new_segment_ = true;
+  co_return Result<>{};
+}
+
+Task<Result<bool>> Journal::exists(std::uint64_t number) {
+  Result<Buffer> there = co_await store_.read(object(number));
+  if (!there && there.error() != Errc::not_found) co_return there.error();
+  co_return bool(there);
+}
+
+/// What trim() gave up and then had no time to remove: a later journal would run into it.
+Task<Result<>> Journal::remove_before(std::uint64_t first) {
+  while (--first > 0) {
+    CO_TRY(bool there, co_await exists(first));
+    if (!there) break;
+    CO_TRY(co_await store_.remove(object(first)));
+  }
   co_return Result<>{};
 }
 
@@ -94,7 +114,7 @@ Task<Result<>> Journal::replay(std::function<void(Batch)> apply) {
     segments_.push_back(segment);
   }
   open_new_segment_ = true;
-  co_return Result<>{};
+  co_return co_await remove_before(header->first_segment);
 }
 
 Task<Result<>> Journal::append(Batch batch) {
@@ -131,6 +151,7 @@ Task<Result<>> Journal::trim(BatchId oldest_needed) {
   header.first_segment = gone.back() + 1;
   CO_TRY(co_await store_.write_full(object(0), encode(header)));
   segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(gone.size()));
+  // Upwards, so that what a crash leaves ends just before the first one kept: remove_before() finds it.
   for (std::uint64_t number : gone) CO_TRY(co_await store_.remove(object(number)));
   co_return Result<>{};
 }

@@ -51,6 +51,8 @@ class Journal {
     BatchId first;
     std::uint64_t bytes = 0;
   };
+  Task<Result<bool>> exists(std::uint64_t number);
+  Task<Result<>> remove_before(std::uint64_t first);
   Result<> read_segment(const Buffer& bytes, Segment& segment, const std::function<void(Batch)>& apply);
 
   MetadataStore& store_;

@@ -14,10 +14,12 @@ std::string MetadataStore::data_object(Ino ino, std::uint64_t number) {
   return fmt::format("{:x}.{:08x}", ino.value, number);
 }
 
-Result<> MemoryStore::change() {
+Task<Result<>> MemoryStore::change(std::size_t bytes) {
   ++changes;
-  if (before_change) return before_change();
-  return {};
+  message_bytes_largest = std::max(message_bytes_largest, bytes);
+  if (delay) co_await delay();
+  if (before_change) co_return before_change();
+  co_return Result<>{};
 }
 
 Task<Result<Buffer>> MemoryStore::read(std::string object) {
@@ -27,13 +29,13 @@ Task<Result<Buffer>> MemoryStore::read(std::string object) {
 }
 
 Task<Result<>> MemoryStore::write_full(std::string object, Buffer bytes) {
-  CO_TRY(change());
+  CO_TRY(co_await change(bytes.size()));
   metadata[object].bytes = bytes.to_string();
   co_return Result<>{};
 }
 
 Task<Result<>> MemoryStore::write(std::string object, std::uint64_t offset, Buffer bytes) {
-  CO_TRY(change());
+  CO_TRY(co_await change(bytes.size()));
   std::string& whole = metadata[object].bytes;
   if (whole.size() < offset + bytes.size()) whole.resize(offset + bytes.size());
   whole.replace(offset, bytes.size(), bytes.text());
@@ -41,7 +43,7 @@ Task<Result<>> MemoryStore::write(std::string object, std::uint64_t offset, Buff
 }
 
 Task<Result<>> MemoryStore::remove(std::string object) {
-  CO_TRY(change());
+  CO_TRY(co_await change());
   metadata.erase(object);
   co_return Result<>{};
 }
@@ -58,7 +60,10 @@ Task<Result<MetadataStore::Names>> MemoryStore::names(std::string object, std::s
 }
 
 Task<Result<>> MemoryStore::update_names(std::string object, NamesUpdate update) {
-  CO_TRY(change());
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : update.set) bytes += name.size() + value.size();
+  for (const std::string& name : update.remove) bytes += name.size();
+  CO_TRY(co_await change(bytes));
   Object& known = metadata[object];
   for (const std::string& name : update.remove) known.names.erase(name);
   for (auto& [name, value] : update.set) known.names[name] = value;
@@ -74,20 +79,20 @@ Task<Result<Buffer>> MemoryStore::parent(std::int64_t pool, std::string object) 
 }
 
 Task<Result<>> MemoryStore::set_parent(std::int64_t pool, std::string object, Buffer value) {
-  CO_TRY(change());
+  CO_TRY(co_await change());
   (pool < 0 ? metadata : data)[object].parent = value;
   co_return Result<>{};
 }
 
 Task<Result<>> MemoryStore::purge(Ino ino, msg::FileLayout layout, std::uint64_t size) {
-  CO_TRY(change());
+  CO_TRY(co_await change());
   std::uint64_t count = layout.object_size ? size / layout.object_size + 1 : 1;
   for (std::uint64_t i = 0; i < count; ++i) data.erase(data_object(ino, i));
   co_return Result<>{};
 }
 
 Task<Result<>> MemoryStore::truncate(Ino, msg::FileLayout, std::uint64_t, std::uint64_t, std::uint32_t) {
-  co_return change();
+  co_return co_await change();
 }
 
 }  // namespace spirula::mds

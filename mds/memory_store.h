@@ -18,6 +18,8 @@ class MemoryStore : public MetadataStore {
   /// Asked before each change; an error refuses it and everything after it, like a crash or a blocklisting would.
   std::function<Result<>()> before_change;
   std::uint64_t changes = 0;
+  std::function<Task<>()> delay;          ///< each change waits for it
+  std::size_t message_bytes_largest = 0;  ///< of a change's names and bytes
 
   Task<Result<Buffer>> read(std::string object) override;
   Task<Result<>> write_full(std::string object, Buffer bytes) override;
@@ -32,7 +34,7 @@ class MemoryStore : public MetadataStore {
                           std::uint32_t truncate_sequence) override;
 
  private:
-  Result<> change();
+  Task<Result<>> change(std::size_t bytes = 0);
 };
 
 }  // namespace spirula::mds

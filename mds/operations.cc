@@ -111,7 +111,11 @@ Result<> lookup_name(Tree& tree, const ClientRequest& request, Attempt& attempt,
   if (!inode) return attempt.must_find(Ino{request.path.ino});
   Inode* dir = tree.find(Ino{request.path2.ino});
   if (!dir) return attempt.must_find(Ino{request.path2.ino});
+  if (inode->purging) return Errc::stale;
   TRY(attempt.visible(*inode));
+  TRY(attempt.visible(*dir));
+  TRY(attempt.permitted(*inode));
+  TRY(attempt.permitted(*dir));
   outcome.target = inode;
   outcome.dir = dir;
   if (inode->parent_inode() == dir && dir->ino() != inos::super && dir->ino() != inos::stray) {
@@ -179,6 +183,7 @@ Result<> make(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcom
     if (attempt.completed) return {};
     return Errc::exists;
   }
+  if (attempt.completed) return Errc::not_found;  // it was made, and somebody has removed it since
   TRY(check_name(place.name));
   if (place.dir->record.links == 0) return Errc::not_found;  // a removed directory
   if (request.op == MdsOp::symlink && request.path2.path.size() > limits::symlink_bytes_max - 1)

@@ -296,5 +296,17 @@ TEST_F(Operations, random_steps_keep_the_invariants) {
   }
 }
 
+TEST_F(Operations, a_completed_create_is_not_done_again_after_an_unlink) {
+  ClientRequest request = make(MdsOp::create, "f");
+  Attempt attempt;
+  attempt.client = ClientId{1};
+  attempt.batch = attempt.committed = BatchId{2};
+  attempt.next_ino = next;
+  attempt.default_layout = {4 << 20, 1, 4 << 20, 3, ""};
+  attempt.completed = true;  // and another client has removed it since
+  EXPECT_EQ(operate(tree, request, attempt, outcome).error(), E(Errc::not_found));
+  EXPECT_EQ(lookup("f"), E(Errc::not_found));
+}
+
 }  // namespace
 }  // namespace spirula::mds

@@ -119,6 +119,8 @@ Task<Result<>> RadosStore::purge(Ino ino, msg::FileLayout layout, std::uint64_t 
     }
     group.spawn(remove_data(layout.pool, layout.name_space, data_object(ino, i), outcome));
   }
+  // The backtrace is always in the default namespace, where it is looked for.
+  if (!layout.name_space.empty()) group.spawn(remove_data(layout.pool, "", data_object(ino, 0), outcome));
   co_await group.join();
   co_return outcome;
 }

@@ -70,6 +70,13 @@ struct InodeRecord {
   bool is_dir() const { return (mode & 0170000) == 0040000; }
   bool is_file() const { return (mode & 0170000) == 0100000; }
   bool is_symlink() const { return (mode & 0170000) == 0120000; }
+  /// About how many bytes it takes stored.
+  std::size_t bytes() const {
+    std::size_t sum = 400 + symlink.size() + layout.name_space.size();
+    for (const auto& [name, value] : xattrs) sum += 16 + name.size() + value.size();
+    for (const Location& at : other_names) sum += 16 + at.name.size();
+    return sum;
+  }
   /// What it adds to the statistics of the directories above it.
   RecursiveStats contribution() const {
     if (is_dir()) return below;

@@ -12,7 +12,8 @@ struct Server::Request {
   std::shared_ptr<void> budget_hold;
   MonotonicTime started{};
   bool completed_before = false;
-  Ino made_before;  ///< by the earlier run of the same request
+  Ino made_before;                                       ///< by the earlier run of the same request
+  bool number_is_known = false, number_is_free = false;  ///< the inode number it names, after a restart
   Attempt attempt;
   /// Claims it has on inodes until it is done.
   std::vector<std::pair<Ino, Claim>> held;

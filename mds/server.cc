@@ -32,8 +32,13 @@ void Server::fail(std::string why) {
 }
 
 Task<Result<>> Server::format() {
-  CO_TRY(co_await write_back_.format());
+  // An earlier file system's journal says which numbers it used. If it is damaged, what can be read of it has to do.
+  Ino next = inos::first;
+  auto look = [&next](const Batch& batch) { next = std::max(next, batch.next_ino); };
+  (void)co_await journal_.replay(look);
+  CO_TRY(co_await write_back_.format(next));
   CO_TRY(co_await journal_.format());
+  next_ino_ = write_back_.next_ino();
   tree_.format(Time::from(shard_.clock().wall()));
   tasks_.spawn(journal_loop());
   co_return co_await flush_journal();
@@ -75,6 +80,11 @@ Task<Result<>> Server::replay() {
 
 Task<> Server::activate() {
   phase_ = Phase::replaying;
+  // What was flushed comes before the requests that are sent again: their answers took the right to flush away.
+  std::vector<Ino> flushed;
+  for (const auto& [ino, waiting] : early_caps_) flushed.push_back(ino);
+  for (Ino ino : flushed)
+    if (tree_.find(ino)) deliver_early(ino);
   // In the order they were sent, one after the other: each builds on those before it.
   while (!replayed_.empty() && !failed_) {
     RequestRef request = std::move(replayed_.front());
@@ -84,7 +94,7 @@ Task<> Server::activate() {
       if (!co_await shard_.clock().sleep(std::chrono::microseconds(100))) co_return;
   }
   phase_ = Phase::active;
-  for (auto& [client, session] : sessions_) session->unmatched.clear();
+  for (auto& [client, session] : sessions_) refuse_unmatched(session);
   std::vector<Ino> strays, uncut;
   for (auto& [key, dentry] : tree_.find(inos::stray)->dir->entries)
     if (dentry.is_primary()) strays.push_back(dentry.inode->ino());
@@ -94,9 +104,9 @@ Task<> Server::activate() {
   for (Ino ino : uncut) tasks_.spawn(cut(ino));
   tasks_.spawn(maintenance_loop());
   tasks_.spawn(watch_sessions());
-  for (EarlyCaps& early : std::exchange(early_caps_, {})) handle_caps(early.session, early.body, early.flush_tid);
+  while (!early_caps_.empty()) deliver_early(early_caps_.begin()->first);
   for (RequestRef& request : std::exchange(early_, {})) start_request(std::move(request));
-  for (auto& [connection, body] : std::exchange(early_opens_, {})) open_session(connection, body);
+  for (EarlyOpen& early : std::exchange(early_opens_, {})) open_session(early.connection, early.body);
 }
 
 Task<> Server::stop() {
@@ -104,6 +114,7 @@ Task<> Server::stop() {
   co_await tasks_.stop();
   commit_actions_.clear();
   lock_waiters_.clear();
+  deferred_caps_.clear();
   replayed_.clear();
   early_.clear();
 }
@@ -112,7 +123,23 @@ Task<> Server::stop() {
 // -------------------------------------------------------------------------------------------------------
 
 BatchId Server::current_batch() const {
-  return appending_ ? journal_.next().next() : journal_.next();
+  return BatchId{journal_.next().value + (appending_ ? 1 : 0) + sealed_.size()};
+}
+
+void Server::seal_if_full() {
+  std::size_t bytes = tree_.dirty_bytes() + session_update_bytes_;
+  if (bytes < limits::batch_bytes_max) return;
+  sealed_.push_back(take_batch());
+  hurry();
+}
+
+void Server::note(SessionUpdate update) {
+  session_update_bytes_ += 64;
+  if (update.info) {
+    session_update_bytes_ += update.info->name.size() + update.info->caps.size();
+    for (const auto& [key, value] : update.info->metadata) session_update_bytes_ += 16 + key.size() + value.size();
+  }
+  session_updates_.push_back(std::move(update));
 }
 
 void Server::journal_soon() {
@@ -155,7 +182,7 @@ Task<Result<>> Server::flush_journal() {
 
 Batch Server::take_batch() {
   Batch batch;
-  batch.id = journal_.next();
+  batch.id = current_batch();
   batch.next_ino = write_back_.next_ino();
   if (batch.next_ino.value < next_ino_.value + inos_reserved / 2) batch.next_ino = Ino{next_ino_.value + inos_reserved};
   for (Tree::Dirty& dirty : tree_.take_dirty()) {
@@ -166,25 +193,33 @@ Batch Server::take_batch() {
   for (const auto& [client, session] : sessions_) {
     if (session->oldest_tid == session->oldest_tid_journaled) continue;
     session->oldest_tid_journaled = session->oldest_tid;
-    session_updates_.push_back({SessionUpdate::Kind::forget_requests, client, session->oldest_tid, {}, {}});
+    note({SessionUpdate::Kind::forget_requests, client, session->oldest_tid, {}, {}});
   }
   batch.sessions = std::exchange(session_updates_, {});
+  session_update_bytes_ = 0;
   return batch;
 }
 
 Task<> Server::journal_loop() {
   while (!failed_) {
-    if (!tree_.has_dirty() && session_updates_.empty() && commit_actions_.empty()) {
+    if (sealed_.empty() && !tree_.has_dirty() && session_updates_.empty() && commit_actions_.empty()) {
       if (!co_await journal_wanted_.wait()) co_return;
       continue;
     }
-    if (!hurried_ && options_.journal_interval > Duration{}) {
+    if (!hurried_ && sealed_.empty() && options_.journal_interval > Duration{}) {
       MonotonicTime deadline = shard_.clock().now() + options_.journal_interval;
       Result<> waited = co_await hurry_wanted_.wait_until(shard_.clock(), deadline);
       if (!waited && waited.error() == Errc::cancelled) co_return;
     }
     hurried_ = false;
-    Batch batch = take_batch();
+    Batch batch;
+    if (sealed_.empty()) {
+      batch = take_batch();
+    } else {
+      batch = std::move(sealed_.front());
+      sealed_.pop_front();
+      hurried_ = true;  // for those after it
+    }
     appending_ = true;
     Result<> appended = co_await journal_.append(batch);
     appending_ = false;
@@ -197,6 +232,7 @@ Task<> Server::journal_loop() {
     write_back_.apply(batch);
     run_commit_actions();
     committed_.wake_all();
+    deliver_deferred();
     if (journal_.bytes() > options_.journal_bytes_max || write_back_.waiting_names() > options_.names_waiting_max)
       maintenance_wanted_.wake_all();
   }
@@ -207,16 +243,12 @@ Task<> Server::journal_loop() {
 
 Task<Result<>> Server::write_back_once() {
   if (writing_back_) co_return Result<>{};
-  writing_back_ = true;  // no purge starts, so that no backtrace is written to what a purge has removed
-  while (purges_ > 0) {
-    Result<> slept = co_await shard_.clock().sleep(std::chrono::milliseconds(1));
-    if (!slept) {
-      writing_back_ = false;
-      co_return slept;
-    }
-  }
+  // No purge starts meanwhile, so that no backtrace is written to what a purge has removed. Those that run already are
+  // of names whose removal waits here, and so get none.
+  writing_back_ = true;
   Result<> done = co_await write_back_.flush();
   writing_back_ = false;
+  start_purges();
   CO_TRY(done);
   BatchId oldest = write_back_.oldest(journal_.next());
   co_return co_await journal_.trim(oldest);
@@ -247,16 +279,24 @@ void Server::purge_if_unused(Inode& inode) {
     Inode* stray = tree_.find(ino);
     if (!stray || !stray->is_stray() || stray->purging || !stray->caps.empty() || stray->caps.claimed()) return;
     stray->purging = true;
-    tasks_.spawn(purge(ino));
+    purges_waiting_.push_back(ino);
+    start_purges();
   });
 }
 
+void Server::start_purges() {
+  while (!purges_waiting_.empty() && purges_ < purges_max && !writing_back_ && !failed_) {
+    const Ino ino = purges_waiting_.front();
+    purges_waiting_.pop_front();
+    write_back_.forget(ino);  // the names it had as a directory
+    ++purges_;
+    tasks_.spawn(purge(ino));
+  }
+}
+
 Task<> Server::purge(Ino ino) {
-  while (purges_ >= purges_max || writing_back_)
-    if (!co_await shard_.clock().sleep(std::chrono::milliseconds(1))) co_return;
   Inode* inode = tree_.find(ino);
   CHECK(inode && inode->purging);
-  ++purges_;
   Result<> done;
   if (inode->record.is_file()) {
     const InodeRecord& record = inode->record;
@@ -276,6 +316,7 @@ Task<> Server::purge(Ino ino) {
   tree_.drop_stray(*inode);
   ++figures_.strays_purged;
   journal_soon();
+  start_purges();
 }
 
 void Server::cut_if_needed(Inode& inode) {
@@ -358,7 +399,7 @@ void Server::on_message(const msg::ConnectionRef& connection, msg::Message messa
     case msg::ClientSession::message_type: {
       auto body = msg::read_message<msg::ClientSession>(message);
       if (!body) return malformed("session message");
-      return handle_session(connection, *body);
+      return handle_session(connection, *body, message.budget_hold);
     }
     case msg::ClientReconnect::message_type:
       return handle_reconnect(connection, message);
@@ -374,12 +415,14 @@ void Server::on_message(const msg::ConnectionRef& connection, msg::Message messa
     case msg::ClientCaps::message_type: {
       auto body = msg::read_message<msg::ClientCaps>(message);
       if (!body) return malformed("cap message");
-      return handle_caps(session, *body, message.tid);
+      const std::size_t bytes = message.front.size() + message.middle.size();
+      return handle_caps({session, *std::move(body), message.tid, std::nullopt, bytes, std::move(message.budget_hold)});
     }
     case msg::ClientCapRelease::message_type: {
       auto body = msg::read_message<msg::ClientCapRelease>(message);
       if (!body) return malformed("cap release");
-      return handle_cap_release(session, *body);
+      for (const auto& item : body->items) handle_caps({session, {}, 0, item, sizeof item, message.budget_hold});
+      return;
     }
     case msg::ClientLease::message_type:    // no name is ever leased: a directory's shared bit covers them
     case msg::ClientMetrics::message_type:  // accepted, and not kept

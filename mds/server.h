@@ -95,6 +95,11 @@ class Server {
   // server.cc: the journal and what waits for it
   BatchId current_batch() const;
   void on_commit(BatchId batch, std::move_only_function<void()> action);
+  /// Ends the batch under construction when it is large enough. After a change is complete, never within one.
+  void seal_if_full();
+  /// For the batch under construction.
+  void note(SessionUpdate update);
+  bool journal_is_full() const { return sealed_.size() >= limits::batches_waiting_max; }
   void journal_soon();
   void hurry();
   void run_commit_actions();
@@ -103,6 +108,7 @@ class Server {
   Batch take_batch();
   Task<> maintenance_loop();
   Task<Result<>> write_back_once();
+  void start_purges();
   Task<> purge(Ino ino);
   Task<> cut(Ino ino);
   void purge_if_unused(Inode& inode);
@@ -112,7 +118,8 @@ class Server {
   Task<Result<>> find(Ino ino);
 
   // server_sessions.cc
-  void handle_session(const msg::ConnectionRef& connection, const msg::ClientSession& body);
+  void handle_session(const msg::ConnectionRef& connection, const msg::ClientSession& body,
+                      std::shared_ptr<void> budget_hold);
   void open_session(const msg::ConnectionRef& connection, const msg::ClientSession& body);
   void close_session(const SessionRef& session);
   void drop_session(const SessionRef& session);
@@ -120,6 +127,7 @@ class Server {
   Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last);
   Task<Result<>> find_for_reconnect(const msg::CapReconnect cap);
   void restore_cap(const SessionRef& session, Inode& inode, const msg::CapReconnect& reported);
+  void refuse_unmatched(const SessionRef& session);
   void resume_session(const SessionRef& session);
   void regrant(Ino ino, ClientId client);
   void forgive_silence();
@@ -148,8 +156,15 @@ class Server {
   void put_inode(Encoder& encoder, Session& session, Inode& inode, cap::Bits wanted = 0);
 
   // server_caps.cc
-  void handle_caps(const SessionRef& session, const msg::ClientCaps& body, std::uint64_t flush_tid);
-  void handle_cap_release(const SessionRef& session, const msg::ClientCapRelease& body);
+  struct CapsMessage;
+  void handle_caps(CapsMessage message);
+  void deliver_early(Ino ino);
+  void deliver_deferred();
+  void work_on_caps(const CapsMessage& message);
+  void update_cap(const SessionRef& session, const msg::ClientCaps& body, std::uint64_t flush_tid);
+  void release_cap(const SessionRef& session, const msg::ClientCapRelease::Item& item);
+  bool may_change(const Session& session, const Inode& inode) const;
+  cap::Bits wanted_by(const Session& session, const Inode& inode, cap::Bits wanted) const;
   bool apply_flush(Session& session, Inode& inode, const msg::ClientCaps& body);
   void evaluate(Inode& inode, std::optional<ClientId> replying_to = std::nullopt);
   void send_cap(Session& session, Inode& inode, Cap& cap, msg::ClientCaps::Op op);
@@ -179,11 +194,14 @@ class Server {
   // The journal's side.
   bool appending_ = false;
   bool hurried_ = false;
+  std::deque<Batch> sealed_;  ///< full ones, to be appended before the one under construction
   std::vector<SessionUpdate> session_updates_;
+  std::size_t session_update_bytes_ = 0;
   std::map<BatchId, std::vector<std::move_only_function<void()>>> commit_actions_;
   WaitList journal_wanted_, hurry_wanted_, committed_;
   bool writing_back_ = false;
   std::size_t purges_ = 0;
+  std::deque<Ino> purges_waiting_;
   WaitList maintenance_wanted_;
 
   // The clients' side.
@@ -191,13 +209,25 @@ class Server {
   std::unordered_map<Ino, std::unique_ptr<WaitList>> cap_waiters_;
   std::map<Ino, std::unique_ptr<WaitList>> loading_;
   std::vector<RequestRef> replayed_, early_;  ///< come before we are active: resent ones first
-  struct EarlyCaps {
+  /// What a client says about one inode's cap: a message, or one item of a release.
+  struct CapsMessage {
     SessionRef session;
     msg::ClientCaps body;
     std::uint64_t flush_tid = 0;
+    std::optional<msg::ClientCapRelease::Item> release;
+    std::size_t bytes = 0;
+    std::shared_ptr<void> budget_hold;
+    Ino ino() const { return Ino{release ? release->ino : body.ino}; }
   };
-  std::vector<EarlyCaps> early_caps_;
-  std::vector<std::pair<msg::ConnectionRef, msg::ClientSession>> early_opens_;
+  /// Come while we start, by inode: what is about one inode stays in order.
+  std::map<Ino, std::vector<CapsMessage>> early_caps_;
+  std::deque<CapsMessage> deferred_caps_;  ///< come while the journal was full
+  struct EarlyOpen {
+    msg::ConnectionRef connection;
+    msg::ClientSession body;
+    std::shared_ptr<void> budget_hold;
+  };
+  std::vector<EarlyOpen> early_opens_;
   std::map<std::pair<ClientId, std::uint64_t>, RequestRef> lock_waiters_;
   WaitList reconnected_;
   std::size_t reconnects_running_ = 0;

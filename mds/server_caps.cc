@@ -1,10 +1,12 @@
 #include <algorithm>
 
+#include "base/coroutine.h"
 #include "base/log.h"
 #include "mds/request.h"
 
 namespace spirula::mds {
 
+using cap::Bits;
 using cap::Group;
 using msg::ClientCaps;
 
@@ -111,12 +113,7 @@ void Server::remove_cap(Session& session, Inode& inode) {
 bool Server::apply_flush(Session& session, Inode& inode, const ClientCaps& body) {
   constexpr cap::Bits changes = cap::auth_exclusive | cap::xattr_exclusive | cap::file_exclusive | cap::file_write;
   const cap::Bits dirty = body.dirty & changes;
-  Attempt attempt;
-  attempt.access = &session.access;
-  attempt.caller = {body.caller_uid, body.caller_gid, {}};
-  attempt.file_system = options_.file_system;
-  attempt.writes = true;
-  if (!dirty || !attempt.permitted(inode)) return false;
+  if (!dirty || !may_change(session, inode)) return false;
   InodeRecord& record = inode.record;
   const RecursiveStats before = record.contribution();
   if (dirty & cap::auth_exclusive) {
@@ -150,12 +147,70 @@ bool Server::apply_flush(Session& session, Inode& inode, const ClientCaps& body)
   return true;
 }
 
-void Server::handle_caps(const SessionRef& session, const ClientCaps& body, std::uint64_t flush_tid) {
-  const bool too_early = phase_ == Phase::reconnecting || (phase_ == Phase::replaying && !tree_.find(Ino{body.ino}));
+/// What waits: while we start, for the inode (which a request sent again may have to make first); later, for room in
+/// the journal. What a client says about one inode stays in order.
+void Server::handle_caps(CapsMessage message) {
+  const Ino ino = message.ino();
+  const bool too_early = phase_ != Phase::active && (phase_ != Phase::replaying || early_caps_.contains(ino) ||
+                                                     (!message.release && !tree_.find(ino)));
   if (too_early) {
-    early_caps_.push_back({session, body, flush_tid});
+    Session& session = *message.session;
+    session.early_bytes += sizeof message + message.bytes;
+    if (session.early_bytes > limits::early_caps_bytes_max) {
+      log_warning("mds", "client.{}: too many cap messages before we are ready", session.client().value);
+      if (session.connection) session.connection->close();
+      return;
+    }
+    message.budget_hold.reset();  // what others have to say for us to get ready must not wait for it
+    early_caps_[ino].push_back(std::move(message));
     return;
   }
+  if (phase_ == Phase::active && (journal_is_full() || !deferred_caps_.empty())) {
+    deferred_caps_.push_back(std::move(message));
+    return;
+  }
+  work_on_caps(message);
+}
+
+void Server::deliver_early(Ino ino) {
+  auto it = early_caps_.find(ino);
+  if (it == early_caps_.end()) return;
+  std::vector<CapsMessage> messages = std::move(it->second);
+  early_caps_.erase(it);
+  for (const CapsMessage& message : messages) work_on_caps(message);
+}
+
+void Server::deliver_deferred() {
+  while (!deferred_caps_.empty() && !journal_is_full()) {
+    CapsMessage message = std::move(deferred_caps_.front());
+    deferred_caps_.pop_front();
+    work_on_caps(message);
+  }
+}
+
+void Server::work_on_caps(const CapsMessage& message) {
+  if (message.release)
+    release_cap(message.session, *message.release);
+  else
+    update_cap(message.session, message.body, message.flush_tid);
+  seal_if_full();
+}
+
+/// What it may want: a key that only reads gets no cap to change things with.
+Bits Server::wanted_by(const Session& session, const Inode& inode, Bits wanted) const {
+  constexpr Bits changes =
+      cap::any_file_write | cap::file_extend | cap::auth_exclusive | cap::link_exclusive | cap::xattr_exclusive;
+  return !(wanted & changes) || may_change(session, inode) ? wanted : wanted & ~changes;
+}
+
+/// The key allows some user to change this. Which one did is not known here: kernels do not say.
+bool Server::may_change(const Session& session, const Inode& inode) const {
+  if (session.access.allows_all() || inode.is_stray()) return true;
+  const std::string path = session.access.is_path_restricted() ? Tree::path_of(inode).substr(1) : std::string();
+  return session.access.allows_somebody(options_.file_system, path, msg::MdsCaps::read | msg::MdsCaps::write);
+}
+
+void Server::update_cap(const SessionRef& session, const ClientCaps& body, std::uint64_t flush_tid) {
   if (session->state == Session::State::closing) return;
   auto acknowledge = [this, session, ino = body.ino, dirty = body.dirty, flush_tid] {
     if (!session->connection) return;
@@ -179,7 +234,7 @@ void Server::handle_caps(const SessionRef& session, const ClientCaps& body, std:
       update.kind = SessionUpdate::Kind::forget_flushes;
       update.client = session->client();
       update.tid = body.oldest_flush_tid;
-      session_updates_.push_back(std::move(update));
+      note(std::move(update));
     }
   }
   const bool flushes = body.dirty && flush_tid && body.op != ClientCaps::Op::flush_snap;
@@ -195,6 +250,10 @@ void Server::handle_caps(const SessionRef& session, const ClientCaps& body, std:
   }
   if (flushes) {
     const bool known = flushed_before != session->flushed.end();
+    if (!known && session->flushed.size() >= limits::session_completed_max) {
+      tasks_.spawn(evict_in_background(session->client(), "never says which flushes it saw acknowledged"));
+      return;
+    }
     BatchId batch = known ? flushed_before->second : current_batch();
     if (!known) {
       apply_flush(*session, *inode, body);
@@ -203,17 +262,15 @@ void Server::handle_caps(const SessionRef& session, const ClientCaps& body, std:
       update.kind = SessionUpdate::Kind::flush_done;
       update.client = session->client();
       update.tid = flush_tid;
-      session_updates_.push_back(std::move(update));
+      note(std::move(update));
     }
     on_commit(batch, std::move(acknowledge));
     if (body.flags & ClientCaps::flag_sync) hurry();
   }
   const bool answered_revocation = cap->revoking();
   inode->caps.confirm(*cap, body.sequence, body.caps);
-  if (body.issue_sequence == cap->issue_sequence)
-    cap->wanted = body.wanted;
-  else
-    cap->wanted |= body.wanted;
+  const Bits wanted = wanted_by(*session, *inode, body.wanted);
+  cap->wanted = body.issue_sequence == cap->issue_sequence ? wanted : cap->wanted | wanted;
   // More room to write: asked for, or needed soon.
   bool more_room = false;
   if ((cap->wanted & cap::any_file_write) && inode->record.is_file()) {
@@ -236,14 +293,12 @@ void Server::handle_caps(const SessionRef& session, const ClientCaps& body, std:
   if (answered_revocation || flushes) wake(inode->ino());
 }
 
-void Server::handle_cap_release(const SessionRef& session, const msg::ClientCapRelease& body) {
-  for (const auto& item : body.items) {
-    Inode* inode = tree_.find(Ino{item.ino});
-    Cap* cap = inode ? inode->caps.find(session->client()) : nullptr;
-    if (!cap || cap->id != item.cap_id) continue;
-    if (is_before(item.sequence, cap->issue_sequence)) continue;  // we issued it anew meanwhile
-    remove_cap(*session, *inode);
-  }
+void Server::release_cap(const SessionRef& session, const msg::ClientCapRelease::Item& item) {
+  Inode* inode = tree_.find(Ino{item.ino});
+  Cap* cap = inode ? inode->caps.find(session->client()) : nullptr;
+  if (!cap || cap->id != item.cap_id) return;
+  if (is_before(item.sequence, cap->issue_sequence)) return;  // we issued it anew meanwhile
+  remove_cap(*session, *inode);
 }
 
 }  // namespace spirula::mds

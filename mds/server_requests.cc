@@ -44,7 +44,7 @@ void Server::start_request(RequestRef request) {
     log_trace("mds", "client.{}:{} {}", session.client().value, request->tid, body.describe());
   if (answer_from_before(request)) return;
   if (!body.is_replay()) handle_releases(session, body);
-  if (session.done.size() >= limits::session_completed_max) {
+  if (session.done.size() + session.in_progress.size() > limits::session_completed_max) {
     reply_bare(*request, make_error_code(Errc::busy));
     return finish_request(request);
   }
@@ -75,10 +75,8 @@ void Server::handle_releases(Session& session, const ClientRequest& body) {
     Cap* cap = inode ? inode->caps.find(session.client()) : nullptr;
     if (!cap || cap->id != release.cap_id) continue;
     inode->caps.confirm(*cap, release.sequence, release.caps);
-    if (release.issue_sequence == cap->issue_sequence)
-      cap->wanted = release.wanted;
-    else
-      cap->wanted |= release.wanted;
+    const cap::Bits wanted = wanted_by(session, *inode, release.wanted);
+    cap->wanted = release.issue_sequence == cap->issue_sequence ? wanted : cap->wanted | wanted;
     wake(inode->ino());
   }
 }
@@ -90,9 +88,7 @@ Attempt Server::new_attempt(const Request& request) const {
   attempt.committed = journal_.committed();
   attempt.now = Time::from(shard_.clock().wall());
   attempt.next_ino = next_ino_;
-  if (request.body.is_replay() && request.body.ino >= inos::first.value &&
-      request.body.ino < write_back_.next_ino().value)
-    attempt.next_ino = Ino{request.body.ino};  // the number the client was told before the restart
+  if (request.number_is_free) attempt.next_ino = Ino{request.body.ino};
   attempt.default_layout = {4u << 20, 1, 4u << 20, options_.data_pools.empty() ? 0 : options_.data_pools[0], ""};
   attempt.access = &request.session->access;
   attempt.caller = {request.body.uid, request.body.gid, request.body.gids};
@@ -111,12 +107,21 @@ bool Server::try_request(const RequestRef& request) {
   Outcome outcome;
   Listing listing;
   const bool lists = op == MdsOp::readdir || op == MdsOp::list_snaps;
+  if (attempt.writes && journal_is_full()) {
+    (void)attempt.must_commit(journal_.next());
+    return false;
+  }
+  // What is sent again after a restart keeps the number the client was told, unless somebody has it.
+  if (phase_ == Phase::replaying && request->body.is_replay() && !request->number_is_known &&
+      request->body.ino >= inos::first.value && request->body.ino < write_back_.next_ino().value) {
+    (void)attempt.must_find(Ino{request->body.ino});
+    return false;
+  }
   // Numbers are given out only as far as the journal has reserved them, or a restart would give them out again.
   if (attempt.writes && attempt.next_ino >= write_back_.next_ino()) {
     (void)attempt.must_commit(current_batch());
     return false;
   }
-  if (attempt.next_ino != next_ino_ && tree_.find(attempt.next_ino)) attempt.next_ino = next_ino_;
   Result<> done =
       lists ? list(tree_, request->body, attempt, listing) : operate(tree_, request->body, attempt, outcome);
   if (!done && attempt.obstacle != Attempt::Obstacle::none) return false;
@@ -138,6 +143,7 @@ bool Server::try_request(const RequestRef& request) {
     });
     purge_if_unused(*outcome.unlinked);
   }
+  seal_if_full();
   return true;
 }
 
@@ -147,13 +153,14 @@ void Server::commit_request(const RequestRef& request, Outcome& outcome) {
   const BatchId batch = request->attempt.batch;
   const Ino made = outcome.made_inode ? outcome.target->ino() : Ino{};
   session.done[request->tid] = {made, batch};
-  session_updates_.push_back({SessionUpdate::Kind::request_done, session.client(), request->tid, made, {}});
+  note({SessionUpdate::Kind::request_done, session.client(), request->tid, made, {}});
   if (request->body.is_replay()) {
     auto unmatched = session.unmatched.find(made);
     if (outcome.made_inode && unmatched != session.unmatched.end()) {
       restore_cap(request->session, *outcome.target, unmatched->second);
       session.unmatched.erase(unmatched);
     }
+    if (outcome.made_inode) deliver_early(made);
   } else {
     ++figures_.replies_early;
     reply(*request, {}, outcome, nullptr, false);
@@ -193,6 +200,13 @@ Task<Result<>> Server::remove_obstacle(RequestRef request) {
       co_return co_await load(attempt.ino);
     case Attempt::Obstacle::find:
       request->waiting_for = "an inode";
+      if (phase_ == Phase::replaying && attempt.ino == Ino{request->body.ino} && !request->number_is_known) {
+        Result<> found = co_await find(attempt.ino);
+        request->number_is_known = true;
+        request->number_is_free = !found && found.error() == Errc::stale;
+        if (found || request->number_is_free) co_return Result<>{};
+        co_return found;
+      }
       co_return co_await find(attempt.ino);
     case Attempt::Obstacle::commit:
       request->waiting_for = "the journal";
@@ -385,6 +399,7 @@ bool Server::try_file_lock(const RequestRef& request) {
     return true;
   }
   if (!inode.locks) inode.locks = std::make_unique<FileLocks>();
+  request->session->locked.insert(inode.ino());
   if (request->body.op == MdsOp::get_file_lock) {
     ClientReply body;
     body.op = request->body.op;
@@ -413,6 +428,12 @@ bool Server::try_file_lock(const RequestRef& request) {
     }
     reply_bare(*request, {});
     grant_file_locks(inode);
+    if (!inode.locks->has(key.first)) request->session->locked.erase(inode.ino());
+    if (inode.locks->empty()) inode.locks.reset();
+    return true;
+  }
+  if (inode.locks->size() >= limits::file_locks_max) {
+    reply_bare(*request, std::make_error_code(std::errc::no_lock_available));
     return true;
   }
   if (!args.wait) {

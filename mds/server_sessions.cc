@@ -49,8 +49,14 @@ void Server::send_session(const SessionRef& session, Op op, std::uint64_t sequen
   session->connection->send(msg::make_message(body));
 }
 
-void Server::handle_session(const msg::ConnectionRef& connection, const ClientSession& body) {
-  if (body.op == Op::request_open) return open_session(connection, body);
+void Server::handle_session(const msg::ConnectionRef& connection, const ClientSession& body,
+                            std::shared_ptr<void> budget_hold) {
+  if (body.op == Op::request_open) {
+    if (phase_ == Phase::active) return open_session(connection, body);
+    std::erase_if(early_opens_, [&](const EarlyOpen& early) { return early.connection == connection; });
+    early_opens_.push_back({connection, body, std::move(budget_hold)});
+    return;
+  }
   SessionRef session = session_of(connection);
   if (!session) {
     // A session we do not know (any more): say so, or the client would wait for it.
@@ -100,10 +106,6 @@ void Server::regrant(Ino ino, ClientId client) {
 }
 
 void Server::open_session(const msg::ConnectionRef& connection, const ClientSession& body) {
-  if (phase_ != Phase::active) {
-    early_opens_.emplace_back(connection, body);
-    return;
-  }
   if (connection->closed()) return;
   ClientId client{connection->peer_name().number};
   if (auto it = sessions_.find(client); it != sessions_.end()) {
@@ -140,7 +142,7 @@ void Server::open_session(const msg::ConnectionRef& connection, const ClientSess
   update.kind = SessionUpdate::Kind::opened;
   update.client = client;
   update.info = session->info;
-  session_updates_.push_back(std::move(update));
+  note(std::move(update));
   on_commit(current_batch(), [this, session] {
     if (session->state != Session::State::opening) return;
     session->state = Session::State::open;
@@ -168,20 +170,24 @@ void Server::drop_session(const SessionRef& session) {
   for (Ino ino : held) {
     Inode* inode = tree_.find(ino);
     CHECK(inode);
-    if (inode->locks) {
-      inode->locks->drop(session->client());
-      grant_file_locks(*inode);
-    }
     remove_cap(*session, *inode);
   }
   std::erase_if(lock_waiters_, [&](const auto& waiter) { return waiter.first.first == session->client(); });
+  for (Ino ino : std::exchange(session->locked, {})) {
+    Inode* inode = tree_.find(ino);
+    if (!inode || !inode->locks) continue;
+    inode->locks->drop(session->client());
+    grant_file_locks(*inode);
+  }
   SessionUpdate update;
   update.kind = SessionUpdate::Kind::closed;
   update.client = session->client();
-  session_updates_.push_back(std::move(update));
+  note(std::move(update));
   auto it = sessions_.find(session->client());
   if (it != sessions_.end() && it->second == session) sessions_.erase(it);
   journal_soon();
+  seal_if_full();
+  reconnected_.wake_all();  // it is not waited for
 }
 
 void Server::on_reset(const msg::ConnectionRef& connection) {
@@ -260,6 +266,7 @@ void Server::restore_cap(const SessionRef& session, Inode& inode, const msg::Cap
       if (!inode.locks) inode.locks = std::make_unique<FileLocks>();
       lock.client = static_cast<std::uint64_t>(session->client().value);
       (void)inode.locks->set(rule, lock);
+      session->locked.insert(inode.ino());
     }
   }
   send_cap(*session, inode, cap, msg::ClientCaps::Op::import);
@@ -276,11 +283,27 @@ Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconne
       session->unmatched[Ino{reported.ino}] = reported;
   }
   --reconnects_running_;
-  if (!last) co_return;
+  if (!last || session->state == Session::State::closing) co_return;
   session->reconnected = true;
   session->state = Session::State::open;
   send_session(session, Op::open);
   reconnected_.wake_all();
+}
+
+/// Caps on inodes that are nowhere: the client must not go on believing in them. An export to nobody takes them away
+/// (Linux: handle_cap_export; the peer's rank is where a truncation's size is).
+void Server::refuse_unmatched(const SessionRef& session) {
+  for (const auto& [ino, reported] : std::exchange(session->unmatched, {})) {
+    if (!session->connection) continue;
+    msg::ClientCaps body;
+    body.op = msg::ClientCaps::Op::export_;
+    body.ino = ino.value;
+    body.realm = 1;
+    body.cap_id = reported.cap_id;
+    body.truncate_size = ~std::uint64_t{0};
+    ++figures_.cap_messages;
+    session->connection->send(msg::make_message(body));
+  }
 }
 
 // --- silence
@@ -304,8 +327,13 @@ Task<Result<bool>> Server::evict(ClientId client) {
 }
 
 Task<> Server::evict_in_background(ClientId client, std::string why) {
+  auto it = sessions_.find(client);
+  if (it == sessions_.end() || it->second->evicting) co_return;
+  SessionRef session = it->second;
+  session->evicting = true;
   log_warning("mds", "evicting client.{}: {}", client.value, why);
   Result<bool> done = co_await evict(client);
+  session->evicting = false;
   if (!done) log_warning("mds", "client.{} cannot be evicted now: {}", client.value, done.error().message());
 }
 

@@ -29,6 +29,7 @@ struct Session {
   msg::MdsCaps access;
   MonotonicTime last_heard{};
   std::unordered_set<Inode*> caps;
+  std::set<Ino> locked;  ///< files on which it may have locks, or wait for one
   /// Requests done since the client last told us its oldest, with what they made; and in which batch they are.
   struct Done {
     Ino made;
@@ -39,6 +40,8 @@ struct Session {
   std::set<std::uint64_t> in_progress;  ///< requests being worked on: a resent one waits for the first
   std::uint64_t oldest_tid = 0, oldest_tid_journaled = 0, oldest_flush = 0;
   bool reconnected = false;
+  bool evicting = false;
+  std::size_t early_bytes = 0;  ///< of its cap messages that wait until we have started
   /// Caps it brought back for inodes that a request of its own, sent again, has yet to make anew.
   std::map<Ino, msg::CapReconnect> unmatched;
   std::uint64_t requests = 0;

@@ -68,14 +68,18 @@ bool Tree::is_below(const Inode& inode, const Inode& above) {
   return false;
 }
 
-void Tree::mark(const Location& at, bool placed) {
+void Tree::mark(const Location& at, bool placed, std::size_t bytes) {
   auto [it, fresh] = dirty_.try_emplace(at, dirty_order_.size());
-  if (fresh) dirty_order_.push_back({at, false});
-  dirty_order_[it->second].placed |= placed;
+  if (fresh) dirty_order_.push_back({at, false, 0});
+  Dirty& dirty = dirty_order_[it->second];
+  dirty.placed |= placed;
+  bytes += at.name.size();
+  dirty_bytes_ += bytes - dirty.bytes;
+  dirty.bytes = bytes;
 }
 
-void Tree::mark(Inode& inode) {
-  if (inode.parent) mark(location(inode));
+void Tree::mark(Inode& inode, bool placed) {
+  if (inode.parent) mark(location(inode), placed, inode.record.bytes());
 }
 
 Dentry& Tree::emplace(Inode& dir, const std::string& name) {
@@ -167,7 +171,7 @@ Inode& Tree::add(Inode& dir, const std::string& name, InodeRecord record, const 
   made->changed_in = change.batch;
   Inode& inode = attach(dir, name, std::move(made));
   CHECK(inodes_.emplace(inode.ino(), &inode).second, "inode numbers are used once");
-  mark(location(inode), true);
+  mark(inode, true);
   touch_dir(dir, change, !is_dir, is_dir);
   propagate(&dir, inode.record.contribution(), change.stamp);
   return inode;
@@ -297,6 +301,7 @@ void Tree::changed_quietly(Inode& inode) {
 
 std::vector<Tree::Dirty> Tree::take_dirty() {
   dirty_.clear();
+  dirty_bytes_ = 0;
   return std::exchange(dirty_order_, {});
 }
 

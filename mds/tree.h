@@ -120,9 +120,12 @@ class Tree {
   struct Dirty {
     Location at;
     bool placed = false;
+    std::size_t bytes = 0;
   };
   std::vector<Dirty> take_dirty();
   bool has_dirty() const { return !dirty_.empty(); }
+  /// About how large the batch with them would be.
+  std::size_t dirty_bytes() const { return dirty_bytes_; }
   /// What a location stands for now; nullopt: nothing.
   std::optional<DentryRecord> record_at(const Location& at);
 
@@ -133,8 +136,8 @@ class Tree {
   struct LocationHash {
     std::size_t operator()(const Location& at) const;
   };
-  void mark(const Location& at, bool placed = false);
-  void mark(Inode& inode);
+  void mark(const Location& at, bool placed = false, std::size_t bytes = 100);
+  void mark(Inode& inode, bool placed = false);
   void touch_dir(Inode& dir, const ChangeContext& change, int files, int subdirs);
   void propagate(Inode* dir, const RecursiveStats& delta, Time rctime);
   Dentry& emplace(Inode& dir, const std::string& name);
@@ -144,6 +147,7 @@ class Tree {
   std::unordered_map<Ino, Inode*> inodes_;
   std::unordered_map<Location, std::size_t, LocationHash> dirty_;  ///< index into dirty_order_
   std::vector<Dirty> dirty_order_;
+  std::size_t dirty_bytes_ = 0;
   std::unique_ptr<Inode> super_;
 };
 

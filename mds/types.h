@@ -68,8 +68,17 @@ inline constexpr std::size_t xattrs_bytes_max = 64
 inline constexpr std::size_t links_max =
     4096;  ///< names of one file: an inode's record lists them, so it must stay small
 inline constexpr std::uint64_t file_bytes_max = std::uint64_t{1} << 40;  ///< mds max_file_size, Ceph's default
-inline constexpr std::size_t session_completed_max = 100'000;  ///< requests a client has not yet told us to forget
-inline constexpr std::size_t readdir_bytes_max = 512 << 10;    ///< of one reply (mds_max_... as stock sends them)
+inline constexpr std::size_t session_completed_max =
+    100'000;  ///< requests (and flushes) a client has not yet told us to forget
+inline constexpr std::size_t session_completed_stored_max = 1'000'000;  ///< of those in a stored record, in any case
+/// A batch with this much in it gets no further change, so that it stays far below what an OSD takes in one message
+/// (90 MiB) and one change more cannot make it too large.
+inline constexpr std::size_t batch_bytes_max = 8 << 20;
+inline constexpr std::size_t batches_waiting_max = 4;           ///< full ones; changes wait until there are fewer
+inline constexpr std::size_t names_update_bytes_max = 4 << 20;  ///< of names and records in one message to an OSD
+inline constexpr std::size_t readdir_bytes_max = 512 << 10;     ///< of one reply (mds_max_... as stock sends them)
+inline constexpr std::size_t early_caps_bytes_max = 16 << 20;   ///< of a client's cap messages while we start
+inline constexpr std::size_t file_locks_max = 16'384;           ///< of one file, waiting ones included; then ENOLCK
 inline constexpr std::size_t readdir_entries_max = 8192;
 }  // namespace limits
 

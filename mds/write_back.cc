@@ -44,16 +44,23 @@ Task<Result<>> WriteBack::open() {
     }
     if (!page->more) break;
   }
-  Result<Buffer> table = co_await store_.read(table_object);
-  if (!table && table.error() != Errc::not_found) co_return table.error();
-  if (table) {
-    CO_TRY(InoTable record, decode<InoTable>(*table));
-    next_ino_ = next_ino_written_ = record.next;
-  }
+  CO_TRY(next_ino_written_, co_await stored_next_ino());
+  next_ino_ = std::max(next_ino_, next_ino_written_);
   co_return Result<>{};
 }
 
-Task<Result<>> WriteBack::format() {
+Task<Result<Ino>> WriteBack::stored_next_ino() {
+  Result<Buffer> table = co_await store_.read(table_object);
+  if (!table && table.error() == Errc::not_found) co_return Ino{0};
+  if (!table) co_return table.error();
+  CO_TRY(InoTable record, decode<InoTable>(*table));
+  co_return record.next;
+}
+
+Task<Result<>> WriteBack::format(Ino first) {
+  Result<Ino> used = co_await stored_next_ino();
+  if (!used && used.error() != Errc::malformed) co_return used.error();
+  next_ino_ = std::max(first, used.value_or(first));
   std::vector<std::string> objects{sessions_object, table_object};
   for (Ino ino : {inos::super, inos::root, inos::stray}) objects.push_back(MetadataStore::directory_object(ino));
   for (const std::string& object : objects) CO_TRY(co_await store_.remove(object));
@@ -130,6 +137,13 @@ void WriteBack::apply(const Batch& batch) {
     }
   }
   next_ino_ = std::max(next_ino_, batch.next_ino);
+}
+
+void WriteBack::forget(Ino dir) {
+  auto it = directories_.find(dir);
+  if (it == directories_.end()) return;
+  waiting_ -= it->second.size();
+  directories_.erase(it);
 }
 
 Task<Result<std::map<std::string, DentryRecord>>> WriteBack::read_directory(Ino dir) {
@@ -221,11 +235,12 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
   }
   co_await traces.join();
 
-  for (std::size_t from = 0; from < entries.size() && outcome; from += names_per_update) {
+  for (std::size_t from = 0, to = 0; from < entries.size() && outcome; from = to) {
     MetadataStore::NamesUpdate update;
-    std::size_t to = std::min(entries.size(), from + names_per_update);
-    for (std::size_t i = from; i < to; ++i) {
-      const auto& [name, entry] = entries[i];
+    for (std::size_t bytes = 0; to < entries.size() && to - from < names_per_update; ++to) {
+      const auto& [name, entry] = entries[to];
+      bytes += name.size() + (entry.record ? entry.record->size() : 0);
+      if (to > from && bytes > limits::names_update_bytes_max) break;
       if (entry.record)
         update.set[name] = *entry.record;
       else
@@ -240,7 +255,7 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
     for (std::size_t i = from; i < to; ++i) {
       const auto& [name, written] = entries[i];
       auto it = names.find(name);
-      CHECK(it != names.end());
+      CHECK(it != names.end());  // what waits leaves in a flush only (or by forget(), which excludes one)
       if (it->second.last == written.last) {
         index({{dir, name}, it->second.record, false}, false, written.last);
         names.erase(it);
@@ -260,15 +275,26 @@ Task<Result<>> WriteBack::flush_sessions() {
     next_ino_written_ = next;
   }
   if (dirty_sessions_.empty()) co_return Result<>{};
-  MetadataStore::NamesUpdate update;
-  for (const auto& [client, first] : std::exchange(dirty_sessions_, {})) {
-    auto it = sessions_.find(client);
-    if (it == sessions_.end())
-      update.remove.insert(session_key(client));
-    else
-      update.set[session_key(client)] = encode(it->second);
+  // (Not one by one from the list: it grows meanwhile.)
+  std::map<ClientId, BatchId> dirty = std::exchange(dirty_sessions_, {});
+  while (!dirty.empty()) {
+    MetadataStore::NamesUpdate update;
+    std::size_t bytes = 0;
+    while (!dirty.empty() && bytes < limits::names_update_bytes_max) {
+      const ClientId client = dirty.begin()->first;
+      dirty.erase(dirty.begin());
+      auto it = sessions_.find(client);
+      if (it == sessions_.end()) {
+        update.remove.insert(session_key(client));
+        continue;
+      }
+      Buffer record = encode(it->second);
+      bytes += record.size();
+      update.set[session_key(client)] = std::move(record);
+    }
+    CO_TRY(co_await store_.update_names(sessions_object, std::move(update)));
   }
-  co_return co_await store_.update_names(sessions_object, std::move(update));
+  co_return Result<>{};
 }
 
 Task<Result<>> WriteBack::flush() {

@@ -17,10 +17,14 @@ class WriteBack {
 
   /// Sessions and tables from their objects; before replay.
   Task<Result<>> open();
-  /// Removes what an earlier file system of these pools left in the objects known by name.
-  Task<Result<>> format();
+  /// Removes what an earlier file system of these pools left in the objects known by name. Its directories and files
+  /// may be there still: numbers go on where its own ended, or at `first` if that is higher.
+  Task<Result<>> format(Ino first);
   /// A batch that is durable: replayed, or just appended.
   void apply(const Batch& batch);
+
+  /// A directory that was removed with all its names: they need not reach its object, which goes. Not during a flush().
+  void forget(Ino dir);
 
   /// Reads a directory's names as of everything applied. Errc::malformed.
   Task<Result<std::map<std::string, DentryRecord>>> read_directory(Ino dir);
@@ -50,6 +54,7 @@ class WriteBack {
   Task<> flush_directory(Ino dir, Result<>& outcome);
   Task<> flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir, Result<>& outcome);
   Task<Result<>> flush_sessions();
+  Task<Result<Ino>> stored_next_ino();
   void index(const DentryUpdate& update, bool add, BatchId batch);
 
   Shard& shard_;

@@ -139,6 +139,13 @@ bool MdsCaps::allows(std::string_view file_system, std::string_view path, unsign
   return false;
 }
 
+bool MdsCaps::allows_somebody(std::string_view file_system, std::string_view path, unsigned wanted) const {
+  path = strip_slashes(path);
+  return std::ranges::any_of(grants_, [&](const Grant& grant) {
+    return reaches(grant, file_system, nullptr) && is_within(path, grant.path) && (grant.access & wanted) == wanted;
+  });
+}
+
 bool MdsCaps::allows_root(std::string_view file_system, std::string_view path, const Endpoint* from) const {
   path = strip_slashes(path);
   return std::ranges::any_of(

@@ -37,6 +37,8 @@ class MdsCaps {
   /// `path` inside the file system, without a leading slash ("home/ann/a"); "" is its root.
   bool allows(std::string_view file_system, std::string_view path, unsigned wanted, const Caller& caller,
               const Target& target, const Endpoint* from = nullptr) const;
+  /// Some user of this key may do it: for what clients do on behalf of users they do not name.
+  bool allows_somebody(std::string_view file_system, std::string_view path, unsigned wanted) const;
   /// Whether a session may be opened on a root of this path: some grant reaches it or something below.
   bool allows_root(std::string_view file_system, std::string_view path, const Endpoint* from = nullptr) const;
   bool allows_file_system(std::string_view file_system) const;

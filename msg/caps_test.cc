@@ -103,5 +103,13 @@ TEST(MdsCaps, what_texts_grant) {
     EXPECT_FALSE(MdsCaps::parse(bad)) << bad;
 }
 
+TEST(MdsCaps, somebody_of_a_key_that_names_users) {
+  auto caps = MdsCaps::parse("allow rw path=/a uid=7, allow r");
+  ASSERT_TRUE(caps);
+  EXPECT_TRUE(caps->allows_somebody("fs", "a/b", MdsCaps::read | MdsCaps::write));
+  EXPECT_FALSE(caps->allows_somebody("fs", "b", MdsCaps::read | MdsCaps::write));
+  EXPECT_TRUE(caps->allows_somebody("fs", "b", MdsCaps::read));
+}
+
 }  // namespace
 }  // namespace spirula::msg

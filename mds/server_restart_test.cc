@@ -1,0 +1,158 @@
+#include <algorithm>
+
+#include "mds/request.h"
+#include "mds/test_client.h"
+
+/// What clients send again after a restart, in all orders.
+namespace spirula::mds {
+namespace {
+
+using namespace std::chrono_literals;
+
+Task<> reconnect_in_background(Server& server, bool& done) {
+  done = bool(co_await server.reconnect());
+}
+
+/// A file of this size, journaled, by client 7, which stays without closing its session.
+Task<std::uint64_t> make_file(Shard& shard, MemoryStore& store, std::string name) {
+  Server server(shard, store, test_options());
+  co_await boot(server, true);
+  Client client(shard, server, 7);
+  co_await client.open();
+  ParsedReply made = co_await client.call(Client::create(std::move(name)));
+  EXPECT_TRUE(co_await server.flush_journal());
+  co_await server.stop();
+  co_return made.target ? made.target->ino : 0;
+}
+
+ClientRequest replayed(ClientRequest request, std::uint64_t ino) {
+  request.flags |= ClientRequest::flag_replay;
+  request.ino = ino;
+  return request;
+}
+
+TEST(ServerRestart, a_flush_comes_before_the_requests_that_took_its_caps) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t ino = co_await make_file(shard, store, "f");
+    Server server(shard, store, test_options());
+    EXPECT_TRUE(co_await server.replay());
+    Client client(shard, server, 7, 100);
+    TaskGroup group(shard);
+    bool reconnected = false;
+    group.spawn(reconnect_in_background(server, reconnected));
+    (void)co_await shard.clock().sleep(2ms);
+    ClientRequest cut = Client::request(MdsOp::setattr, "");
+    cut.path = {ino, ""};
+    ClientRequest::Setattr args;
+    args.mask = ClientRequest::Setattr::size_bit;
+    cut.set(args);
+    client.send(replayed(cut, 0), 50);
+    ClientCaps flush;
+    flush.op = ClientCaps::Op::flush;
+    flush.ino = ino;
+    flush.cap_id = 2;
+    flush.sequence = 1;
+    flush.caps = cap::pin;
+    flush.dirty = cap::file_write;
+    flush.size = 10;
+    client.tell(flush, 5);
+    msg::ClientReconnect caps;
+    caps.caps.push_back({1, "", 1, 0, cap::pin | cap::any_shared, 1, 0, {}, {}, 0});
+    caps.caps.push_back({ino, "f", 2, 0, cap::pin, 1, 1, {}, {}, 0});
+    server.on_message(client.connection, msg::make_reconnect(caps));
+    co_await group.join();
+    co_await server.activate();
+    co_await client.safe(50);
+    ParsedReply stat = co_await client.call(Client::getattr("f"));
+    EXPECT_TRUE(stat.target);
+    if (stat.target) EXPECT_EQ(stat.target->size, 0u) << "cut after the flush";
+    co_await server.stop();
+  });
+}
+
+TEST(ServerRestart, a_number_in_use_is_not_given_out_again) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t dir = 0, file = 0;
+    {
+      Server server(shard, store, test_options());
+      co_await boot(server, true);
+      Client client(shard, server, 7);
+      co_await client.open();
+      ParsedReply made = co_await client.call(Client::request(MdsOp::mkdir, "d"));
+      ParsedReply inner = co_await client.call(Client::create("d/f"));
+      if (!made.target || !inner.target) co_return;
+      dir = made.target->ino, file = inner.target->ino;
+      EXPECT_TRUE(co_await server.write_back_all());
+      // In normal life nobody names a number at all.
+      ParsedReply forged = co_await client.call(replayed(Client::create("forged"), file));
+      (void)forged;
+      Inode* root = server.tree().root();
+      Dentry* dentry = server.tree().lookup(*root, "forged");
+      EXPECT_TRUE(dentry && dentry->inode && dentry->inode->ino().value > file);
+      EXPECT_TRUE(co_await server.flush_journal());
+      co_await server.stop();
+    }
+    Server server(shard, store, test_options());
+    EXPECT_TRUE(co_await server.replay());
+    Client client(shard, server, 7, 100);
+    TaskGroup group(shard);
+    bool reconnected = false;
+    group.spawn(reconnect_in_background(server, reconnected));
+    (void)co_await shard.clock().sleep(2ms);
+    client.send(replayed(Client::create("g"), file), 60);
+    msg::ClientReconnect caps;
+    caps.caps.push_back({file + 100, "nowhere", 9, 0, cap::pin, 1, 1, {}, {}, 0});
+    server.on_message(client.connection, msg::make_reconnect(caps));
+    co_await group.join();
+    co_await server.activate();
+    co_await client.safe(60);
+    std::vector<ClientCaps> told = client.caps();
+    EXPECT_TRUE(std::ranges::any_of(told, [&](const ClientCaps& each) {
+      return each.op == ClientCaps::Op::export_ && each.ino == file + 100 && each.cap_id == 9;
+    })) << "a cap on nothing is taken away";
+    ParsedReply listed = co_await client.call(Client::request(MdsOp::readdir, "d"));
+    EXPECT_EQ(listed.head.result, 0);
+    EXPECT_EQ(listed.entries.size(), 1u);
+    ParsedReply stat = co_await client.call(Client::getattr("g"));
+    EXPECT_TRUE(stat.target);
+    if (stat.target) EXPECT_NE(stat.target->ino, file);
+    server.tree().verify();
+    (void)dir;
+    co_await server.stop();
+  });
+}
+
+TEST(ServerRestart, a_session_closed_while_it_reconnects_stays_closed) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t ino = co_await make_file(shard, store, "f");
+    Server server(shard, store, test_options());
+    EXPECT_TRUE(co_await server.replay());
+    Client client(shard, server, 7, 100);
+    TaskGroup group(shard);
+    bool reconnected = false;
+    group.spawn(reconnect_in_background(server, reconnected));
+    (void)co_await shard.clock().sleep(2ms);
+    msg::ClientReconnect caps;
+    caps.caps.push_back({ino, "f", 2, 0, cap::pin, 1, 1, {}, {}, 0});
+    server.on_message(client.connection, msg::make_reconnect(caps));
+    ClientSession close;
+    close.op = ClientSession::Op::request_close;
+    server.on_message(client.connection, msg::make_message(close));
+    const MonotonicTime start = shard.clock().now();
+    co_await group.join();
+    EXPECT_TRUE(reconnected);
+    EXPECT_LT(shard.clock().now() - start, 5s) << "nobody waits for it";
+    co_await server.activate();
+    EXPECT_EQ(server.figures().sessions, 0u);
+    EXPECT_EQ(server.figures().caps, 0u);
+    Inode* inode = server.tree().find(Ino{ino});
+    EXPECT_TRUE(!inode || inode->caps.empty());
+    co_await server.stop();
+  });
+}
+
+}  // namespace
+}  // namespace spirula::mds
