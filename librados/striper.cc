@@ -59,6 +59,14 @@ std::uint64_t object_bytes(const StripeLayout& layout, std::uint64_t object, std
   return in_set / stripe_bytes * unit + (rest > start ? std::min(unit, rest - start) : 0);
 }
 
+std::uint64_t file_bytes(const StripeLayout& layout, std::uint64_t object, std::uint64_t object_bytes) {
+  CHECK(layout.is_valid() && object_bytes > 0);
+  const std::uint64_t unit = layout.stripe_unit, count = layout.stripe_count;
+  const std::uint64_t last = std::min<std::uint64_t>(object_bytes, layout.object_size) - 1;
+  const std::uint64_t stripe = object / count * (layout.object_size / unit) + last / unit;
+  return (stripe * count + object % count) * unit + last % unit + 1;
+}
+
 std::string object_name(std::uint64_t inode, std::uint64_t object) {
   return fmt::format("{:x}.{:08x}", inode, object);
 }

@@ -35,6 +35,8 @@ std::vector<ObjectExtent> map_extent(const StripeLayout& layout, std::uint64_t o
 std::uint64_t object_count(const StripeLayout& layout, std::uint64_t file_size);
 /// How many bytes of object number `object` a file of this size uses.
 std::uint64_t object_bytes(const StripeLayout& layout, std::uint64_t object, std::uint64_t file_size);
+/// The other way: where the file would end at least, if this object has so many bytes (more than none).
+std::uint64_t file_bytes(const StripeLayout& layout, std::uint64_t object, std::uint64_t object_bytes);
 /// The name of a file's object: "10000000001.00000002".
 std::string object_name(std::uint64_t inode, std::uint64_t object);
 

@@ -67,5 +67,17 @@ TEST(Striper, names_and_validity) {
   EXPECT_FALSE((StripeLayout{2 * unit, 1, 3 * unit}).is_valid());
 }
 
+TEST(Striper, the_end_of_a_file_from_its_objects) {
+  constexpr std::uint32_t k = 64 << 10;
+  for (const StripeLayout& layout :
+       {StripeLayout{k, 1, k}, StripeLayout{k, 3, 4 * k}, StripeLayout{4 << 20, 1, 4 << 20}})
+    for (std::uint64_t size : {1ul, 65'536ul, 65'537ul, 200'000ul, 1'000'000ul, 5'000'001ul, 3ul * 4 * k}) {
+      std::uint64_t end = 0;
+      for (std::uint64_t i = 0; i < object_count(layout, size); ++i)
+        if (std::uint64_t bytes = object_bytes(layout, i, size)) end = std::max(end, file_bytes(layout, i, bytes));
+      EXPECT_EQ(end, size);
+    }
+}
+
 }  // namespace
 }  // namespace spirula::librados

@@ -95,4 +95,17 @@ Task<Result<>> MemoryStore::truncate(Ino, msg::FileLayout, std::uint64_t, std::u
   co_return co_await change();
 }
 
+Task<Result<MetadataStore::Probed>> MemoryStore::probe(Ino ino, msg::FileLayout layout, std::uint64_t from,
+                                                       std::uint64_t to) {
+  Probed probed;
+  if (!layout.object_size) co_return probed;
+  for (std::uint64_t i = from / layout.object_size; i * layout.object_size < to; ++i) {
+    auto it = data.find(data_object(ino, i));
+    if (it == data.end()) continue;
+    if (!it->second.bytes.empty()) probed.end = i * layout.object_size + it->second.bytes.size();
+    probed.mtime = std::max(probed.mtime, it->second.mtime);
+  }
+  co_return probed;
+}
+
 }  // namespace spirula::mds

@@ -12,6 +12,7 @@ class MemoryStore : public MetadataStore {
     std::string bytes;
     std::map<std::string, Buffer> names;
     std::optional<Buffer> parent;
+    msg::Time mtime;
   };
   std::map<std::string, Object> metadata;
   std::map<std::string, Object> data;
@@ -32,6 +33,7 @@ class MemoryStore : public MetadataStore {
   Task<Result<>> purge(Ino ino, msg::FileLayout layout, std::uint64_t size) override;
   Task<Result<>> truncate(Ino ino, msg::FileLayout layout, std::uint64_t from, std::uint64_t to,
                           std::uint32_t truncate_sequence) override;
+  Task<Result<Probed>> probe(Ino ino, msg::FileLayout layout, std::uint64_t from, std::uint64_t to) override;
 
  private:
   Task<Result<>> change(std::size_t bytes = 0);

@@ -48,6 +48,12 @@ class MetadataStore {
   /// Cuts what lies in [to, from), as of truncate_sequence.
   virtual Task<Result<>> truncate(Ino ino, msg::FileLayout layout, std::uint64_t from, std::uint64_t to,
                                   std::uint32_t truncate_sequence) = 0;
+  /// Where the data that lies in [from, to) ends, and when the objects from there on were last written.
+  struct Probed {
+    std::uint64_t end = 0;  ///< 0: nothing is there
+    msg::Time mtime;
+  };
+  virtual Task<Result<Probed>> probe(Ino ino, msg::FileLayout layout, std::uint64_t from, std::uint64_t to) = 0;
 
   // Names of objects, as Ceph has them.
   static std::string directory_object(Ino ino);  ///< "10000000000.00000000": inode and fragment

@@ -44,6 +44,11 @@ Result<> Attempt::claims_met(Tree& tree) {
 }
 
 Result<> Attempt::visible(const Inode& inode) {
+  if (inode.recovering) {
+    obstacle = Obstacle::recover;
+    ino = inode.ino();
+    return Errc::again;
+  }
   if (inode.changed_in > committed && inode.changed_by != client) return must_commit(inode.changed_in);
   return {};
 }

@@ -26,10 +26,11 @@ struct Attempt {
 
   enum class Obstacle {
     none,
-    load,    ///< the directory `ino` must be loaded
-    find,    ///< the inode `ino` must be found by its number; if it cannot: Errc::stale
-    claims,  ///< others hold caps that contradict `claims`
-    commit,  ///< `wait_for` must be durable: somebody else's change would be seen
+    load,     ///< the directory `ino` must be loaded
+    find,     ///< the inode `ino` must be found by its number; if it cannot: Errc::stale
+    claims,   ///< others hold caps that contradict `claims`
+    recover,  ///< the size of `ino` must be found out
+    commit,   ///< `wait_for` must be durable: somebody else's change would be seen
   };
   Obstacle obstacle = Obstacle::none;
   Ino ino;

@@ -108,21 +108,69 @@ Task<> RadosStore::remove_data(std::int64_t pool, std::string name_space, std::s
   if (!result && result.error() != Errc::not_found) outcome = result.error();
 }
 
+Task<Result<>> RadosStore::room_in(const TaskGroup& group) {
+  while (group.size() >= data_ops_in_flight) CO_TRY(co_await shard_.clock().sleep(std::chrono::microseconds(200)));
+  co_return Result<>{};
+}
+
 Task<Result<>> RadosStore::purge(Ino ino, msg::FileLayout layout, std::uint64_t size) {
   if (!layout.is_valid()) co_return Result<>{};
   Result<> outcome;
   TaskGroup group(shard_);
   const std::uint64_t count = std::max<std::uint64_t>(1, librados::object_count(stripes(layout), size));
   for (std::uint64_t i = 0; i < count && outcome; ++i) {
-    while (group.size() >= data_ops_in_flight) {
-      if (!co_await shard_.clock().sleep(std::chrono::microseconds(200))) break;
-    }
+    outcome = co_await room_in(group);
+    if (!outcome) break;
     group.spawn(remove_data(layout.pool, layout.name_space, data_object(ino, i), outcome));
   }
   // The backtrace is always in the default namespace, where it is looked for.
   if (!layout.name_space.empty()) group.spawn(remove_data(layout.pool, "", data_object(ino, 0), outcome));
   co_await group.join();
   co_return outcome;
+}
+
+Task<> RadosStore::stat_data(msg::FileLayout layout, Ino ino, std::uint64_t number, Probed& probed, Result<>& outcome) {
+  Operation operation;
+  operation.stat();
+  auto result =
+      co_await objecter_.execute({layout.pool, data_object(ino, number), layout.name_space, ""}, std::move(operation));
+  if (!result && result.error() == Errc::not_found) co_return;
+  if (!result) {
+    outcome = result.error();
+    co_return;
+  }
+  Result<msg::StatOutput> stat = result->stat(0);
+  if (!stat) {
+    outcome = stat.error();
+    co_return;
+  }
+  if (stat->size) probed.end = std::max(probed.end, librados::file_bytes(stripes(layout), number, stat->size));
+  probed.mtime = std::max(probed.mtime, stat->mtime);
+}
+
+/// From the end, a round of objects at a time (whole sets: in any of one's objects the last byte may be).
+Task<Result<MetadataStore::Probed>> RadosStore::probe(Ino ino, msg::FileLayout layout, std::uint64_t from,
+                                                      std::uint64_t to) {
+  Probed probed;
+  if (!layout.is_valid()) co_return probed;
+  const std::uint64_t set = layout.stripe_count, set_bytes = set * layout.object_size;
+  const std::uint64_t first = from / set_bytes * set;
+  const std::uint64_t round = (data_ops_in_flight + set - 1) / set * set;
+  std::uint64_t end = librados::object_count(stripes(layout), to);
+  while (end > first && !probed.end) {
+    const std::uint64_t begin = std::max(first, (end - 1) / round * round);
+    Result<> outcome;
+    TaskGroup group(shard_);
+    for (std::uint64_t i = begin; i < end && outcome; ++i) {
+      outcome = co_await room_in(group);
+      if (!outcome) break;
+      group.spawn(stat_data(layout, ino, i, probed, outcome));
+    }
+    co_await group.join();
+    CO_TRY(outcome);
+    end = begin;
+  }
+  co_return probed;
 }
 
 Task<> RadosStore::cut_data(std::int64_t pool, std::string name_space, std::string object, std::uint64_t size,
@@ -144,9 +192,8 @@ Task<Result<>> RadosStore::truncate(Ino ino, msg::FileLayout layout, std::uint64
   for (std::uint64_t i = 0; i < librados::object_count(stripe, from) && outcome; ++i) {
     const std::uint64_t kept = librados::object_bytes(stripe, i, to);
     if (kept >= librados::object_bytes(stripe, i, from)) continue;
-    while (group.size() >= data_ops_in_flight) {
-      if (!co_await shard_.clock().sleep(std::chrono::microseconds(200))) break;
-    }
+    outcome = co_await room_in(group);
+    if (!outcome) break;
     group.spawn(cut_data(layout.pool, layout.name_space, data_object(ino, i), kept, truncate_sequence, outcome));
   }
   co_await group.join();

@@ -10,6 +10,7 @@ namespace spirula::mds {
 namespace {
 constexpr std::uint64_t inos_reserved = 1 << 16;  ///< numbers a batch reserves ahead; a restart skips what is left
 constexpr std::size_t purges_max = 16;
+constexpr std::size_t recoveries_max = 16;
 constexpr std::size_t backtrace_depth_max = limits::path_depth_max;
 }  // namespace
 
@@ -95,7 +96,12 @@ Task<> Server::activate() {
   }
   phase_ = Phase::active;
   for (auto& [client, session] : sessions_) refuse_unmatched(session);
-  std::vector<Ino> strays, uncut;
+  std::vector<Ino> strays, uncut, unwritten;
+  tree_.for_each([&](Inode& inode) {
+    if (inode.record.writable_size && !is_written(inode)) unwritten.push_back(inode.ino());
+  });
+  for (Ino ino : unwritten)
+    if (Inode* inode = tree_.find(ino)) recover_size(*inode);
   for (auto& [key, dentry] : tree_.find(inos::stray)->dir->entries)
     if (dentry.is_primary()) strays.push_back(dentry.inode->ino());
   for (const auto& [ino, batch] : write_back_.truncating()) uncut.push_back(ino);
@@ -272,12 +278,13 @@ Task<> Server::maintenance_loop() {
 }
 
 void Server::purge_if_unused(Inode& inode) {
-  if (!inode.is_stray() || inode.purging || !inode.caps.empty() || inode.caps.claimed()) return;
+  if (!inode.is_stray() || inode.purging || inode.recovering || !inode.caps.empty() || inode.caps.claimed()) return;
   Ino ino = inode.ino();
   if (phase_ != Phase::active) return;
   on_commit(inode.changed_in, [this, ino] {
     Inode* stray = tree_.find(ino);
-    if (!stray || !stray->is_stray() || stray->purging || !stray->caps.empty() || stray->caps.claimed()) return;
+    if (!stray || !stray->is_stray() || stray->purging || stray->recovering) return;
+    if (!stray->caps.empty() || stray->caps.claimed()) return;
     stray->purging = true;
     purges_waiting_.push_back(ino);
     start_purges();
@@ -354,6 +361,65 @@ Task<> Server::cut(Ino ino) {
   if (inode) inode->cutting = false;
 }
 
+bool Server::is_written(const Inode& inode) const {
+  return inode.record.is_file() && inode.record.writable_size && inode.caps.anybody_has(cap::any_file_write);
+}
+
+/// Whoever wrote it had the right to go up to writable_size without telling; Ceph: RecoveryQueue.
+void Server::recover_size(Inode& inode) {
+  if (inode.recovering || inode.purging || !inode.record.is_file() || !inode.record.writable_size) return;
+  inode.recovering = true;
+  recoveries_waiting_.push_back(inode.ino());
+  start_recoveries();
+}
+
+void Server::start_recoveries() {
+  while (!recoveries_waiting_.empty() && recoveries_ < recoveries_max && !failed_) {
+    const Ino ino = recoveries_waiting_.front();
+    recoveries_waiting_.pop_front();
+    ++recoveries_;
+    tasks_.spawn(recover(ino));
+  }
+}
+
+Task<> Server::recover(Ino ino) {
+  Inode* inode = tree_.find(ino);
+  CHECK(inode && inode->recovering);
+  // What is to be cut off must not count.
+  while (inode->record.truncate_from) {
+    if (!inode->cutting) tasks_.spawn(cut(ino));
+    if (!co_await shard_.clock().sleep(std::chrono::milliseconds(1))) co_return;
+  }
+  const InodeRecord record = inode->record;
+  auto probed = co_await store_.probe(ino, record.layout, record.size, std::max(record.writable_size, record.size));
+  if (!probed && probed.error() != Errc::not_found) {
+    if (!stopping_) fail("the size of a file cannot be found out: " + probed.error().message());
+    co_return;
+  }
+  CHECK(tree_.find(ino) == inode);
+  if (probed) {
+    const RecursiveStats before = inode->record.contribution();
+    inode->record.size = std::max(inode->record.size, std::min(probed->end, limits::file_bytes_max));
+    if (probed->end) inode->record.mtime = std::max(inode->record.mtime, probed->mtime);
+    tree_.changed(*inode, before, {ClientId{}, current_batch(), inode->record.mtime});
+    log_debug("mds", "inode 0x{:x}: size {} found out, was {}", ino.value, inode->record.size, record.size);
+  }
+  inode->recovering = false;
+  if (!is_written(*inode)) inode->record.writable_size = 0;
+  tree_.changed_quietly(*inode);
+  --recoveries_;
+  recovered_.wake_all();
+  on_commit(inode->changed_in, [this, ino] {
+    Inode* found = tree_.find(ino);
+    if (!found) return;
+    for (const Cap& cap : std::vector<Cap>(found->caps.all())) regrant(ino, cap.client);
+    evaluate(*found);
+  });
+  journal_soon();
+  purge_if_unused(*inode);
+  start_recoveries();
+}
+
 Task<Result<>> Server::load(Ino ino) {
   if (auto it = loading_.find(ino); it != loading_.end()) co_return co_await it->second->wait();
   loading_[ino] = std::make_unique<WaitList>();
@@ -364,6 +430,10 @@ Task<Result<>> Server::load(Ino ino) {
     loaded = names.error();
   else if (inode && inode->is_dir() && !inode->dir)
     loaded = tree_.load(*inode, *std::move(names));
+  if (loaded && phase_ == Phase::active && inode && inode->dir) {
+    for (auto& [key, dentry] : inode->dir->entries)
+      if (dentry.is_primary() && !is_written(*dentry.inode)) recover_size(*dentry.inode);
+  }
   std::unique_ptr<WaitList> waiters = std::move(loading_[ino]);
   loading_.erase(ino);
   waiters->wake_all();

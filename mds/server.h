@@ -113,6 +113,10 @@ class Server {
   Task<> cut(Ino ino);
   void purge_if_unused(Inode& inode);
   void cut_if_needed(Inode& inode);
+  bool is_written(const Inode& inode) const;
+  void recover_size(Inode& inode);
+  void start_recoveries();
+  Task<> recover(Ino ino);
   void fail(std::string why);
   Task<Result<>> load(Ino ino);
   Task<Result<>> find(Ino ino);
@@ -122,7 +126,8 @@ class Server {
                       std::shared_ptr<void> budget_hold);
   void open_session(const msg::ConnectionRef& connection, const msg::ClientSession& body);
   void close_session(const SessionRef& session);
-  void drop_session(const SessionRef& session);
+  /// `orderly`: it has told everything it had to tell; otherwise the sizes of what it wrote are to be found out.
+  void drop_session(const SessionRef& session, bool orderly);
   void handle_reconnect(const msg::ConnectionRef& connection, const msg::Message& message);
   Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last);
   Task<Result<>> find_for_reconnect(const msg::CapReconnect cap);
@@ -202,6 +207,9 @@ class Server {
   bool writing_back_ = false;
   std::size_t purges_ = 0;
   std::deque<Ino> purges_waiting_;
+  std::size_t recoveries_ = 0;
+  std::deque<Ino> recoveries_waiting_;
+  WaitList recovered_;
   WaitList maintenance_wanted_;
 
   // The clients' side.

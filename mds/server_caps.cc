@@ -74,7 +74,9 @@ void Server::wake(Ino ino) {
 /// Brings the caps of an inode in line with what holds now, and tells the clients.
 void Server::evaluate(Inode& inode, std::optional<ClientId> replying_to) {
   std::optional<ClientId> only;
-  if (inode.changed_in > journal_.committed()) {
+  if (inode.recovering) {
+    only = ClientId{};  // nobody
+  } else if (inode.changed_in > journal_.committed()) {
     // Grants show the inode: to others only what is durable.
     only = inode.changed_by;
     bool others = std::ranges::any_of(
@@ -98,7 +100,7 @@ void Server::evaluate(Inode& inode, std::optional<ClientId> replying_to) {
 void Server::remove_cap(Session& session, Inode& inode) {
   inode.caps.remove(session.client());
   session.caps.erase(&inode);
-  if (!inode.caps.anybody_has(cap::any_file_write) && inode.record.writable_size) {
+  if (!inode.recovering && !inode.caps.anybody_has(cap::any_file_write) && inode.record.writable_size) {
     // Nobody writes: the size is what it is.
     inode.record.writable_size = 0;
     tree_.changed_quietly(inode);

@@ -208,6 +208,9 @@ Task<Result<>> Server::remove_obstacle(RequestRef request) {
         co_return found;
       }
       co_return co_await find(attempt.ino);
+    case Attempt::Obstacle::recover:
+      request->waiting_for = "the size of a file whose writer is gone";
+      co_return co_await recovered_.wait();
     case Attempt::Obstacle::commit:
       request->waiting_for = "the journal";
       co_return co_await wait_for_commit(attempt.wait_for);

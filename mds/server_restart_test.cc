@@ -154,5 +154,78 @@ TEST(ServerRestart, a_session_closed_while_it_reconnects_stays_closed) {
   });
 }
 
+/// Bytes that a client wrote and of which it told nobody.
+void write_data(MemoryStore& store, std::uint64_t ino, std::uint64_t object, std::size_t bytes) {
+  MemoryStore::Object& data = store.data[MetadataStore::data_object(Ino{ino}, object)];
+  data.bytes = std::string(bytes, 'x');
+  data.mtime = {5'000, 0};
+}
+
+TEST(ServerRestart, what_an_evicted_writer_wrote_is_found) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    Server server(shard, store, test_options());
+    bool blocklisted = false;
+    server.set_blocklist([&](msg::AddressVector) -> Task<Result<msg::Epoch>> {
+      blocklisted = true;
+      co_return msg::Epoch{5};
+    });
+    co_await boot(server, true);
+    Client writer(shard, server, 7), reader(shard, server, 8);
+    co_await writer.open();
+    co_await reader.open();
+    std::uint64_t tid = writer.send(Client::create("f"));
+    ParsedReply made = co_await writer.reply(tid);
+    if (!made.target) co_return;
+    write_data(store, made.target->ino, 0, 1234);
+    EXPECT_TRUE(co_await server.evict(ClientId{7}));
+    EXPECT_TRUE(blocklisted);
+    ParsedReply stat = co_await reader.call(Client::getattr("f"));
+    EXPECT_TRUE(stat.target);
+    if (stat.target) {
+      EXPECT_EQ(stat.target->size, 1234u);
+      EXPECT_EQ(stat.target->mtime, (msg::Time{5'000, 0}));
+    }
+    ParsedReply root = co_await reader.call(Client::getattr(""));
+    if (root.target) EXPECT_EQ(root.target->rbytes, 1234u);
+    // One that tells everything and goes leaves nothing to look for.
+    server.tree().verify();
+    co_await server.stop();
+  });
+}
+
+TEST(ServerRestart, what_a_writer_that_never_came_back_wrote_is_found) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t ino = 0;
+    {
+      Server server(shard, store, test_options());
+      co_await boot(server, true);
+      Client client(shard, server, 7);
+      co_await client.open();
+      (void)co_await client.call(Client::request(MdsOp::mkdir, "d"));
+      ParsedReply made = co_await client.call(Client::create("d/f"));
+      if (made.target) ino = made.target->ino;
+      EXPECT_TRUE(co_await server.flush_journal());
+      co_await server.stop();
+    }
+    write_data(store, ino, 0, 77);
+    ServerOptions options = test_options();
+    options.reconnect_timeout = 1ms;
+    Server server(shard, store, options);
+    co_await boot(server, false);
+    Client client(shard, server, 8);
+    co_await client.open();
+    ParsedReply stat = co_await client.call(Client::getattr("d/f"));
+    EXPECT_TRUE(stat.target);
+    if (stat.target) EXPECT_EQ(stat.target->size, 77u);
+    // It is removed whole, although nobody ever told its size.
+    std::uint64_t tid = client.send(Client::request(MdsOp::unlink, "d/f"));
+    co_await client.safe(tid);
+    server.tree().verify();
+    co_await server.stop();
+  });
+}
+
 }  // namespace
 }  // namespace spirula::mds

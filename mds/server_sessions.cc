@@ -114,7 +114,7 @@ void Server::open_session(const msg::ConnectionRef& connection, const ClientSess
       if (known->state == Session::State::open) send_session(known, Op::open);
       return;
     }
-    drop_session(known);  // the client started over
+    drop_session(known, false);  // the client started over
   }
   auto session = std::make_shared<Session>();
   session->info.client = client;
@@ -155,7 +155,7 @@ void Server::open_session(const msg::ConnectionRef& connection, const ClientSess
 void Server::close_session(const SessionRef& session) {
   if (session->state == Session::State::closing) return;
   session->state = Session::State::closing;
-  drop_session(session);
+  drop_session(session, true);
   on_commit(current_batch(), [this, session] {
     send_session(session, Op::close);
     if (session->connection) session->connection->context.reset();
@@ -163,13 +163,15 @@ void Server::close_session(const SessionRef& session) {
   hurry();
 }
 
-void Server::drop_session(const SessionRef& session) {
+void Server::drop_session(const SessionRef& session, bool orderly) {
   session->state = Session::State::closing;
   std::vector<Ino> held;
   for (Inode* inode : session->caps) held.push_back(inode->ino());
   for (Ino ino : held) {
     Inode* inode = tree_.find(ino);
     CHECK(inode);
+    const Cap* cap = inode->caps.find(session->client());
+    if (!orderly && cap && ((cap->issued | cap->pending) & cap::any_file_write)) recover_size(*inode);
     remove_cap(*session, *inode);
   }
   std::erase_if(lock_waiters_, [&](const auto& waiter) { return waiter.first.first == session->client(); });
@@ -233,7 +235,7 @@ void Server::handle_reconnect(const msg::ConnectionRef& connection, const msg::M
     ClientSession close;
     close.op = Op::close;
     connection->send(msg::make_message(close));
-    if (session && phase_ == Phase::active) drop_session(session);
+    if (session && phase_ == Phase::active) drop_session(session, false);
     connection->context.reset();
     return;
   }
@@ -320,7 +322,7 @@ Task<Result<bool>> Server::evict(ClientId client) {
     osd_epoch_barrier_ = std::max(osd_epoch_barrier_, *epoch);
   }
   if (session->state == Session::State::closing) co_return true;
-  drop_session(session);
+  drop_session(session, false);
   if (session->connection) session->connection->close();
   session->connection.reset();
   co_return true;

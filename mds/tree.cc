@@ -321,6 +321,10 @@ std::optional<DentryRecord> Tree::record_at(const Location& at) {
   return record;
 }
 
+void Tree::for_each(const std::function<void(Inode&)>& visit) {
+  for (auto& [ino, inode] : inodes_) visit(*inode);
+}
+
 void Tree::verify() {
   for (auto& [ino, inode] : inodes_) {
     CHECK(inode->ino() == ino);

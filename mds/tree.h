@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -56,6 +57,8 @@ struct Inode {
   BatchId changed_in;
   bool purging = false;  ///< its data is being removed: it is gone for everybody
   bool cutting = false;  ///< objects beyond its size are being cut
+  /// Its writer went without a word: how long it is the objects say, and until then nobody sees it.
+  bool recovering = false;
 
   Ino ino() const { return record.ino; }
   bool is_dir() const { return record.is_dir(); }
@@ -94,6 +97,8 @@ class Tree {
   /// `above` is `inode` or one of the directories it is in.
   static bool is_below(const Inode& inode, const Inode& above);
   std::size_t inode_count() const { return inodes_.size(); }
+  /// Of every inode in memory; `visit` must not change which there are.
+  void for_each(const std::function<void(Inode&)>& visit);
 
   /// Fills a directory from its stored names. Errc::malformed: an inode that is in memory already, in another place.
   Result<> load(Inode& dir, std::map<std::string, DentryRecord> records);
