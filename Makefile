@@ -28,7 +28,7 @@ CPPFLAGS := -I. -DBOOST_ASIO_SEPARATE_COMPILATION -DBOOST_ASIO_NO_DEPRECATED -D_
 CXXFLAGS := -std=c++23 -O2 -g1 -march=x86-64-v2 -fno-omit-frame-pointer -Wall -Wextra -Wpedantic -Werror \
   -Wno-gnu-statement-expression -Wno-missing-field-initializers -Werror=unused-result -ffile-prefix-map=$(CURDIR)/=
 LDFLAGS := -fuse-ld=lld-19 -Wl,--gc-sections -Wl,--as-needed -pthread
-LDLIBS := -lrocksdb -lbtrfsutil -luring -laio -lboost_json -lfmt -lcrypto -lssl -lfuse3
+LDLIBS := -lrocksdb -lbtrfsutil -luring -laio -lboost_json -lfmt -lcrypto -lssl -lfuse3 -largon2 -lz
 ifneq ($(SAN),)
 CXXFLAGS += -fsanitize=$(SAN)
 LDFLAGS += -fsanitize=$(SAN)

@@ -1,0 +1,251 @@
+#include "appliance/access_api.h"
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <boost/json/array.hpp>
+
+#include "appliance/files.h"
+#include "appliance/limits.h"
+#include "appliance/secrets.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+
+namespace spirula::appliance {
+namespace json = boost::json;
+namespace {
+
+constexpr const char* claim_schema =
+    R"({"type":"object","required":["code","password"],"properties":{"code":{"type":"string","description":"as the console shows it"},"password":{"type":"string","minLength":10,"maxLength":256}}})";
+constexpr const char* login_schema =
+    R"({"type":"object","required":["password"],"properties":{"password":{"type":"string"}}})";
+constexpr const char* password_schema =
+    R"({"type":"object","required":["old","new"],"properties":{"old":{"type":"string"},"new":{"type":"string","minLength":10,"maxLength":256}}})";
+
+std::string text_in(const json::object& body, const char* name) {
+  const json::value* value = body.if_contains(name);
+  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+std::optional<HttpResponse> refuse_password(const std::string& password) {
+  if (password.size() < limits::password_bytes_min)
+    return fail(422, "short_password",
+                fmt::format("Choose a password of at least {} characters. Several words in a row make a good one.",
+                            limits::password_bytes_min));
+  if (password.size() > limits::password_bytes_max)
+    return fail(422, "long_password",
+                fmt::format("Choose a password of at most {} bytes.", limits::password_bytes_max));
+  return {};
+}
+
+std::int64_t seconds_ago(MonotonicTime then, MonotonicTime now) {
+  return std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
+}
+
+HttpResponse not_saved(std::error_code why) {
+  return fail(507, "not_saved",
+              fmt::format("The configuration could not be written ({}). Nothing was changed. Make room on the system "
+                          "disk, then try again.",
+                          why.message()));
+}
+
+}  // namespace
+
+AccessApi::AccessApi(Shard& shard, DocumentStore& documents, Sessions& sessions, BlockingPool& workers,
+                     Metrics& metrics, std::string folder)
+    : shard_(shard),
+      documents_(documents),
+      sessions_(sessions),
+      workers_(workers),
+      folder_(std::move(folder)),
+      logins_(metrics.counter("page", "logins", "sessions opened with the right password")),
+      guesses_(metrics.counter("page", "wrong_passwords", "wrong passwords and claim codes")) {}
+
+Result<std::unique_ptr<AccessApi>> AccessApi::open(Shard& shard, DocumentStore& documents, Sessions& sessions,
+                                                   BlockingPool& workers, Metrics& metrics, std::string folder) {
+  std::unique_ptr<AccessApi> api(new AccessApi(shard, documents, sessions, workers, metrics, std::move(folder)));
+  if (!documents.current().password_hash.empty()) return api;
+  const std::string path = api->folder_ + "/claim-code";
+  auto kept = read_file(path, 64);
+  if (kept && normalize_claim_code(*kept).size() >= 8) {
+    api->claim_code_ = kept->substr(0, kept->find('\n'));
+    return api;
+  }
+  api->claim_code_ = make_claim_code();
+  TRY(write_file(path, api->claim_code_ + "\n", 0600));
+  return api;
+}
+
+void AccessApi::add_to(Router& router) {
+  auto bind = [this](Task<HttpResponse> (AccessApi::*method)(Call)) {
+    return [this, method](Call call) { return (this->*method)(std::move(call)); };
+  };
+  router.add({"GET", "/api/v1/state", Access::open, "what anybody may know: whether the box is claimed", "",
+              bind(&AccessApi::get_state)});
+  router.add({"POST", "/api/v1/claim", Access::open, "make the box yours, with the code that its console shows",
+              claim_schema, bind(&AccessApi::claim)});
+  router.add({"POST", "/api/v1/session", Access::open, "log in", login_schema, bind(&AccessApi::log_in)});
+  router.add(
+      {"GET", "/api/v1/session", Access::owner, "this session, with its CSRF word", "", bind(&AccessApi::get_session)});
+  router.add({"DELETE", "/api/v1/session", Access::owner, "log out", "", bind(&AccessApi::log_out)});
+  router.add({"GET", "/api/v1/sessions", Access::owner, "who is logged in", "", bind(&AccessApi::list_sessions)});
+  router.add({"DELETE", "/api/v1/sessions/{id}", Access::owner, "log somebody out", "", bind(&AccessApi::end_session)});
+  router.add({"PUT", "/api/v1/password", Access::owner, "change the password; every other session ends",
+              password_schema, bind(&AccessApi::change_password)});
+  router.add({"POST", "/api/v1/metrics-token", Access::owner,
+              "make a new token for /metrics, shown once; the one before it stops working", "",
+              bind(&AccessApi::make_metrics_token)});
+  router.metrics_token_fits = [this](const std::string& token) { return metrics_token_fits(token); };
+}
+
+bool AccessApi::metrics_token_fits(const std::string& token) const {
+  const std::string& hash = documents_.current().metrics_token_hash;
+  return !hash.empty() && equal_secrets(sha256_hex(token), hash);
+}
+
+std::optional<HttpResponse> AccessApi::refuse_guess(const Call& call) {
+  Duration wait = delays_.wait_for(call.request.remote, shard_.clock().now());
+  if (checking_) wait = std::max<Duration>(wait, std::chrono::seconds(1));
+  if (wait == Duration::zero()) return {};
+  auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  HttpResponse response = fail(429, "wait", fmt::format("Too many attempts. Try again in {} seconds.", seconds));
+  response.headers.emplace_back("Retry-After", fmt::format("{}", seconds));
+  return response;
+}
+
+HttpResponse AccessApi::wrong_guess(const Call& call, std::string_view code, std::string_view message) {
+  guesses_.add();
+  delays_.wrong(call.request.remote, shard_.clock().now());
+  log_warning("page", "a wrong password or claim code from {}", call.request.remote);
+  return fail(401, code, message);
+}
+
+HttpResponse AccessApi::opened(const Call& call) {
+  delays_.right(call.request.remote);
+  logins_.add();
+  auto session = sessions_.open(call.request.remote, shard_.clock().now());
+  log_info("page", "a session from {} begins", call.request.remote);
+  HttpResponse response = ok({{"csrf", session.session.csrf}});
+  response.headers.push_back(cookie_header(session.token));
+  return response;
+}
+
+Task<Result<std::string>> AccessApi::hash(std::string password) {
+  Result<std::string> hashed = Errc::cancelled;
+  co_await workers_.run([&] { hashed = hash_password(password); });
+  co_return hashed;
+}
+
+Task<bool> AccessApi::verify(std::string password) {
+  bool right = false;
+  std::string known = documents_.current().password_hash;
+  checking_ = true;
+  co_await workers_.run([&] { right = verify_password(password, known); });
+  checking_ = false;
+  co_return right;
+}
+
+Task<HttpResponse> AccessApi::get_state(Call) {
+  const Document& document = documents_.current();
+  co_return ok({{"name", document.name},
+                {"claimed", !document.password_hash.empty()},
+                {"set_up", document.setup == SetupState::ready}});
+}
+
+Task<HttpResponse> AccessApi::claim(Call call) {
+  if (!documents_.current().password_hash.empty())
+    co_return fail(409, "claimed", "This box has an owner already. Log in with the owner's password.");
+  auto wait = refuse_guess(call);
+  if (wait) co_return std::move(*wait);
+  std::string code = normalize_claim_code(text_in(call.body, "code"));
+  if (!equal_secrets(code, normalize_claim_code(claim_code_)))
+    co_return wrong_guess(
+        call, "wrong_code",
+        "This is not the claim code. It is shown on the box's screen (or on the terminal that started "
+        "it).");
+  std::string password = text_in(call.body, "password");
+  auto refusal = refuse_password(password);
+  if (refusal) co_return std::move(*refusal);
+  Result<std::string> hashed = co_await hash(std::move(password));
+  if (!hashed) co_return fail(500, "hash", "The password could not be processed. Try again.");
+  Document document = documents_.current();
+  // Somebody else's claim may have come first while we computed.
+  if (!document.password_hash.empty())
+    co_return fail(409, "claimed", "This box has an owner already. Log in with the owner's password.");
+  document.password_hash = *hashed;
+  Result<> saved = documents_.save(std::move(document));
+  if (!saved) co_return not_saved(saved.error());
+  claim_code_.clear();
+  ::unlink((folder_ + "/claim-code").c_str());
+  log_info("page", "the box was claimed from {}", call.request.remote);
+  co_return opened(call);
+}
+
+Task<HttpResponse> AccessApi::log_in(Call call) {
+  if (documents_.current().password_hash.empty())
+    co_return fail(409, "unclaimed", "This box has no owner yet. Claim it with the code on its screen.");
+  auto wait = refuse_guess(call);
+  if (wait) co_return std::move(*wait);
+  std::string password = text_in(call.body, "password");
+  bool right = password.size() <= limits::password_bytes_max;
+  if (right) right = co_await verify(std::move(password));
+  if (!right) co_return wrong_guess(call, "wrong_password", "This is not the password. Try again.");
+  co_return opened(call);
+}
+
+Task<HttpResponse> AccessApi::get_session(Call call) {
+  co_return ok({{"id", call.session.id}, {"csrf", call.session.csrf}});
+}
+
+Task<HttpResponse> AccessApi::log_out(Call call) {
+  sessions_.close(call.session.id);
+  HttpResponse response = ok(json::object{});
+  response.headers.push_back(cookie_header(""));
+  co_return response;
+}
+
+Task<HttpResponse> AccessApi::list_sessions(Call call) {
+  MonotonicTime now = shard_.clock().now();
+  json::array all;
+  for (const Session& session : sessions_.list(now))
+    all.push_back(json::object{{"id", session.id},
+                               {"from", session.remote},
+                               {"began_seconds_ago", seconds_ago(session.made, now)},
+                               {"used_seconds_ago", seconds_ago(session.used, now)},
+                               {"this_one", session.id == call.session.id}});
+  co_return ok(json::object{{"sessions", std::move(all)}});
+}
+
+Task<HttpResponse> AccessApi::end_session(Call call) {
+  if (!sessions_.close(call.parts[0])) co_return fail(404, "no_session", "This session has ended already.");
+  co_return ok(json::object{});
+}
+
+Task<HttpResponse> AccessApi::change_password(Call call) {
+  auto wait = refuse_guess(call);
+  if (wait) co_return std::move(*wait);
+  std::string wanted = text_in(call.body, "new");
+  auto refusal = refuse_password(wanted);
+  if (refusal) co_return std::move(*refusal);
+  bool right = co_await verify(text_in(call.body, "old"));
+  if (!right) co_return wrong_guess(call, "wrong_password", "The old password is not right. Nothing was changed.");
+  Result<std::string> hashed = co_await hash(std::move(wanted));
+  if (!hashed) co_return fail(500, "hash", "The password could not be processed. Nothing was changed.");
+  Document document = documents_.current();
+  document.password_hash = *hashed;
+  Result<> saved = documents_.save(std::move(document));
+  if (!saved) co_return not_saved(saved.error());
+  sessions_.close_all_but(call.session.id);
+  co_return ok(json::object{});
+}
+
+Task<HttpResponse> AccessApi::make_metrics_token(Call) {
+  std::string token = make_token();
+  Document document = documents_.current();
+  document.metrics_token_hash = sha256_hex(token);
+  Result<> saved = documents_.save(std::move(document));
+  if (!saved) co_return not_saved(saved.error());
+  co_return ok({{"token", token}});
+}
+
+}  // namespace spirula::appliance

@@ -1,0 +1,56 @@
+#pragma once
+#include <string>
+
+#include "appliance/accounts.h"
+#include "appliance/document_store.h"
+#include "appliance/router.h"
+#include "base/blocking.h"
+#include "base/metrics.h"
+
+namespace spirula::appliance {
+
+/// Who gets in: claiming the box, logging in and out, sessions, the password, the metrics token. Lives on one shard;
+/// outlives the router it adds itself to.
+class AccessApi {
+ public:
+  /// `folder`: where the claim code is kept until somebody claims the box, so that a restart does not change it.
+  static Result<std::unique_ptr<AccessApi>> open(Shard& shard, DocumentStore& documents, Sessions& sessions,
+                                                 BlockingPool& workers, Metrics& metrics, std::string folder);
+  void add_to(Router& router);
+  /// For the console; empty once the box is claimed.
+  const std::string& claim_code() const { return claim_code_; }
+  bool metrics_token_fits(const std::string& token) const;
+
+ private:
+  AccessApi(Shard& shard, DocumentStore& documents, Sessions& sessions, BlockingPool& workers, Metrics& metrics,
+            std::string folder);
+  Task<HttpResponse> get_state(Call call);
+  Task<HttpResponse> claim(Call call);
+  Task<HttpResponse> log_in(Call call);
+  Task<HttpResponse> get_session(Call call);
+  Task<HttpResponse> log_out(Call call);
+  Task<HttpResponse> list_sessions(Call call);
+  Task<HttpResponse> end_session(Call call);
+  Task<HttpResponse> change_password(Call call);
+  Task<HttpResponse> make_metrics_token(Call call);
+
+  /// A refusal while somebody who guessed wrong has to wait, counted; otherwise nothing.
+  std::optional<HttpResponse> refuse_guess(const Call& call);
+  HttpResponse wrong_guess(const Call& call, std::string_view code, std::string_view message);
+  HttpResponse opened(const Call& call);
+  /// On the workers, and one at a time: argon2id takes 19 MiB.
+  Task<Result<std::string>> hash(std::string password);
+  Task<bool> verify(std::string password);
+
+  Shard& shard_;
+  DocumentStore& documents_;
+  Sessions& sessions_;
+  BlockingPool& workers_;
+  std::string folder_, claim_code_;
+  GuessDelays delays_;
+  bool checking_ = false;  ///< a password or code is being looked at; others wait for their turn by asking again
+  Counter& logins_;
+  Counter& guesses_;
+};
+
+}  // namespace spirula::appliance

@@ -1,0 +1,109 @@
+#include "appliance/accounts.h"
+
+#include <gtest/gtest.h>
+
+#include "appliance/limits.h"
+#include "appliance/secrets.h"
+
+namespace spirula::appliance {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Secrets, passwords) {
+  auto hash = hash_password("correct horse");
+  ASSERT_TRUE(hash);
+  EXPECT_TRUE(hash->starts_with("$argon2id$v=19$m=19456,t=2,p=1$")) << *hash;
+  EXPECT_TRUE(verify_password("correct horse", *hash));
+  EXPECT_FALSE(verify_password("correct horsf", *hash));
+  EXPECT_FALSE(verify_password("correct horse", ""));
+  EXPECT_NE(*hash_password("correct horse"), *hash) << "salted";
+}
+
+TEST(Secrets, codes_are_compared_as_typed_by_people) {
+  std::string code = make_claim_code();
+  EXPECT_EQ(code.size(), 9u);
+  EXPECT_EQ(normalize_claim_code(" abcd 2345\n"), "ABCD2345");
+  EXPECT_NE(make_claim_code(), code);
+  EXPECT_TRUE(equal_secrets("a", "a"));
+  EXPECT_FALSE(equal_secrets("a", "ab"));
+  EXPECT_FALSE(equal_secrets("a", "b"));
+}
+
+/// 10,000 guesses as fast as they are answered, for a day: from one address a few hundred are looked at.
+TEST(GuessDelays, guessing_is_hopeless_and_nobody_is_locked_out) {
+  GuessDelays delays;
+  MonotonicTime now{};
+  int looked_at = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    if (delays.wait_for("10.0.0.9", now) == 0s) {
+      ++looked_at;
+      delays.wrong("10.0.0.9", now);
+    }
+    now += 8640ms;
+  }
+  EXPECT_LT(looked_at, 400);
+  EXPECT_GT(looked_at, 200);
+  now += 10s;
+  EXPECT_EQ(delays.wait_for("10.0.0.1", now), 0s) << "another address gets in";
+  EXPECT_LE(delays.wait_for("10.0.0.9", now), limits::guess_delay_max);
+  delays.right("10.0.0.1");
+  EXPECT_GT(delays.wait_for("10.0.0.9", now), 0s) << "the guesser still waits";
+}
+
+TEST(GuessDelays, many_addresses_together_are_slowed_too) {
+  GuessDelays delays;
+  MonotonicTime now{};
+  int looked_at = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    std::string address = "10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250);
+    if (delays.wait_for(address, now) == 0s) {
+      ++looked_at;
+      delays.wrong(address, now);
+    }
+    now += 100ms;
+  }
+  EXPECT_LT(looked_at, 120);
+}
+
+TEST(Sessions, end_when_idle_old_or_closed) {
+  Sessions sessions;
+  MonotonicTime now{};
+  auto opened = sessions.open("a", now);
+  ASSERT_TRUE(sessions.find(opened.token, now));
+  EXPECT_FALSE(sessions.find(opened.session.id, now)) << "its name is not its token";
+  EXPECT_FALSE(sessions.find("", now));
+  now += 29min;
+  EXPECT_TRUE(sessions.find(opened.token, now));
+  now += 29min;
+  EXPECT_TRUE(sessions.is_open(opened.session.id, now)) << "being looked at is no use";
+  now += 2min;
+  EXPECT_FALSE(sessions.find(opened.token, now));
+
+  auto old = sessions.open("a", now);
+  for (int i = 0; i < 49; ++i) {
+    now += 29min;
+    EXPECT_TRUE(sessions.find(old.token, now));
+  }
+  now += 29min;
+  EXPECT_FALSE(sessions.find(old.token, now)) << "a day at most";
+
+  auto one = sessions.open("a", now), two = sessions.open("b", now);
+  sessions.close_all_but(two.session.id);
+  EXPECT_FALSE(sessions.find(one.token, now));
+  EXPECT_TRUE(sessions.find(two.token, now));
+  EXPECT_TRUE(sessions.close(two.session.id));
+  EXPECT_FALSE(sessions.close(two.session.id));
+}
+
+TEST(Sessions, are_few) {
+  Sessions sessions;
+  MonotonicTime now{};
+  auto first = sessions.open("a", now);
+  for (std::size_t i = 0; i < limits::sessions_max; ++i) sessions.open("a", now += 1s);
+  EXPECT_EQ(sessions.list(now).size(), limits::sessions_max);
+  EXPECT_FALSE(sessions.find(first.token, now));
+}
+
+}  // namespace
+}  // namespace spirula::appliance

@@ -1,0 +1,163 @@
+#include "appliance/document.h"
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "appliance/limits.h"
+
+namespace spirula::appliance {
+namespace json = boost::json;
+namespace {
+
+constexpr const char* setup_names[] = {"blank", "making", "ready"};
+
+/// Reads fields one by one; the first that is wrong is remembered.
+struct Reader {
+  const json::object& from;
+  std::string& problem;
+
+  const json::value* find(const char* name, bool (*fits)(const json::value&), const char* what) {
+    const json::value* value = from.if_contains(name);
+    if (value && fits(*value)) return value;
+    if (problem.empty()) problem = fmt::format("\"{}\" is not {}", name, what);
+    return nullptr;
+  }
+  void text(const char* name, std::string& into, std::size_t bytes_max = 1024) {
+    auto* value = find(name, [](const json::value& v) { return v.is_string(); }, "a text");
+    if (!value) return;
+    into = std::string(value->get_string());
+    if (into.size() > bytes_max && problem.empty()) problem = fmt::format("\"{}\" is too long", name);
+  }
+  template <class T>
+  void number(const char* name, T& into, std::uint64_t max) {
+    auto* value = find(
+        name, [](const json::value& v) { return v.is_uint64() || (v.is_int64() && v.get_int64() >= 0); }, "a number");
+    if (!value) return;
+    auto read = value->is_uint64() ? value->get_uint64() : static_cast<std::uint64_t>(value->get_int64());
+    if (read > max && problem.empty()) problem = fmt::format("\"{}\" is too large", name);
+    into = static_cast<T>(read);
+  }
+  template <class F>
+  void list(const char* name, std::size_t count_max, F&& each) {
+    auto* value = find(name, [](const json::value& v) { return v.is_array(); }, "a list");
+    if (!value) return;
+    if (value->get_array().size() > count_max && problem.empty()) problem = fmt::format("\"{}\" is too long", name);
+    for (const auto& item : value->get_array()) {
+      if (!problem.empty()) return;
+      if (!item.is_object()) {
+        problem = fmt::format("\"{}\" has something else than objects in it", name);
+        return;
+      }
+      Reader inner{item.get_object(), problem};
+      each(inner);
+    }
+  }
+};
+
+void check_consistency(const Document& document, std::string& problem) {
+  std::set<int> osds;
+  for (const auto& disk : document.disks)
+    if (!osds.insert(disk.osd).second) problem = fmt::format("osd.{} is there twice", disk.osd);
+  std::set<std::string> names;
+  for (const auto& share : document.shares) {
+    if (auto wrong = problem_with_share_name(share.name); !wrong.empty()) problem = wrong;
+    if (!names.insert(share.name).second) problem = fmt::format("the share {} is there twice", share.name);
+  }
+  if (document.setup != SetupState::blank && (document.fsid.empty() || document.disks.empty()))
+    problem = "a box that is set up has an \"fsid\" and disks";
+}
+
+}  // namespace
+
+json::object to_public_json(const Document& document) {
+  json::array disks, shares;
+  for (const auto& disk : document.disks)
+    disks.push_back({{"osd", disk.osd},
+                     {"path", disk.path},
+                     {"serial", disk.serial},
+                     {"filesystem", disk.filesystem},
+                     {"bytes", disk.bytes}});
+  for (const auto& share : document.shares) shares.push_back({{"name", share.name}, {"made", share.made}});
+  return {{"format", Document::format}, {"revision", document.revision},
+          {"name", document.name},      {"setup", setup_names[static_cast<int>(document.setup)]},
+          {"fsid", document.fsid},      {"copies", document.copies},
+          {"disks", std::move(disks)},  {"shares", std::move(shares)}};
+}
+
+json::object to_json(const Document& document) {
+  json::object object = to_public_json(document);
+  object["password_hash"] = document.password_hash;
+  object["metrics_token_hash"] = document.metrics_token_hash;
+  return object;
+}
+
+Result<Document> parse_document(std::string_view text, std::string& problem) {
+  problem.clear();
+  boost::system::error_code error;
+  json::value parsed = json::parse(text, error);
+  if (error || !parsed.is_object()) {
+    problem = "it is not a JSON object";
+    return Errc::malformed;
+  }
+  Reader reader{parsed.get_object(), problem};
+  std::int64_t format = 0;
+  reader.number("format", format, 1'000'000);
+  if (problem.empty() && format > Document::format) {
+    problem = fmt::format("it was written by a later version (format {})", format);
+    return Errc::unsupported;
+  }
+  Document document;
+  std::string setup;
+  reader.number("revision", document.revision, ~std::uint64_t{0});
+  reader.text("name", document.name, 63);
+  reader.text("password_hash", document.password_hash);
+  reader.text("metrics_token_hash", document.metrics_token_hash);
+  reader.text("setup", setup);
+  reader.text("fsid", document.fsid);
+  reader.number("copies", document.copies, 3);
+  reader.list("disks", limits::disks_max, [&](Reader& inner) {
+    DiskRecord disk;
+    inner.number("osd", disk.osd, 100'000);
+    inner.text("path", disk.path);
+    inner.text("serial", disk.serial);
+    inner.text("filesystem", disk.filesystem);
+    inner.number("bytes", disk.bytes, ~std::uint64_t{0});
+    document.disks.push_back(std::move(disk));
+  });
+  reader.list("shares", limits::shares_max, [&](Reader& inner) {
+    ShareRecord share;
+    inner.text("name", share.name);
+    inner.number("made", share.made, std::uint64_t{1} << 62);
+    document.shares.push_back(std::move(share));
+  });
+  bool known = false;
+  for (int i = 0; i < 3; ++i) {
+    if (setup != setup_names[i]) continue;
+    document.setup = static_cast<SetupState>(i);
+    known = true;
+  }
+  if (problem.empty() && !known) problem = "\"setup\" is none of blank, making, ready";
+  if (problem.empty() && document.copies == 0) problem = "\"copies\" is 0";
+  if (problem.empty()) check_consistency(document, problem);
+  if (!problem.empty()) return Errc::malformed;
+  return document;
+}
+
+std::string problem_with_share_name(std::string_view name) {
+  if (name.empty()) return "Give the share a name.";
+  if (name.size() > 40) return "The name is too long: use at most 40 characters.";
+  for (char letter : name)
+    if (!((letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '-'))
+      return "Use only small letters (a to z), digits and hyphens in the name.";
+  if (name.front() == '-' || name.back() == '-') return "The name must not begin or end with a hyphen.";
+  // Their keys are named like shares' keys.
+  for (const char* taken : {"admin", "bootstrap", "applianced"})
+    if (name == taken) return fmt::format("The name \"{}\" is used by the box itself: choose another.", name);
+  return {};
+}
+
+}  // namespace spirula::appliance

@@ -1,0 +1,61 @@
+#pragma once
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace spirula::appliance {
+
+/// A disk that is ours.
+struct DiskRecord {
+  int osd = 0;
+  std::string path;        ///< as it was when it was chosen; a disk is found again by `filesystem`
+  std::string serial;      ///< empty where the disk has none
+  std::string filesystem;  ///< UUID of its btrfs; empty until that is made
+  std::uint64_t bytes = 0;
+  friend bool operator==(const DiskRecord&, const DiskRecord&) = default;
+};
+
+struct ShareRecord {
+  std::string name;       ///< also its path below the root, its key's name, and the end of its namespace's name
+  std::int64_t made = 0;  ///< seconds since 1970
+  std::string name_space() const { return "share-" + name; }
+  std::string entity() const { return "client." + name; }
+  friend bool operator==(const ShareRecord&, const ShareRecord&) = default;
+};
+
+enum class SetupState {
+  blank,   ///< nobody has chosen disks
+  making,  ///< chosen and confirmed; what is not yet made will be made, also after a restart
+  ready,
+};
+
+/// Everything that was ever decided about this box; all else on it is rendered from this.
+struct Document {
+  static constexpr std::int64_t format = 1;
+  std::uint64_t revision = 0;  ///< grows with every save
+  std::string name = "spirula";
+  std::string password_hash;       ///< argon2id, as crypt prints it; empty: nobody has claimed the box
+  std::string metrics_token_hash;  ///< SHA-256 in hexadecimal; empty: no token
+  SetupState setup = SetupState::blank;
+  std::string fsid;
+  unsigned copies = 1;
+  std::vector<DiskRecord> disks;
+  std::vector<ShareRecord> shares;
+  friend bool operator==(const Document&, const Document&) = default;
+};
+
+boost::json::object to_json(const Document& document);
+/// What may be shown to the owner: without hashes.
+boost::json::object to_public_json(const Document& document);
+/// Errc::malformed, and `problem` says which field is wrong; Errc::unsupported for a later format.
+Result<Document> parse_document(std::string_view text, std::string& problem);
+
+/// Empty if the name will do for a share, otherwise what to change about it.
+std::string problem_with_share_name(std::string_view name);
+
+}  // namespace spirula::appliance

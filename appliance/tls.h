@@ -1,0 +1,23 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace spirula::appliance {
+
+/// Who the page is. A certificate of our own making: what ties it to the box is the fingerprint that the console shows.
+struct TlsIdentity {
+  std::string certificate_pem, key_pem;
+  std::string fingerprint;  ///< SHA-256 of the certificate: "AB:CD:..."
+};
+
+/// A new ECDSA P-256 key and a certificate for these DNS names and addresses, valid for ten years.
+Result<TlsIdentity> make_identity(const std::vector<std::string>& names, const std::vector<std::string>& addresses);
+
+/// From `folder`/tls.crt and tls.key (mode 0600), made there when they are missing. A certificate whose time has not
+/// come is kept all the same: the box's clock may be years off. Errc::malformed when they do not belong together.
+Result<TlsIdentity> load_or_make_identity(const std::string& folder, const std::vector<std::string>& names,
+                                          const std::vector<std::string>& addresses);
+
+}  // namespace spirula::appliance

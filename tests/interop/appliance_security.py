@@ -1,0 +1,241 @@
+"""Who may do what with the page, and what a hostile client gets."""
+
+import os
+import re
+import socket
+import ssl
+import threading
+import time
+import unittest
+
+from harness.appliance import PASSWORD, Appliance, Page
+
+#: What anybody may ask. Everything else takes a session.
+OPEN = {("GET", "/api/v1/state"), ("POST", "/api/v1/claim"), ("POST", "/api/v1/session"),
+        ("GET", "/api/v1/openapi.json")}
+
+
+class ApplianceSecurityTest(unittest.TestCase):
+    def setUp(self):
+        self.box = Appliance()
+        self.addCleanup(self.box.close)
+        self.owner = self.box.page()
+        self.code = self.box.console()["code"]
+
+    def claim(self):
+        self.assertEqual(self.owner.claim(self.code).status, 200)
+
+    def routes(self):
+        document = self.owner.ask("GET", "/api/v1/openapi.json").json()
+        return [(method.upper(), re.sub(r"\{\w+\}", "x", path))
+                for path, methods in document["paths"].items() for method in methods]
+
+    def test_nothing_without_a_session(self):
+        self.claim()
+        routes = self.routes()
+        self.assertGreater(len(routes), 10)
+        self.assertLessEqual(OPEN, set(routes))
+        forged = self.box.page()
+        for cookie in ("", "__Host-spirula=", "__Host-spirula=" + "0" * 64, "__Host-spirula=" + "x" * 4000,
+                       "other=" + self.owner.cookie.partition("=")[2]):
+            for method, path in set(routes) - OPEN:
+                reply = forged.ask(method, path, b"{}" if method != "GET" else None,
+                                   {"Cookie": cookie, "Content-Type": "application/json", "X-Spirula-CSRF": "x",
+                                    "Authorization": "Bearer x"})
+                self.assertEqual((reply.status, reply.code), (401, "no_session"), (method, path, cookie))
+        self.assertEqual(self.owner.ask("GET", "/api/v1/session").status, 200, "the owner's own is still good")
+
+    def test_other_sites_cannot_use_the_session(self):
+        self.claim()
+        for method, path in set(self.routes()):
+            if method == "GET":
+                continue
+            for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://example.org"}, {"Origin": "null"}):
+                reply = self.owner.ask(method, path, {}, headers)
+                self.assertEqual((reply.status, reply.code), (403, "cross_site"), (method, path, headers))
+            if (method, path) not in OPEN:
+                for word in ("", "x", "0" * 64):
+                    reply = self.owner.ask(method, path, {}, {"X-Spirula-CSRF": word})
+                    self.assertEqual((reply.status, reply.code), (403, "csrf"), (method, path))
+        reply = self.owner.ask("POST", "/api/v1/metrics-token", b"a=b", {"Content-Type": "text/plain"})
+        self.assertEqual(reply.code, "not_json")
+
+    def test_the_cookie_is_kept_from_scripts_and_other_sites(self):
+        reply = self.owner.claim(self.code)
+        cookie = reply.headers["Set-Cookie"]
+        for word in ("__Host-spirula=", "; Secure", "; HttpOnly", "; SameSite=Strict", "; Path=/"):
+            self.assertIn(word, cookie)
+        self.assertIn("default-src 'self'", reply.headers["Content-Security-Policy"])
+        self.assertEqual(reply.headers["X-Content-Type-Options"], "nosniff")
+
+    def test_claiming_once(self):
+        reply = self.owner.ask("POST", "/api/v1/claim", {"code": self.code, "password": "short"})
+        self.assertEqual(reply.code, "short_password")
+        self.claim()
+        self.assertEqual(self.box.page().claim(self.code).code, "claimed")
+        self.assertNotIn("code", os.listdir(self.box.path("state")))
+
+    def test_guessing_is_slow_and_ends_nowhere(self):
+        self.claim()
+        guesser = self.box.page()
+        answers = [guesser.log_in(f"guess {i}") for i in range(20)]
+        self.assertEqual(answers[0].code, "wrong_password")
+        looked_at = [reply for reply in answers if reply.status == 401]
+        self.assertLess(len(looked_at), 4)
+        waiting = next(reply for reply in answers if reply.status == 429)
+        self.assertGreaterEqual(int(waiting.headers["Retry-After"]), 1)
+        deadline = time.monotonic() + 30
+        while guesser.log_in().status != 200:  # the right one, in the end
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.2)
+
+    def test_sessions_end(self):
+        self.claim()
+        other = self.box.page()
+        self.assertEqual(other.log_in().status, 200)
+        listed = self.owner.ask("GET", "/api/v1/sessions").json()["sessions"]
+        self.assertEqual(len(listed), 2)
+        gone = next(each["id"] for each in listed if not each["this_one"])
+        self.assertEqual(self.owner.ask("DELETE", f"/api/v1/sessions/{gone}").status, 200)
+        self.assertEqual(other.ask("GET", "/api/v1/session").status, 401)
+        self.assertEqual(other.log_in().status, 200)
+        reply = self.owner.ask("PUT", "/api/v1/password", {"old": PASSWORD, "new": "four dry shells"})
+        self.assertEqual(reply.status, 200)
+        self.assertEqual(other.ask("GET", "/api/v1/session").status, 401)
+        self.assertEqual(self.owner.ask("DELETE", "/api/v1/session").status, 200)
+        self.assertEqual(self.owner.ask("GET", "/api/v1/session").status, 401)
+        self.assertEqual(other.log_in("four dry shells").status, 200)
+        self.box.stop()
+        self.box.start()
+        again = self.box.page()
+        again.cookie = other.cookie
+        self.assertEqual(again.ask("GET", "/api/v1/session").status, 401, "a restart logs everybody out")
+        self.assertEqual(again.log_in("four dry shells").status, 200)
+
+    def test_paths_lead_nowhere_else(self):
+        self.claim()
+        for path in ("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc/passwd", "//etc/passwd",
+                     "/assets/../../../etc/passwd", "/api/v1/jobs/..%2f..%2fetc%2fpasswd", "/api/v1/jobs/%00",
+                     "/api/v1/jobs/%zz", "/api/v1/jobs/.."):
+            reply = self.owner.ask("GET", path)
+            self.assertEqual(reply.status, 404, path)
+            self.assertNotIn(b"root:", reply.body)
+        self.assertEqual(self.owner.ask("PATCH", "/api/v1/state").status, 405)
+
+    def test_large_and_broken_requests(self):
+        self.claim()
+        post = lambda body: self.owner.ask("POST", "/api/v1/session", body, {"Content-Type": "application/json"})
+        self.assertEqual(post(b"{" + b" " * 70_000).status, 413)
+        self.assertEqual(post(b"[" * 60_000).status, 400)
+        self.assertEqual(post(b'{"password":').status, 400)
+        self.assertEqual(post(b"\xff\xfe").status, 400)
+        self.assertEqual(self.owner.ask("GET", "/api/v1/state", headers={"X-Long": "x" * 20_000}).status, 431)
+        with self.raw() as stream:
+            stream.sendall(b"\x00\x01GARBAGE\r\n\r\n")
+            self.assertIn(b"400", stream.recv(100))
+        with self.raw() as stream:  # a length that lies must not be believed
+            stream.sendall(b"POST /api/v1/session HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
+            self.assertIn(b"413", stream.recv(100))
+        self.assertEqual(self.owner.ask("GET", "/api/v1/state").status, 200)
+
+    def raw(self):
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(socket.create_connection((self.owner.host, self.owner.port), timeout=40))
+
+    def test_slow_clients_are_let_go_and_hold_nobody_up(self):
+        self.claim()
+        slow = [self.raw() for _ in range(20)]
+        quiet = [socket.create_connection((self.owner.host, self.owner.port), timeout=40) for _ in range(8)]
+        began = time.monotonic()
+        stop = threading.Event()
+
+        def drip():
+            for letter in b"GET /api/v1/state HTTP/1.1\r\nX-Long: " + b"x" * 1000:
+                for stream in slow:
+                    try:
+                        stream.sendall(bytes([letter]))
+                    except OSError:
+                        pass
+                if stop.wait(0.5):
+                    return
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            self.assertEqual(self.owner.ask("GET", "/api/v1/state", timeout=5).status, 200)
+            for stream in slow + quiet:
+                try:
+                    self.assertEqual(stream.recv(100), b"")
+                except OSError:
+                    pass  # reset: gone all the same
+            self.assertLess(time.monotonic() - began, 25)
+        finally:
+            stop.set()
+            dripping.join()
+            for stream in slow + quiet:
+                stream.close()
+
+    def test_one_address_cannot_take_all_connections(self):
+        held = []
+        try:
+            for _ in range(60):
+                held.append(socket.create_connection((self.owner.host, self.owner.port), timeout=10))
+            time.sleep(0.3)
+            refused = 0
+            for stream in held:
+                stream.setblocking(False)
+                try:
+                    refused += stream.recv(1) == b""
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    refused += 1
+            self.assertEqual(len(held) - refused, 32)
+        finally:
+            for stream in held:
+                stream.close()
+        time.sleep(0.3)
+        self.assertEqual(self.owner.ask("GET", "/api/v1/state").status, 200)
+
+    def test_old_protocols_are_not_spoken(self):
+        with self.assertRaises(OSError):
+            plain = socket.create_connection((self.owner.host, self.owner.port), timeout=5)
+            with plain:
+                plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                if not plain.recv(100).startswith(b"HTTP"):
+                    raise OSError("closed")
+        with self.raw() as stream:
+            self.assertIn(stream.version(), ("TLSv1.2", "TLSv1.3"))
+
+    def test_metrics_with_a_token(self):
+        self.claim()
+        token = self.owner.ask("POST", "/api/v1/metrics-token", {}).json()["token"]
+        scraper = Page(f"{self.owner.host}:{self.owner.port}")
+        reply = scraper.ask("GET", "/metrics", headers={"Authorization": "Bearer " + token})
+        self.assertEqual(reply.status, 200)
+        self.assertIn(b"spirula_page_logins 1", reply.body)
+        self.assertEqual(scraper.ask("GET", "/api/v1/jobs", headers={"Authorization": "Bearer " + token}).status, 401)
+
+    def test_no_secret_in_the_log_or_in_a_readable_file(self):
+        wrong = self.box.page()
+        wrong.claim("WRNG-CODE")
+        time.sleep(1.1)
+        self.claim()
+        token = self.owner.ask("POST", "/api/v1/metrics-token", {}).json()["token"]
+        self.box.page().log_in("a wrong one, nearly right")
+        self.owner.ask("PUT", "/api/v1/password", {"old": PASSWORD, "new": "four dry shells"})
+        log = self.box.log()
+        secrets = (PASSWORD, "four dry shells", "nearly right", self.code, "WRNG", token, self.owner.csrf,
+                   self.owner.cookie.partition("=")[2], "argon2", "PRIVATE")
+        for secret in secrets:
+            self.assertNotIn(secret, log)
+        for folder, _, files in os.walk(self.box.path("state")):
+            for name in files:
+                with open(os.path.join(folder, name), errors="replace") as f:
+                    text = f.read()
+                for secret in secrets[:8]:
+                    self.assertNotIn(secret, text, name)
+                if os.stat(os.path.join(folder, name)).st_mode & 0o77:
+                    self.assertEqual(name, "tls.crt")
