@@ -137,8 +137,9 @@ check: deps
 	$(MAKE) all lint
 	$(MAKE) $(addprefix $(BUILD)/test/,$(addsuffix _test,$(subst /,_,$(test_folders))))
 	tests/check
-check-slow: check
+check-slow: check fuzz
 	tests/check --slow
+	tests/fuzz
 bench: all $(foreach f,$(bench_folders),$(BUILD)/bench/$f_bench)
 	$(BUILD)/bench/filestore_bench $(if $(FULL),--full)
 	tests/bench

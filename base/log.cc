@@ -15,6 +15,8 @@
 namespace spirula {
 namespace {
 
+constexpr std::size_t line_bytes_max = 4096;
+
 /// Lines of one subsystem in one second.
 struct Allowance {
   std::time_t second = 0;
@@ -93,12 +95,16 @@ void log_line(std::string_view subsystem, LogLevel level, std::string_view text)
     if (!admitted) return;
     dropped = *admitted;
   }
+  // What a peer has put into a line must not end it, nor fill the disk.
+  std::string safe(text.substr(0, line_bytes_max));
+  for (char& c : safe)
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
   tm parts;
   gmtime_r(&now.tv_sec, &parts);
   std::string line =
       fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z {} {:<9} {}{}\n", parts.tm_year + 1900, parts.tm_mon + 1,
                   parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_usec, names[static_cast<int>(level)],
-                  subsystem, text, dropped ? fmt::format(" ({} lines before this one were left out)", dropped) : "");
+                  subsystem, safe, dropped ? fmt::format(" ({} lines before this one were left out)", dropped) : "");
   // One write a line keeps lines of several threads whole; a full log disk must not stop the daemon.
   [[maybe_unused]] ssize_t written = write(file.load(), line.data(), line.size());
 }

@@ -498,7 +498,7 @@ void Server::on_message(const msg::ConnectionRef& connection, msg::Message messa
     case msg::ClientMetrics::message_type:  // accepted, and not kept
       return;
     default:
-      log_debug("mds", "{}: message of type {} is not for an MDS", connection->describe(), message.type);
+      log_warning("mds", "{}: message type {:#x} is not for an MDS", connection->describe(), message.type);
   }
 }
 

@@ -184,7 +184,10 @@ void Monitor::handle(const SessionRef& session, const msg::MonCommand& request, 
   for (const auto& word : request.command) json += word;
   ParsedCommand command;
   CommandTable::Problem problem;
-  if (!all_commands().parse(json, command, problem)) return reply(CommandResult::fail(problem.result, problem.text));
+  if (!all_commands().parse(json, command, problem)) {
+    log_warning("mon", "{} ({}): {}", session->connection->describe(), session->name().describe(), problem.text);
+    return reply(CommandResult::fail(problem.result, problem.text));
+  }
   if (!command.row) return reply(CommandResult::print(all_commands().descriptions()));
   if (!session->allows(command.row->module, access_bits(command.row->permission), command.prefix,
                        command.arguments.all())) {
@@ -300,6 +303,9 @@ void Monitor::handle(const SessionRef& session, const msg::Auth& request, std::u
     reply.payload = *answer;
   else
     reply.result = to_wire(answer.error());
+  if (!answer)
+    log_warning("mon", "{} ({}): its tickets are not renewed: {}", session->connection->describe(),
+                session->name().describe(), answer.error().message());
   session->send(reply, tid);
 }
 

@@ -68,6 +68,8 @@ class AuthAcceptance {
   /// The payload of AUTH_REQUEST, then of each AUTH_REQUEST_MORE. An error refuses the peer:
   /// Errc::unsupported becomes AUTH_BAD_METHOD with our methods, Errc::access the same with EACCES.
   virtual Result<Step> step(const Buffer& payload) = 0;
+  /// Of a step that failed: who claims to be whom, and why we do not believe it. Empty: the error says it all.
+  virtual std::string problem() const { return {}; }
 };
 
 /// Admits peers: the monitor against its key database, other daemons against tickets.

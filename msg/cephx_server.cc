@@ -1,6 +1,7 @@
 #include "msg/cephx_server.h"
 
-#include "base/log.h"
+#include <fmt/format.h>
+
 #include "msg/cephx_protocol.h"
 
 namespace spirula::msg {
@@ -108,6 +109,8 @@ class MonitorLogin : public AuthSession, public std::enable_shared_from_this<Mon
     return step;
   }
 
+  std::string problem() const { return problem_; }
+
   Result<Buffer> handle(const Buffer& payload) override {
     Decoder decoder(payload);
     switch (decoder.read<Request>()) {
@@ -122,6 +125,12 @@ class MonitorLogin : public AuthSession, public std::enable_shared_from_this<Mon
   }
 
  private:
+  template <class... A>
+  Errc refuse(fmt::format_string<A...> format, A&&... args) {
+    problem_ = fmt::vformat(format, fmt::make_format_args(args...));
+    return Errc::access;
+  }
+
   /// A name and perhaps the global id of an earlier session; answered by a challenge.
   Result<AuthAcceptance::Step> claim(const Buffer& payload) {
     TRY(auto claim, decode<NameClaim>(payload));
@@ -139,20 +148,12 @@ class MonitorLogin : public AuthSession, public std::enable_shared_from_this<Mon
     auto request = decoder.read<Authenticate>();
     if (decoder.failed()) return Errc::malformed;
     auto entry = keys_.find(name_);
-    if (!entry) {
-      log_info("msg", "login refused: there is no {}", name_.describe());
-      return Errc::access;
-    }
+    if (!entry) return refuse("there is no {}", name_.describe());
     TRY(std::uint64_t expected, challenge_answer(entry->key, server_challenge_, request.client_challenge));
-    if (request.answer != expected) {
-      log_info("msg", "login refused: wrong key for {}", name_.describe());
-      return Errc::access;
-    }
+    if (request.answer != expected) return refuse("wrong key for {}", name_.describe());
     auto caps = entry->caps.find("mon");
-    if (caps == entry->caps.end() || caps->second.empty()) {
-      log_info("msg", "login refused: {} has no mon capabilities", name_.describe());
-      return Errc::access;
-    }
+    if (caps == entry->caps.end() || caps->second.empty())
+      return refuse("{} has no mon capabilities", name_.describe());
     std::optional<CryptoKey> old_key;
     if (reclaims_) {
       TRY(old_key, old_session_key(request.old_ticket));
@@ -198,16 +199,15 @@ class MonitorLogin : public AuthSession, public std::enable_shared_from_this<Mon
   }
 
   Result<std::optional<CryptoKey>> old_session_key(const TicketBlob& old_ticket) {
-    auto refuse = [&](const char* why) {
-      log_info("msg", "login refused: {} reclaims global id {} {}", name_.describe(), global_id_, why);
-      return Errc::access;
+    auto refuse_to_reclaim = [&](const char* why) {
+      return refuse("{} reclaims global id {} {}", name_.describe(), global_id_, why);
     };
-    if (old_ticket.sealed.empty()) return refuse("without a ticket");
+    if (old_ticket.sealed.empty()) return refuse_to_reclaim("without a ticket");
     RotatingSecrets secrets = keys_.secrets(EntityType::auth);
     auto* secret = secrets.find(old_ticket.secret_id);
-    if (!secret) return refuse("with a ticket too old");
+    if (!secret) return refuse_to_reclaim("with a ticket too old");
     auto old = unseal<TicketInfo>(secret->key, old_ticket.sealed);
-    if (!old || old->ticket.global_id != global_id_) return refuse("with a ticket that is not its own");
+    if (!old || old->ticket.global_id != global_id_) return refuse_to_reclaim("with a ticket that is not its own");
     return std::optional(old->session_key);
   }
 
@@ -282,12 +282,14 @@ class MonitorLogin : public AuthSession, public std::enable_shared_from_this<Mon
   std::uint64_t global_id_ = 0;
   bool reclaims_ = false;
   std::uint64_t server_challenge_ = 0;
+  std::string problem_;
 };
 
 class MonitorAcceptance : public AuthAcceptance {
  public:
   explicit MonitorAcceptance(std::shared_ptr<MonitorLogin> login) : login_(std::move(login)) {}
   Result<Step> step(const Buffer& payload) override { return login_->step(payload); }
+  std::string problem() const override { return login_->problem(); }
 
  private:
   std::shared_ptr<MonitorLogin> login_;
@@ -313,22 +315,29 @@ class TicketAcceptance : public AuthAcceptance {
 
   Result<Step> step(const Buffer& payload) override {
     Decoder decoder(payload);
-    auto secret_for = [&](EntityType service, std::uint64_t id) { return service_.secret(service, id); };
+    auto secret_for = [&](EntityType service, std::uint64_t id) {
+      auto secret = service_.secret(service, id);
+      if (!secret)
+        problem_ = fmt::format("a ticket under secret {} of {}, which we do not have", id, describe(service));
+      return secret;
+    };
     TRY(Verified verified, verify_authorizer(decoder, secret_for));
     const Ticket& ticket = verified.info.ticket;
-    if (ticket.expires < now_) {
-      log_info("msg", "refused: the ticket of {} has expired", ticket.name.describe());
+    auto refuse = [&](const char* why) {
+      problem_ = fmt::format("the ticket of {} {}", ticket.name.describe(), why);
       return Errc::access;
-    }
+    };
+    if (ticket.expires < now_) return refuse("has expired");
     const CryptoKey& session_key = verified.info.session_key;
     Step step;
     if (challenge_ == 0 || !verified.authorize.has_challenge) {
-      if (challenge_ != 0) return Errc::access;
+      if (challenge_ != 0) return refuse("comes without an answer to our challenge");
       challenge_ = nonzero(random_);
       TRY(step.reply, seal(session_key, Challenge{challenge_}));
       return step;
     }
-    if (verified.authorize.challenge_plus_one != challenge_ + 1) return Errc::access;
+    if (verified.authorize.challenge_plus_one != challenge_ + 1)
+      return refuse("comes with the answer to another challenge");
     AuthorizeReply reply{verified.authorize.nonce + 1, connection_secret(mode_, random_)};
     TRY(Buffer sealed, seal(session_key, reply));
     step.reply = encode(sealed);
@@ -339,6 +348,7 @@ class TicketAcceptance : public AuthAcceptance {
     step.outcome.connection_secret = reply.connection_secret;
     return step;
   }
+  std::string problem() const override { return problem_; }
 
  private:
   const CephxTicketService& service_;
@@ -346,6 +356,7 @@ class TicketAcceptance : public AuthAcceptance {
   const ConnectionMode mode_;
   const Time now_;
   std::uint64_t challenge_ = 0;
+  std::string problem_;
 };
 
 }  // namespace
@@ -358,10 +369,7 @@ void CephxTicketService::set_secrets(RotatingSecrets secrets) {
 Result<CryptoKey> CephxTicketService::secret(EntityType service, std::uint64_t id) const {
   std::lock_guard lock(mutex_);
   auto* found = service == service_ ? secrets_.find(id) : nullptr;
-  if (!found) {
-    log_info("msg", "refused: a ticket under secret {} of {}, which we do not have", id, describe(service));
-    return Errc::access;
-  }
+  if (!found) return Errc::access;
   return found->key;
 }
 

@@ -1,9 +1,10 @@
 #include "msg/handshake.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/coroutine.h"
-#include "base/log.h"
 #include "msg/cephx_crypto.h"
 #include "msg/handshake_frames.h"
 #include "msg/limits.h"
@@ -36,8 +37,9 @@ Task<Result<wire::Hello>> greet(Transport& transport, EntityType self) {
   CO_TRY(Buffer prefix, co_await transport.read_raw(banner.size() + 2));
   if (!prefix.text().starts_with(banner)) {
     if (banner_v1.starts_with(prefix.text().substr(0, banner_v1.size())))
-      log_warning("msg", "{} speaks msgr1, which is not served here: add ms_mode=prefer-crc (or secure) to its mount",
-                  transport.remote().describe());
+      transport.blame("it speaks msgr1: add ms_mode=prefer-crc (or secure) to its mount");
+    else
+      transport.blame("it does not speak Ceph's protocol");
     co_return Errc::unsupported;
   }
   std::uint16_t peer_size;
@@ -46,7 +48,7 @@ Task<Result<wire::Hello>> greet(Transport& transport, EntityType self) {
   CO_TRY(Buffer peer_bytes, co_await transport.read_raw(peer_size));
   CO_TRY(BannerPayload peer, decode<BannerPayload>(peer_bytes));
   if (!(peer.supported & revision_1) || (peer.required & ~revision_1)) {
-    log_warning("msg", "{} does not speak msgr2.1", transport.remote().describe());
+    transport.blame("it does not speak msgr2.1");
     co_return Errc::unsupported;
   }
 
@@ -74,7 +76,10 @@ Task<Result<>> sign(Transport& transport, const AuthOutcome& outcome, bool accep
   CO_TRY(co_await transport.flush());
   CO_TRY(co_await transport.read_control());
   CO_TRY(wire::AuthSignature received, transport.take<wire::AuthSignature>());
-  if (!equal_secretly(std::as_bytes(std::span(received.digest)), theirs)) co_return Errc::access;
+  if (!equal_secretly(std::as_bytes(std::span(received.digest)), theirs)) {
+    transport.blame("its signature of the handshake is wrong");
+    co_return Errc::access;
+  }
   co_return Result<>{};
 }
 
@@ -97,7 +102,7 @@ Task<Result<Authenticated>> authenticate_connecting(Transport& transport, Entity
                                                     AuthAttempt& attempt) {
   CO_TRY(wire::Hello hello, co_await greet(transport, self));
   if (hello.type != peer) {
-    log_info("msg", "{} is a {}, not a {}", transport.remote().describe(), describe(hello.type), describe(peer));
+    transport.blame(fmt::format("it is a {}, not a {}", describe(hello.type), describe(peer)));
     co_return Errc::refused;
   }
   wire::AuthRequest request;
@@ -127,7 +132,7 @@ Task<Result<Authenticated>> authenticate_connecting(Transport& transport, Entity
       }
       case Tag::auth_bad_method: {
         CO_TRY(auto bad, transport.take<wire::AuthBadMethod>());
-        log_info("msg", "{} refused our authentication: result {}", transport.remote().describe(), bad.result);
+        transport.blame(fmt::format("it refuses our authentication: result {}", bad.result));
         co_return Errc::access;
       }
       default:
@@ -164,7 +169,12 @@ Task<Result<Authenticated>> authenticate_accepting(Transport& transport, EntityT
       payload = more.payload;
     }
     Result<AuthAcceptance::Step> step = admissible ? acceptance->step(payload) : admissible.error();
-    if (step && step->done && !may_be(hello.type, step->outcome.identity)) step = Errc::access;
+    if (!step && acceptance) transport.blame(acceptance->problem());
+    if (step && step->done && !may_be(hello.type, step->outcome.identity)) {
+      transport.blame(
+          fmt::format("{} says that it is a {}", step->outcome.identity.name.describe(), describe(hello.type)));
+      step = Errc::access;
+    }
     if (!step) {
       wire::AuthBadMethod bad;
       bad.method = method;

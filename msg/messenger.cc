@@ -93,6 +93,7 @@ class MessengerImpl final : public Messenger {
   Task<> listen(Listener& listener);
   Task<> welcome(std::shared_ptr<Transport> transport);
   Task<Result<>> admit(std::shared_ptr<Transport>& transport);
+  void turn_away(Transport& transport, std::error_code why);
   Task<> admit_on(std::shared_ptr<Transport> transport, Authenticated peer);
   Task<Result<>> settle(std::shared_ptr<Transport>& transport, Authenticated& peer);
   enum class Verdict { settled, moved, again };
@@ -124,7 +125,10 @@ class Deadline {
  public:
   Deadline(const std::shared_ptr<Transport>& transport, Duration timeout)
       : clock_(transport->shard().clock()), timer_(clock_.call_after(timeout, [weak = std::weak_ptr(transport)] {
-          if (auto strong = weak.lock()) strong->close();
+          auto strong = weak.lock();
+          if (!strong) return;
+          if (strong->blame().empty()) strong->blame("its handshake takes too long");
+          strong->close();
         })) {}
   ~Deadline() { clock_.cancel(timer_); }
   Deadline(const Deadline&) = delete;
@@ -244,8 +248,20 @@ Task<> MessengerImpl::welcome(std::shared_ptr<Transport> transport) {
   HandshakeSlot slot(core_);
   Result<> admitted = co_await admit(transport);
   if (admitted) co_return;
-  log_debug("msg", "{}: handshake failed: {}", transport->remote().describe(), admitted.error().message());
-  transport->close();
+  turn_away(*transport, admitted.error());
+}
+
+/// Says what was wrong, in one line. Attempts that another of the same peer has overtaken are nobody's fault.
+void MessengerImpl::turn_away(Transport& transport, std::error_code why) {
+  bool overtaken = why == make_error_code(Errc::again) || why == make_error_code(Errc::stale) || core_.stopping;
+  if (!transport.blame().empty())
+    log_warning("msg", "{} turned away: {}", transport.remote().describe(), transport.blame());
+  else if (why == make_error_code(Errc::closed) || why == make_error_code(std::errc::connection_reset))
+    log_info("msg", "{} left during its handshake", transport.remote().describe());
+  else
+    log_at(overtaken ? LogLevel::debug : LogLevel::warning, "msg", "{} turned away: {}", transport.remote().describe(),
+           why.message());
+  transport.close();
 }
 
 Task<Result<>> MessengerImpl::admit(std::shared_ptr<Transport>& transport) {
@@ -261,7 +277,7 @@ Task<> MessengerImpl::admit_on(std::shared_ptr<Transport> transport, Authenticat
   HandshakeSlot slot(core_);
   Deadline deadline(transport, core_.options.handshake_timeout);
   Result<> settled = co_await settle(transport, peer);
-  if (!settled) transport->close();
+  if (!settled) turn_away(*transport, settled.error());
 }
 
 /// Answers CLIENT_IDENT or SESSION_RECONNECT until a session takes the transport, or it moves to another shard.

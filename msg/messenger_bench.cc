@@ -276,14 +276,14 @@ void messenger_blocks(benchmark::State& state, ConnectionMode mode) {
   state.SetBytesProcessed(state.iterations() * blocks * static_cast<std::int64_t>(block_bytes));
 }
 
-BENCHMARK(plain_round_trips)->UseRealTime();
-BENCHMARK_CAPTURE(messenger_round_trips, crc, ConnectionMode::crc)->UseRealTime();
-BENCHMARK_CAPTURE(messenger_round_trips, secure, ConnectionMode::secure)->UseRealTime();
-BENCHMARK_CAPTURE(messenger_pipelined, crc, ConnectionMode::crc)->UseRealTime();
-BENCHMARK_CAPTURE(plain_blocks, crc, false)->UseRealTime();
-BENCHMARK_CAPTURE(messenger_blocks, crc, ConnectionMode::crc)->UseRealTime();
-BENCHMARK_CAPTURE(plain_blocks, secure, true)->UseRealTime();
-BENCHMARK_CAPTURE(messenger_blocks, secure, ConnectionMode::secure)->UseRealTime();
+BENCHMARK(plain_round_trips)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(messenger_round_trips, crc, ConnectionMode::crc)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(messenger_round_trips, secure, ConnectionMode::secure)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(messenger_pipelined, crc, ConnectionMode::crc)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(plain_blocks, crc, false)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(messenger_blocks, crc, ConnectionMode::crc)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(plain_blocks, secure, true)->UseRealTime()->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(messenger_blocks, secure, ConnectionMode::secure)->UseRealTime()->MeasureProcessCPUTime();
 
 }  // namespace
 }  // namespace spirula::msg

@@ -72,6 +72,7 @@ Task<Result<>> Session::connect_once() {
     co_return Errc::cancelled;
   }
   if (!done) {
+    if (!transport->blame().empty()) log_info("msg", "{}: {}", describe(), transport->blame());
     transport->close();
     co_return done;
   }

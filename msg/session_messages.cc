@@ -292,7 +292,7 @@ void Session::tick() {
   bool dead = made_by_us_ ? silent > core_.options.keepalive_interval * keepalives_unanswered_max
                           : silent > core_.options.idle_max;
   if (dead) {
-    log_debug("msg", "{}: silent for too long", describe());
+    log_info("msg", "{}: silent for too long, closed", describe());
     transport_->close();
     return;
   }

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <string>
 
 #include "base/net.h"
 #include "base/shard.h"
@@ -58,6 +59,10 @@ class Transport {
   void stop_transcript();
   ByteView sent_transcript() const { return as_bytes(sent_transcript_); }
 
+  /// Notes what is wrong with this peer, for the one line that is logged of a handshake that fails.
+  void blame(std::string why) { blame_ = std::move(why); }
+  const std::string& blame() const { return blame_; }
+
   void close();
   bool closed() const { return closed_; }
   /// Moves to another shard; nobody may be reading or writing.
@@ -71,7 +76,7 @@ class Transport {
   FrameWriter writer_;
   WriteBatch batch_;
   bool recording_ = false, closed_ = false;
-  std::string sent_transcript_;
+  std::string sent_transcript_, blame_;
   MonotonicTime last_read_;
 };
 

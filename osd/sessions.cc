@@ -50,7 +50,7 @@ void Osd::on_message(msg::ConnectionRef connection, msg::Message message) {
     case msg::OsdBackoff::message_type:  // we never ask for one
       return;
     default:
-      log_debug("osd", "{}: message of type {} ignored", connection->describe(), message.type);
+      log_warning("osd", "{}: message type {:#x} is not understood", connection->describe(), message.type);
   }
 }
 
