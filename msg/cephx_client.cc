@@ -168,8 +168,10 @@ Result<> CephxClient::handle_reply(std::int32_t result, const Buffer& payload) {
       auto extra = decoder.read<Buffer>();
       TRY(decoder.finish());
       if (extra.empty()) return {};
+      auto login = tickets_.find(EntityType::auth);
+      if (login == tickets_.end()) return Errc::malformed;
       Decoder more(extra);
-      const CryptoKey session_key = tickets_.at(EntityType::auth).session_key;
+      const CryptoKey session_key = login->second.session_key;
       return read_tickets(session_key, more);
     }
     case Request::tickets: {

@@ -213,6 +213,22 @@ TEST_F(Exchange, wrong_key_unknown_name_and_no_caps_are_refused) {
   });
 }
 
+/// Found by fuzzing: it took the client down.
+TEST_F(Exchange, a_monitor_that_sends_tickets_but_no_login_is_not_believed) {
+  run_main([this](Shard& shard) -> Task<int> {
+    CryptoKey key = keys.add("client.a", {{"mon", "allow *"}});
+    CephxClient client(*KeyName::parse("client.a"), key, 4, EntityType::none, random, shard.clock());
+    Encoder reply;
+    reply(cephx::ResponseHeader{cephx::Request::login, 0});
+    reply(std::uint8_t{1});
+    reply(std::uint32_t{0});
+    reply(Buffer{});
+    reply(Buffer::copy_of("tickets"));
+    EXPECT_EQ(client.handle_reply(0, reply.take()).error(), make_error_code(Errc::malformed));
+    co_return 0;
+  });
+}
+
 TEST_F(Exchange, services_get_their_rotating_secrets) {
   run_main([this](Shard& shard) -> Task<int> {
     CephxClient osd(*KeyName::parse("osd.0"), keys.add("osd.0", {{"mon", "allow profile osd"}}), 4, EntityType::osd,
