@@ -22,6 +22,7 @@ constexpr Option rows[] = {
      5},
     {"mds_log_bytes_max", OptionType::size, "64M", "journal beyond this is written back at once", 1 << 20},
     {"mds_write_back_interval", OptionType::duration, "30", "between write-backs while little happens", 0.1, 3600},
+    {"mds_cache_memory_limit", OptionType::size, "256M", "memory for inodes and names", 1 << 20},
     {"mds_reconnect_timeout", OptionType::duration, "45", "how long a new MDS waits for clients of the old", 0.01, 600},
     {"mds_cap_revoke_timeout", OptionType::duration, "120", "a client that keeps caps others need is evicted", 1, 3600},
 };
@@ -222,6 +223,7 @@ Task<Result<>> Mds::serve() {
   ServerOptions options;
   options.journal_interval = config_.duration("mds_log_flush_interval");
   options.journal_bytes_max = config_.size("mds_log_bytes_max");
+  options.cache_bytes_max = config_.size("mds_cache_memory_limit");
   options.write_back_interval = config_.duration("mds_write_back_interval");
   options.reconnect_timeout = config_.duration("mds_reconnect_timeout");
   options.revoke_timeout = config_.duration("mds_cap_revoke_timeout");
@@ -301,6 +303,9 @@ std::string Mds::perf_json() const {
                             {"caps", f.caps},
                             {"cap_messages", f.cap_messages},
                             {"sessions", f.sessions},
+                            {"cache_bytes", f.cache_bytes},
+                            {"dropped", f.dropped},
+                            {"recalls", f.recalls},
                             {"strays_purged", f.strays_purged}}},
                           {"mds_log",
                            {{"batches", f.batches},

@@ -59,6 +59,12 @@ Task<Result<MetadataStore::Names>> MemoryStore::names(std::string object, std::s
   co_return page;
 }
 
+Task<Result<Buffer>> MemoryStore::name(std::string object, std::string key) {
+  auto found = metadata.find(object);
+  if (found == metadata.end() || !found->second.names.contains(key)) co_return Errc::not_found;
+  co_return found->second.names[key];
+}
+
 Task<Result<>> MemoryStore::update_names(std::string object, NamesUpdate update) {
   std::size_t bytes = 0;
   for (const auto& [name, value] : update.set) bytes += name.size() + value.size();

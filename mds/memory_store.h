@@ -27,6 +27,7 @@ class MemoryStore : public MetadataStore {
   Task<Result<>> write(std::string object, std::uint64_t offset, Buffer bytes) override;
   Task<Result<>> remove(std::string object) override;
   Task<Result<Names>> names(std::string object, std::string after, std::uint64_t count_max) override;
+  Task<Result<Buffer>> name(std::string object, std::string key) override;
   Task<Result<>> update_names(std::string object, NamesUpdate update) override;
   Task<Result<Buffer>> parent(std::int64_t pool, std::string object) override;
   Task<Result<>> set_parent(std::int64_t pool, std::string object, Buffer value) override;

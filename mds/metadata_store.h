@@ -30,6 +30,8 @@ class MetadataStore {
   };
   /// Up to `count_max` pairs after the key `after`.
   virtual Task<Result<Names>> names(std::string object, std::string after, std::uint64_t count_max) = 0;
+  /// One of them.
+  virtual Task<Result<Buffer>> name(std::string object, std::string key) = 0;
   struct NamesUpdate {
     std::map<std::string, Buffer> set;
     std::set<std::string> remove;

@@ -11,9 +11,17 @@ using msg::ClientRequest;
 using msg::MdsOp;
 using Mode = Claim::Mode;
 
-std::error_code Attempt::must_load(Ino dir) {
+std::error_code Attempt::must_list(const Inode& dir, EntryKey after_key) {
+  obstacle = Obstacle::list;
+  ino = dir.ino();
+  after = std::move(after_key);
+  return make_error_code(Errc::again);
+}
+
+std::error_code Attempt::must_load(const Inode& dir, std::string entry) {
   obstacle = Obstacle::load;
-  ino = dir;
+  ino = dir.ino();
+  name = std::move(entry);
   return make_error_code(Errc::again);
 }
 
@@ -296,17 +304,17 @@ Result<> link(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcom
 /// Before the primary name of a file with more names goes, the directory of the next one is needed.
 Result<> next_name_loaded(Tree& tree, Attempt& attempt, const Dentry& dentry) {
   if (!dentry.is_primary() || dentry.inode->record.other_names.empty()) return {};
-  Ino next = dentry.inode->record.other_names.front().dir;
-  Inode* dir = tree.find(next);
-  if (!dir) return attempt.must_find(next);
-  if (!dir->dir) return attempt.must_load(next);
+  const Location& next = dentry.inode->record.other_names.front();
+  Inode* dir = tree.find(next.dir);
+  if (!dir) return attempt.must_find(next.dir);
+  TRY(Dentry * other, find_entry(tree, *dir, next.name, attempt));
+  if (!other || other->is_primary()) return Errc::io;  // the file says it has this name, the directory does not
   return {};
 }
 
 Result<> check_empty(Inode& dir, Attempt& attempt) {
-  if (!dir.dir) return attempt.must_load(dir.ino());
   TRY(attempt.visible(dir));
-  if (!dir.dir->entries.empty()) return Errc::not_empty;
+  if (dir.record.files || dir.record.subdirs) return Errc::not_empty;
   return {};
 }
 
@@ -421,19 +429,24 @@ Result<> list(Tree& tree, const ClientRequest& request, Attempt& attempt, Listin
   listing.from_start = true;
   listing.to_end = true;
   if (request.op == MdsOp::list_snaps) return {};
-  if (!dir->dir) return attempt.must_load(dir->ino());
   const ClientRequest::Readdir args = request.readdir();
-  auto& entries = dir->dir->entries;
-  auto it = entries.begin();
+  EntryKey after;
   if (!request.path2.path.empty())
-    it = entries.upper_bound(EntryKey(request.path2.path));
+    after = EntryKey(request.path2.path);
   else if ((args.flags & ClientRequest::Readdir::flag_bit_flags) && args.offset_hash)
-    it = entries.lower_bound(EntryKey(args.offset_hash & 0xffffff, ""));
-  listing.from_start = it == entries.begin();
+    after = EntryKey(args.offset_hash & 0xffffff, "");
+  if (!dir->dir || !dir->dir->knows_after(after)) return attempt.must_list(*dir, after);
+  auto& entries = dir->dir->entries;
+  auto it = entries.upper_bound(after);
+  listing.from_start = after == EntryKey();
+  // Not all of a large directory may be in memory: only as far as this is known.
+  auto end = entries.end();
+  const bool known_to_end = dir->dir->complete || !dir->dir->range->last;
+  if (!known_to_end) end = entries.upper_bound(*dir->dir->range->last);
   std::size_t count_max = limits::readdir_entries_max, bytes_max = limits::readdir_bytes_max, bytes = 0;
   if (args.entries_max) count_max = std::min<std::size_t>(count_max, args.entries_max);
   if (args.bytes_max) bytes_max = std::min<std::size_t>(bytes_max, args.bytes_max);
-  for (; it != entries.end() && listing.entries.size() < count_max; ++it) {
+  for (; it != end && listing.entries.size() < count_max; ++it) {
     Dentry& dentry = it->second;
     Inode* inode = dentry.is_primary() ? dentry.inode.get() : tree.find(dentry.remote);
     if (!inode) return attempt.must_find(dentry.remote);
@@ -444,7 +457,9 @@ Result<> list(Tree& tree, const ClientRequest& request, Attempt& attempt, Listin
     bytes += size;
     listing.entries.emplace_back(&dentry, inode);
   }
-  listing.to_end = it == entries.end();
+  listing.to_end = known_to_end && it == end;
+  // (An empty part would read as the end.)
+  if (listing.entries.empty() && !listing.to_end) return attempt.must_list(*dir, *dir->dir->range->last);
   return {};
 }
 

@@ -26,21 +26,26 @@ struct Attempt {
 
   enum class Obstacle {
     none,
-    load,     ///< the directory `ino` must be loaded
+    load,     ///< the name `name` of the directory `ino` must be loaded, or it is known to be missing
+    list,     ///< names of the directory `ino` after `after`
     find,     ///< the inode `ino` must be found by its number; if it cannot: Errc::stale
     claims,   ///< others hold caps that contradict `claims`
     recover,  ///< the size of `ino` must be found out
+    room,     ///< so much waits for the journal that changes wait as well
     commit,   ///< `wait_for` must be durable: somebody else's change would be seen
   };
   Obstacle obstacle = Obstacle::none;
   Ino ino;
+  std::string name;
+  EntryKey after;
   BatchId wait_for;
   std::vector<std::pair<Ino, Claim>> claims;  ///< all that the request needs, those in the way included
 
   ChangeContext change(Time stamp) const { return {client, batch, stamp == Time{} ? now : stamp}; }
 
   // For the operations: each returns Errc::again with the obstacle noted.
-  std::error_code must_load(Ino dir);
+  std::error_code must_load(const Inode& dir, std::string name);
+  std::error_code must_list(const Inode& dir, EntryKey after);
   std::error_code must_find(Ino inode);
   std::error_code must_commit(BatchId batch_needed);
   /// Notes a claim; claims_met() then says whether all of them are.
@@ -79,6 +84,8 @@ Result<> list(Tree& tree, const msg::ClientRequest& request, Attempt& attempt, L
 
 // Shared by them.
 
+/// A directory's entry; null: there is none of this name.
+Result<Dentry*> find_entry(Tree& tree, Inode& dir, const std::string& name, Attempt& attempt);
 /// The inode a path names. Errc of path resolution.
 Result<Inode*> resolve(Tree& tree, const msg::FilePath& path, Attempt& attempt);
 struct Place {

@@ -21,6 +21,14 @@ Result<> check_name(std::string_view name) {
   return {};
 }
 
+Result<Dentry*> find_entry(Tree& tree, Inode& dir, const std::string& name, Attempt& attempt) {
+  if (dir.dir) {
+    if (Dentry* dentry = tree.lookup(dir, name)) return dentry;
+    if (dir.dir->knows(EntryKey(name))) return nullptr;
+  }
+  return attempt.must_load(dir, name);
+}
+
 namespace {
 
 /// Down the first `depth` names.
@@ -31,16 +39,17 @@ Result<Inode*> walk(Tree& tree, std::uint64_t from, const std::vector<std::strin
   Inode* at = tree.find(start);
   if (!at) return attempt.must_find(start);
   if (at->purging) return Errc::stale;
+  tree.touch(*at);
   TRY(attempt.visible(*at));
   for (std::size_t i = 0; i < depth; ++i) {
     if (!at->is_dir()) return Errc::not_directory;
     if (names[i].size() > limits::name_bytes_max) return Errc::name_too_long;
-    if (!at->dir) return attempt.must_load(at->ino());
-    Dentry* dentry = tree.lookup(*at, std::string(names[i]));
+    TRY(Dentry * dentry, find_entry(tree, *at, std::string(names[i]), attempt));
     if (!dentry) return Errc::not_found;
     Inode* next = dentry->is_primary() ? dentry->inode.get() : tree.find(dentry->remote);
     if (!next) return attempt.must_find(dentry->remote);
     at = next;
+    tree.touch(*at);
     TRY(attempt.visible(*at));
   }
   return at;
@@ -65,11 +74,11 @@ Result<Place> resolve_place(Tree& tree, const msg::FilePath& path, Attempt& atte
   if (!place.dir->is_dir()) return Errc::not_directory;
   place.name = std::string(names.back());
   if (place.name.size() > limits::name_bytes_max) return Errc::name_too_long;
-  if (!place.dir->dir) return attempt.must_load(place.dir->ino());
-  place.dentry = tree.lookup(*place.dir, place.name);
+  TRY(place.dentry, find_entry(tree, *place.dir, place.name, attempt));
   if (place.dentry) {
     place.inode = place.dentry->is_primary() ? place.dentry->inode.get() : tree.find(place.dentry->remote);
     if (!place.inode) return attempt.must_find(place.dentry->remote);
+    tree.touch(*place.inode);
     TRY(attempt.visible(*place.inode));
   }
   TRY(attempt.permitted(attempt.writes || !place.inode ? *place.dir : *place.inode));

@@ -72,6 +72,16 @@ Task<Result<MetadataStore::Names>> RadosStore::names(std::string object, std::st
   co_return Names{std::move(page.values), page.more};
 }
 
+Task<Result<Buffer>> RadosStore::name(std::string object, std::string key) {
+  Operation operation;
+  operation.omap_get_by_keys({key});
+  CO_TRY(auto result, co_await objecter_.execute({pool_, std::move(object), "", ""}, std::move(operation)));
+  CO_TRY(librados::OmapValues values, result.omap_by_keys(0));
+  auto it = values.find(key);
+  if (it == values.end()) co_return Errc::not_found;
+  co_return it->second;
+}
+
 Task<Result<>> RadosStore::update_names(std::string object, NamesUpdate update) {
   Operation operation = forced();
   operation.create(false);

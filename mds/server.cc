@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t inos_reserved = 1 << 16;  ///< numbers a batch reserves ahead; a restart skips what is left
 constexpr std::size_t purges_max = 16;
 constexpr std::size_t recoveries_max = 16;
-constexpr std::size_t backtrace_depth_max = limits::path_depth_max;
+constexpr Duration write_back_pause = std::chrono::milliseconds(100);  ///< between two even if more waits than should
 }  // namespace
 
 Server::Server(Shard& shard, MetadataStore& store, ServerOptions options)
@@ -57,6 +57,7 @@ Task<Result<>> Server::replay() {
   CO_TRY(read);
   log_info("mds", "replayed {} batches from {} journal segments", batches, journal_.segments());
   next_ino_ = write_back_.next_ino();
+  tree_.set_committed(journal_.committed());
   CO_TRY(co_await load(inos::super));
   if (!tree_.root() || !tree_.find(inos::stray)) {
     problem_ = "the file system has no root";
@@ -110,6 +111,7 @@ Task<> Server::activate() {
   for (Ino ino : uncut) tasks_.spawn(cut(ino));
   tasks_.spawn(maintenance_loop());
   tasks_.spawn(watch_sessions());
+  tasks_.spawn(cache_loop());
   while (!early_caps_.empty()) deliver_early(early_caps_.begin()->first);
   for (RequestRef& request : std::exchange(early_, {})) start_request(std::move(request));
   for (EarlyOpen& early : std::exchange(early_opens_, {})) open_session(early.connection, early.body);
@@ -193,7 +195,7 @@ Batch Server::take_batch() {
   if (batch.next_ino.value < next_ino_.value + inos_reserved / 2) batch.next_ino = Ino{next_ino_.value + inos_reserved};
   for (Tree::Dirty& dirty : tree_.take_dirty()) {
     DentryUpdate update{std::move(dirty.at), std::nullopt, dirty.placed};
-    if (std::optional<DentryRecord> record = tree_.record_at(update.at)) update.record = encode(*record);
+    if (std::optional<DentryRecord> record = tree_.record_at(update.at, batch.id)) update.record = encode(*record);
     batch.dentries.push_back(std::move(update));
   }
   for (const auto& [client, session] : sessions_) {
@@ -236,11 +238,12 @@ Task<> Server::journal_loop() {
     }
     ++figures_.batches;
     write_back_.apply(batch);
+    tree_.set_committed(journal_.committed());
     run_commit_actions();
     committed_.wake_all();
     deliver_deferred();
-    if (journal_.bytes() > options_.journal_bytes_max || write_back_.waiting_names() > options_.names_waiting_max)
-      maintenance_wanted_.wake_all();
+    room_.wake_all();
+    if (write_back_is_due()) maintenance_wanted_.wake_all();
   }
 }
 
@@ -254,6 +257,8 @@ Task<Result<>> Server::write_back_once() {
   writing_back_ = true;
   Result<> done = co_await write_back_.flush();
   writing_back_ = false;
+  room_.wake_all();
+  deliver_deferred();
   start_purges();
   CO_TRY(done);
   BatchId oldest = write_back_.oldest(journal_.next());
@@ -266,9 +271,19 @@ Task<Result<>> Server::write_back_all() {
   co_return co_await write_back_once();
 }
 
+/// What waits for it takes memory as well.
+bool Server::write_back_is_due() const {
+  return journal_.bytes() > options_.journal_bytes_max || write_back_.waiting_bytes() > options_.cache_bytes_max / 4;
+}
+
+bool Server::is_full() const {
+  return sealed_.size() >= limits::batches_waiting_max || write_back_.waiting_bytes() > options_.cache_bytes_max;
+}
+
 Task<> Server::maintenance_loop() {
   while (!failed_) {
-    MonotonicTime deadline = shard_.clock().now() + options_.write_back_interval;
+    MonotonicTime deadline =
+        shard_.clock().now() + (write_back_is_due() ? write_back_pause : options_.write_back_interval);
     Result<> waited = co_await maintenance_wanted_.wait_until(shard_.clock(), deadline);
     if (!waited && waited.error() == Errc::cancelled) co_return;
     if (write_back_.oldest(journal_.next()) == journal_.next() && journal_.segments() <= 1) continue;
@@ -319,7 +334,6 @@ Task<> Server::purge(Ino ino) {
   }
   inode = tree_.find(ino);
   CHECK(inode && inode->purging && inode->caps.empty());
-  if (inode->dir) tree_.unload(*inode);
   tree_.drop_stray(*inode);
   ++figures_.strays_purged;
   journal_soon();
@@ -420,46 +434,6 @@ Task<> Server::recover(Ino ino) {
   start_recoveries();
 }
 
-Task<Result<>> Server::load(Ino ino) {
-  if (auto it = loading_.find(ino); it != loading_.end()) co_return co_await it->second->wait();
-  loading_[ino] = std::make_unique<WaitList>();
-  auto names = co_await write_back_.read_directory(ino);
-  Result<> loaded;
-  Inode* inode = tree_.find(ino);
-  if (!names)
-    loaded = names.error();
-  else if (inode && inode->is_dir() && !inode->dir)
-    loaded = tree_.load(*inode, *std::move(names));
-  if (loaded && phase_ == Phase::active && inode && inode->dir) {
-    for (auto& [key, dentry] : inode->dir->entries)
-      if (dentry.is_primary() && !is_written(*dentry.inode)) recover_size(*dentry.inode);
-  }
-  std::unique_ptr<WaitList> waiters = std::move(loading_[ino]);
-  loading_.erase(ino);
-  waiters->wake_all();
-  if (!loaded) log_error("mds", "directory 0x{:x} cannot be loaded: {}", ino.value, loaded.error().message());
-  co_return loaded;
-}
-
-Task<Result<>> Server::find(Ino ino) {
-  // Up the backtraces to something in memory, then down again.
-  std::vector<Location> chain;
-  for (Ino at = ino; !tree_.find(at); at = chain.back().dir) {
-    if (chain.size() > backtrace_depth_max) co_return Errc::stale;
-    Result<Location> place = co_await write_back_.find(at, options_.data_pools);
-    if (!place && place.error() == Errc::not_found) co_return Errc::stale;
-    if (!place) co_return place.error();
-    chain.push_back(*std::move(place));
-  }
-  for (; !chain.empty(); chain.pop_back()) {
-    Inode* dir = tree_.find(chain.back().dir);
-    if (!dir || !dir->is_dir()) co_return Errc::stale;
-    if (!dir->dir) CO_TRY(co_await load(dir->ino()));
-  }
-  if (!tree_.find(ino)) co_return Errc::stale;
-  co_return Result<>{};
-}
-
 void Server::on_message(const msg::ConnectionRef& connection, msg::Message message) {
   if (failed_ || stopping_) return;
   auto malformed = [&](std::string_view what) {
@@ -505,6 +479,7 @@ void Server::on_message(const msg::ConnectionRef& connection, msg::Message messa
 Server::Figures Server::figures() const {
   Figures figures = figures_;
   figures.inodes = tree_.inode_count();
+  figures.cache_bytes = tree_.bytes();
   figures.sessions = sessions_.size();
   figures.caps = 0;
   for (const auto& [client, session] : sessions_) figures.caps += session->caps.size();

@@ -24,7 +24,7 @@ struct ServerOptions {
   Duration journal_interval = std::chrono::milliseconds(100);  ///< how long a change may wait for company
   Duration write_back_interval = std::chrono::seconds(30);     ///< between write-backs while little happens
   std::uint64_t journal_bytes_max = 64 << 20;                  ///< of journal that starts one at once
-  std::size_t names_waiting_max = 200'000;                     ///< of names that does
+  std::uint64_t cache_bytes_max = 256 << 20;                   ///< of inodes and names in memory
   Duration session_timeout = std::chrono::seconds(60);         ///< of silence until a session is stale
   Duration session_autoclose = std::chrono::seconds(300);      ///< of silence until it is evicted
   Duration reconnect_timeout = std::chrono::seconds(45);       ///< for clients after a restart
@@ -78,7 +78,8 @@ class Server {
   // --- for people ----------------------------------------------------------------------------------------------------
   struct Figures {
     std::uint64_t requests = 0, replies_early = 0, cap_messages = 0, batches = 0, batch_bytes = 0;
-    std::size_t inodes = 0, sessions = 0, caps = 0, names_waiting = 0, strays_purged = 0;
+    std::size_t inodes = 0, cache_bytes = 0, dropped = 0, recalls = 0, sessions = 0, caps = 0, names_waiting = 0,
+                strays_purged = 0;
     std::uint64_t journal_bytes = 0;
     std::size_t journal_segments = 0;
   };
@@ -99,7 +100,9 @@ class Server {
   void seal_if_full();
   /// For the batch under construction.
   void note(SessionUpdate update);
-  bool journal_is_full() const { return sealed_.size() >= limits::batches_waiting_max; }
+  /// No change now: so much waits for the journal, or behind it.
+  bool is_full() const;
+  bool write_back_is_due() const;
   void journal_soon();
   void hurry();
   void run_commit_actions();
@@ -118,8 +121,18 @@ class Server {
   void start_recoveries();
   Task<> recover(Ino ino);
   void fail(std::string why);
-  Task<Result<>> load(Ino ino);
+
+  // server_cache.cc: what is in memory and what is not
+  Task<Result<>> load(Ino dir);
+  Task<Result<>> load_entry(Ino dir, std::string name);
+  Task<Result<>> load_after(Ino dir, EntryKey after);
   Task<Result<>> find(Ino ino);
+  Task<Result<>> find_once(Ino ino);
+  bool is_loaded_whole(const Inode& dir) const;
+  void taken_in(const std::vector<Inode*>& inodes);
+  void trim_cache();
+  Task<> cache_loop();
+  void recall_caps();
 
   // server_sessions.cc
   void handle_session(const msg::ConnectionRef& connection, const msg::ClientSession& body,
@@ -137,7 +150,8 @@ class Server {
   void regrant(Ino ino, ClientId client);
   void forgive_silence();
   Task<> watch_sessions();
-  void send_session(const SessionRef& session, msg::ClientSession::Op op, std::uint64_t sequence = 0);
+  void send_session(const SessionRef& session, msg::ClientSession::Op op, std::uint64_t sequence = 0,
+                    std::uint32_t caps_max = 0);
   SessionRef session_of(const msg::ConnectionRef& connection);
   Session* session_of(ClientId client);
   Task<> evict_in_background(ClientId client, std::string why);
@@ -203,7 +217,7 @@ class Server {
   std::vector<SessionUpdate> session_updates_;
   std::size_t session_update_bytes_ = 0;
   std::map<BatchId, std::vector<std::move_only_function<void()>>> commit_actions_;
-  WaitList journal_wanted_, hurry_wanted_, committed_;
+  WaitList journal_wanted_, hurry_wanted_, committed_, room_;
   bool writing_back_ = false;
   std::size_t purges_ = 0;
   std::deque<Ino> purges_waiting_;

@@ -100,6 +100,7 @@ void Server::evaluate(Inode& inode, std::optional<ClientId> replying_to) {
 void Server::remove_cap(Session& session, Inode& inode) {
   inode.caps.remove(session.client());
   session.caps.erase(&inode);
+  tree_.count(inode);
   if (!inode.recovering && !inode.caps.anybody_has(cap::any_file_write) && inode.record.writable_size) {
     // Nobody writes: the size is what it is.
     inode.record.writable_size = 0;
@@ -167,7 +168,7 @@ void Server::handle_caps(CapsMessage message) {
     early_caps_[ino].push_back(std::move(message));
     return;
   }
-  if (phase_ == Phase::active && (journal_is_full() || !deferred_caps_.empty())) {
+  if (phase_ == Phase::active && (is_full() || !deferred_caps_.empty())) {
     deferred_caps_.push_back(std::move(message));
     return;
   }
@@ -183,7 +184,7 @@ void Server::deliver_early(Ino ino) {
 }
 
 void Server::deliver_deferred() {
-  while (!deferred_caps_.empty() && !journal_is_full()) {
+  while (!deferred_caps_.empty() && !is_full()) {
     CapsMessage message = std::move(deferred_caps_.front());
     deferred_caps_.pop_front();
     work_on_caps(message);

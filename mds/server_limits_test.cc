@@ -21,7 +21,9 @@ ClientRequest set_xattr(std::string path, std::string name, std::size_t bytes) {
 TEST(ServerLimits, no_message_to_the_osds_is_too_large) {
   run([](Shard& shard) -> Task<> {
     MemoryStore store;
-    Server server(shard, store, test_options());
+    ServerOptions options = test_options();
+    options.cache_bytes_max = 64 << 20;  // and with less behind the journal than all of it
+    Server server(shard, store, options);
     co_await boot(server, true);
     Client client(shard, server, 7);
     co_await client.open();
@@ -30,7 +32,7 @@ TEST(ServerLimits, no_message_to_the_osds_is_too_large) {
       EXPECT_EQ(made.head.result, 0);
     }
     // One append takes long, and everything becomes dirty while it does.
-    store.delay = [&shard]() -> Task<> { (void)co_await shard.clock().sleep(100ms); };
+    store.delay = [&shard]() -> Task<> { (void)co_await shard.clock().sleep(10ms); };
     std::uint64_t last = 0;
     for (int i = 0; i < 2000; ++i) last = client.send(set_xattr(fmt::format("d{}", i), "user.large", 60'000));
     co_await client.safe(last);

@@ -107,8 +107,8 @@ bool Server::try_request(const RequestRef& request) {
   Outcome outcome;
   Listing listing;
   const bool lists = op == MdsOp::readdir || op == MdsOp::list_snaps;
-  if (attempt.writes && journal_is_full()) {
-    (void)attempt.must_commit(journal_.next());
+  if (attempt.writes && is_full()) {
+    attempt.obstacle = Attempt::Obstacle::room;
     return false;
   }
   // What is sent again after a restart keeps the number the client was told, unless somebody has it.
@@ -144,6 +144,7 @@ bool Server::try_request(const RequestRef& request) {
     purge_if_unused(*outcome.unlinked);
   }
   seal_if_full();
+  trim_cache();
   return true;
 }
 
@@ -197,7 +198,10 @@ Task<Result<>> Server::remove_obstacle(RequestRef request) {
       break;
     case Attempt::Obstacle::load:
       request->waiting_for = "a directory";
-      co_return co_await load(attempt.ino);
+      co_return co_await load_entry(attempt.ino, attempt.name);
+    case Attempt::Obstacle::list:
+      request->waiting_for = "a directory";
+      co_return co_await load_after(attempt.ino, attempt.after);
     case Attempt::Obstacle::find:
       request->waiting_for = "an inode";
       if (phase_ == Phase::replaying && attempt.ino == Ino{request->body.ino} && !request->number_is_known) {
@@ -211,6 +215,9 @@ Task<Result<>> Server::remove_obstacle(RequestRef request) {
     case Attempt::Obstacle::recover:
       request->waiting_for = "the size of a file whose writer is gone";
       co_return co_await recovered_.wait();
+    case Attempt::Obstacle::room:
+      request->waiting_for = "room in the journal";
+      co_return co_await room_.wait();
     case Attempt::Obstacle::commit:
       request->waiting_for = "the journal";
       co_return co_await wait_for_commit(attempt.wait_for);
@@ -265,6 +272,8 @@ void Server::put_inode(Encoder& encoder, Session& session, Inode& inode, cap::Bi
   evaluate(inode, session.client());  // whoever has to give something up hears of it
   cap = inode.caps.find(session.client());
   inode.caps.issue_with_reply(*cap);
+  tree_.touch(inode);
+  tree_.count(inode);
   cap->xattr_version = record.xattr_version;
 
   msg::InodeStat stat;

@@ -39,11 +39,12 @@ Session* Server::session_of(ClientId client) {
   return it == sessions_.end() ? nullptr : it->second.get();
 }
 
-void Server::send_session(const SessionRef& session, Op op, std::uint64_t sequence) {
+void Server::send_session(const SessionRef& session, Op op, std::uint64_t sequence, std::uint32_t caps_max) {
   if (!session->connection) return;
   ClientSession body;
   body.op = op;
   body.sequence = sequence;
+  body.caps_max = caps_max;
   body.stamp = Time::from(shard_.clock().wall());
   if (op == Op::open) body.features.bits = our_features & session->features.bits;
   session->connection->send(msg::make_message(body));
@@ -180,6 +181,7 @@ void Server::drop_session(const SessionRef& session, bool orderly) {
     if (!inode || !inode->locks) continue;
     inode->locks->drop(session->client());
     grant_file_locks(*inode);
+    if (inode->locks->empty()) inode->locks.reset();
   }
   SessionUpdate update;
   update.kind = SessionUpdate::Kind::closed;
@@ -249,7 +251,8 @@ Task<Result<>> Server::find_for_reconnect(const msg::CapReconnect cap) {
   if (cap.path_base) {
     if (!tree_.find(Ino{cap.path_base})) (void)co_await find(Ino{cap.path_base});
     Inode* dir = tree_.find(Ino{cap.path_base});
-    if (dir && dir->is_dir() && !dir->dir) (void)co_await load(dir->ino());
+    const bool is_name = !cap.path.empty() && cap.path.find('/') == cap.path.npos;
+    if (dir && dir->is_dir() && is_name) (void)co_await load_entry(dir->ino(), cap.path);
     if (tree_.find(Ino{cap.ino})) co_return Result<>{};
   }
   co_return co_await find(Ino{cap.ino});

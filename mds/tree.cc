@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
-#include "crush/object_hash.h"
 
 namespace spirula::mds {
-
-EntryKey::EntryKey(std::string name_in) : hash(crush::hash_rjenkins(name_in) & 0xffffff), name(std::move(name_in)) {}
 
 std::size_t Tree::LocationHash::operator()(const Location& at) const {
   return std::hash<std::string>{}(at.name) * 31 + at.dir.value;
@@ -28,6 +26,7 @@ Tree::~Tree() = default;
 void Tree::format(Time now) {
   super_->dir = std::make_unique<Dir>();
   super_->dir->inode = super_.get();
+  super_->dir->complete = true;
   InodeRecord record;
   record.mode = 0040755;
   record.atime = record.mtime = record.ctime = record.btime = record.rctime = now;
@@ -85,6 +84,9 @@ void Tree::mark(Inode& inode, bool placed) {
 Dentry& Tree::emplace(Inode& dir, const std::string& name) {
   auto [it, fresh] = dir.dir->entries.try_emplace(EntryKey(name));
   CHECK(fresh, "a free name");
+  dir.dir->absent.erase(name);
+  dir.dir->removed.erase(name);
+  bytes_ += entry_bytes(it->first);
   it->second.dir = dir.dir.get();
   it->second.key = &it->first;
   return it->second;
@@ -94,6 +96,7 @@ Inode& Tree::attach(Inode& dir, const std::string& name, std::unique_ptr<Inode> 
   Dentry& dentry = emplace(dir, name);
   inode->parent = &dentry;
   dentry.inode = std::move(inode);
+  ++dir.dir->primaries;
   return *dentry.inode;
 }
 
@@ -102,40 +105,15 @@ std::unique_ptr<Inode> Tree::detach(Inode& dir, const std::string& name) {
   CHECK(it != dir.dir->entries.end());
   std::unique_ptr<Inode> inode = std::move(it->second.inode);
   if (inode) inode->parent = nullptr;
+  if (inode) --dir.dir->primaries;
+  bytes_ -= entry_bytes(it->first);
   dir.dir->entries.erase(it);
+  if (dir.ino() != inos::stray) {
+    // The batch it is in is the directory's; and the store shows it until that is applied.
+    dir.dir->removed[name] = BatchId{std::numeric_limits<std::uint64_t>::max()};
+    if (dir.dir->removed.size() > dir.dir->removed_wanted) forget_removed(*dir.dir);
+  }
   return inode;
-}
-
-Result<> Tree::load(Inode& dir, std::map<std::string, DentryRecord> records) {
-  CHECK(dir.is_dir() && !dir.dir);
-  std::unordered_set<Ino> seen;
-  for (const auto& [name, record] : records) {
-    if (record.kind != DentryRecord::Kind::primary) continue;
-    if (inodes_.contains(record.inode.ino) || !seen.insert(record.inode.ino).second) return Errc::malformed;
-  }
-  dir.dir = std::make_unique<Dir>();
-  dir.dir->inode = &dir;
-  for (auto& [name, record] : records) {
-    if (record.kind == DentryRecord::Kind::primary) {
-      Ino ino = record.inode.ino;
-      inodes_[ino] = &attach(dir, name, std::make_unique<Inode>(std::move(record.inode)));
-    } else {
-      Dentry& dentry = emplace(dir, name);
-      dentry.remote = record.remote;
-      dentry.remote_type = record.type;
-    }
-  }
-  return {};
-}
-
-void Tree::unload(Inode& dir) {
-  CHECK(dir.dir);
-  for (auto& [key, dentry] : dir.dir->entries) {
-    if (!dentry.is_primary()) continue;
-    CHECK(!dentry.inode->dir && dentry.inode->caps.empty() && !dirty_.contains(location(*dentry.inode)));
-    inodes_.erase(dentry.inode->ino());
-  }
-  dir.dir.reset();
 }
 
 void Tree::propagate(Inode* dir, const RecursiveStats& delta, Time rctime) {
@@ -166,11 +144,14 @@ Inode& Tree::add(Inode& dir, const std::string& name, InodeRecord record, const 
   if (is_dir) {
     made->dir = std::make_unique<Dir>();
     made->dir->inode = made.get();
+    made->dir->complete = true;
   }
   made->changed_by = change.client;
   made->changed_in = change.batch;
   Inode& inode = attach(dir, name, std::move(made));
   CHECK(inodes_.emplace(inode.ino(), &inode).second, "inode numbers are used once");
+  link_newest(inode);
+  count(inode);
   mark(inode, true);
   touch_dir(dir, change, !is_dir, is_dir);
   propagate(&dir, inode.record.contribution(), change.stamp);
@@ -277,6 +258,9 @@ void Tree::drop_stray(Inode& inode) {
   Inode& stray = *inode.parent_inode();
   const RecursiveStats weight = inode.record.contribution();
   mark(inode);
+  bytes_ -= inode.cost;
+  unlink(inode);
+  if (inode.dir) CHECK(inode.dir->entries.empty());
   inodes_.erase(inode.ino());
   const std::string name = inode.parent->name();
   std::unique_ptr<Inode> gone = detach(stray, name);
@@ -291,6 +275,7 @@ void Tree::changed(Inode& inode, const RecursiveStats& before, const ChangeConte
   inode.changed_by = change.client;
   inode.changed_in = change.batch;
   mark(inode);
+  count(inode);
   const RecursiveStats delta = inode.record.contribution() - before;
   propagate(inode.parent_inode(), delta, inode.record.ctime);
 }
@@ -305,13 +290,18 @@ std::vector<Tree::Dirty> Tree::take_dirty() {
   return std::exchange(dirty_order_, {});
 }
 
-std::optional<DentryRecord> Tree::record_at(const Location& at) {
+std::optional<DentryRecord> Tree::record_at(const Location& at, BatchId batch) {
   Inode* dir = find(at.dir);
   if (!dir || !dir->dir) return std::nullopt;
   Dentry* dentry = lookup(*dir, at.name);
-  if (!dentry) return std::nullopt;
+  if (!dentry) {
+    auto gone = dir->dir->removed.find(at.name);
+    if (gone != dir->dir->removed.end()) gone->second = batch;
+    return std::nullopt;
+  }
   DentryRecord record;
   if (dentry->is_primary()) {
+    dentry->inode->stored_in = batch;
     record.inode = dentry->inode->record;
   } else {
     record.kind = DentryRecord::Kind::remote;
@@ -344,7 +334,9 @@ void Tree::verify() {
         CHECK(std::ranges::count(target->record.other_names, Location{ino, key.name}) == 1);
       }
     }
-    if (ino == inos::super) continue;
+    CHECK(std::ranges::count_if(inode->dir->entries, [](auto& e) { return e.second.is_primary(); }) ==
+          static_cast<std::ptrdiff_t>(inode->dir->primaries));
+    if (ino == inos::super || !inode->dir->complete) continue;
     CHECK(inode->record.files == files && inode->record.subdirs == subdirs, "counts of entries");
     CHECK(inode->record.below == below, "recursive statistics");
   }

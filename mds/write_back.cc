@@ -13,7 +13,7 @@ namespace spirula::mds {
 
 namespace {
 
-constexpr std::uint64_t names_per_read = 4096;
+constexpr std::uint64_t sessions_per_read = 1024;
 constexpr std::size_t names_per_update = 1024;
 constexpr std::uint64_t writes_in_flight = 16;
 const char* const sessions_object = "mds0_sessions";
@@ -34,7 +34,7 @@ std::string session_key(ClientId client) {
 Task<Result<>> WriteBack::open() {
   std::string after;
   for (;;) {
-    Result<MetadataStore::Names> page = co_await store_.names(sessions_object, after, names_per_read);
+    Result<MetadataStore::Names> page = co_await store_.names(sessions_object, after, sessions_per_read);
     if (!page && page.error() == Errc::not_found) break;
     if (!page) co_return page.error();
     for (const auto& [key, value] : page->values) {
@@ -93,15 +93,17 @@ void WriteBack::index(const DentryUpdate& update, bool add, BatchId batch) {
 
 void WriteBack::apply(const Batch& batch) {
   for (const DentryUpdate& update : batch.dentries) {
-    auto [it, fresh] = directories_[update.at.dir].try_emplace(update.at.name);
+    auto [it, fresh] = directories_[update.at.dir].try_emplace(EntryKey(update.at.name));
     Entry& entry = it->second;
     if (fresh) {
       entry.first = batch.id;
       ++waiting_;
     } else {
       index({update.at, entry.record, false}, false, batch.id);
+      waiting_bytes_ -= bytes_of(it->first, entry);
     }
     entry.record = update.record;
+    waiting_bytes_ += bytes_of(it->first, entry);
     entry.placed |= update.placed;
     entry.last = batch.id;
     index(update, true, batch.id);
@@ -143,41 +145,74 @@ void WriteBack::forget(Ino dir) {
   auto it = directories_.find(dir);
   if (it == directories_.end()) return;
   waiting_ -= it->second.size();
+  for (const auto& [key, entry] : it->second) waiting_bytes_ -= bytes_of(key, entry);
   directories_.erase(it);
 }
 
-Task<Result<std::map<std::string, DentryRecord>>> WriteBack::read_directory(Ino dir) {
-  std::map<std::string, std::optional<Buffer>> names;
-  auto overlay = [&] {
-    auto it = directories_.find(dir);
-    if (it == directories_.end()) return;
-    for (const auto& [name, entry] : it->second) names[name] = entry.record;
-  };
-  // What waits here may reach the object, and leave, while we read it: what was here first counts for that.
-  std::map<std::string, std::optional<Buffer>> before;
-  overlay();
-  before.swap(names);
-  std::string after;
-  for (;;) {
-    Result<MetadataStore::Names> page =
-        co_await store_.names(MetadataStore::directory_object(dir), after, names_per_read);
-    if (!page && page.error() == Errc::not_found) break;
-    if (!page) co_return page.error();
-    for (auto& [name, value] : page->values) {
-      names[name] = value;
-      after = name;
-    }
-    if (!page->more) break;
+std::size_t WriteBack::bytes_of(const EntryKey& key, const Entry& entry) {
+  return 150 + key.name.size() + (entry.record ? entry.record->size() : 0);
+}
+
+void WriteBack::end_reading(Ino dir) {
+  auto it = readings_.find(dir);
+  if (--it->second.readers == 0) readings_.erase(it);
+}
+
+Task<Result<WriteBack::Page>> WriteBack::read_names(Ino dir, EntryKey after, std::uint64_t count_max) {
+  ++readings_[dir].readers;
+  Result<MetadataStore::Names> stored =
+      co_await store_.names(MetadataStore::directory_object(dir), after.stored(), count_max);
+  std::map<EntryKey, std::optional<Buffer>> names;
+  Page page;
+  if (stored) {
+    for (auto& [key, value] : stored->values) names[EntryKey::from_stored(key)] = std::move(value);
+    if (stored->more && !names.empty()) page.last = names.rbegin()->first;
   }
-  for (auto& [name, record] : before) names[name] = record;
-  overlay();
-  std::map<std::string, DentryRecord> records;
-  for (auto& [name, value] : names) {
+  // What waits here is newer than the object.
+  auto overlay = [&](const auto& newer, auto record_of) {
+    for (auto it = newer.upper_bound(after); it != newer.end() && (!page.last || it->first <= *page.last); ++it)
+      names[it->first] = record_of(it->second);
+  };
+  overlay(readings_[dir].left, [](const std::optional<Buffer>& record) { return record; });
+  if (auto it = directories_.find(dir); it != directories_.end())
+    overlay(it->second, [](const Entry& entry) { return entry.record; });
+  end_reading(dir);
+  if (!stored && stored.error() != Errc::not_found) co_return stored.error();
+  for (auto& [key, value] : names) {
     if (!value) continue;
     CO_TRY(DentryRecord record, decode<DentryRecord>(*value));
-    records.emplace(name, std::move(record));
+    page.records.emplace(key, std::move(record));
   }
-  co_return records;
+  co_return page;
+}
+
+Task<Result<std::optional<DentryRecord>>> WriteBack::read_name(Ino dir, EntryKey name) {
+  auto waiting = [&]() -> const std::optional<Buffer>* {
+    auto names = directories_.find(dir);
+    if (names == directories_.end()) return nullptr;
+    auto entry = names->second.find(name);
+    return entry == names->second.end() ? nullptr : &entry->second.record;
+  };
+  std::optional<Buffer> record;
+  if (const std::optional<Buffer>* known = waiting()) {
+    record = *known;
+  } else {
+    ++readings_[dir].readers;
+    Result<Buffer> stored = co_await store_.name(MetadataStore::directory_object(dir), name.stored());
+    const Reading& reading = readings_[dir];
+    auto left = reading.left.find(name);
+    if (const std::optional<Buffer>* newer = waiting())
+      record = *newer;
+    else if (left != reading.left.end())
+      record = left->second;
+    else if (stored)
+      record = *stored;
+    end_reading(dir);
+    if (!stored && stored.error() != Errc::not_found) co_return stored.error();
+  }
+  if (!record) co_return std::optional<DentryRecord>();
+  CO_TRY(DentryRecord decoded, decode<DentryRecord>(*record));
+  co_return std::optional<DentryRecord>(std::move(decoded));
 }
 
 Task<Result<Location>> WriteBack::find(Ino ino, std::vector<std::int64_t> data_pools) {
@@ -219,17 +254,17 @@ Task<> WriteBack::flush_backtrace(Backtrace trace, std::int64_t pool, bool is_di
 Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
   auto found = directories_.find(dir);
   if (found == directories_.end()) co_return;
-  std::vector<std::pair<std::string, Entry>> entries(found->second.begin(), found->second.end());
+  std::vector<std::pair<EntryKey, Entry>> entries(found->second.begin(), found->second.end());
 
   // Backtraces first: as long as the record waits here it is found without one.
   TaskGroup traces(shard_);
-  for (const auto& [name, entry] : entries) {
+  for (const auto& [key, entry] : entries) {
     if (!entry.placed || !entry.record || !outcome) continue;
     Result<DentryRecord> record = decode<DentryRecord>(*entry.record);
     if (!record || record->kind != DentryRecord::Kind::primary || dir == inos::super || dir == inos::stray) continue;
     const InodeRecord& inode = record->inode;
     std::int64_t pool = inode.is_file() ? inode.layout.pool : -1;
-    traces.spawn(flush_backtrace({inode.ino, {dir, name}}, pool, inode.is_dir(), outcome));
+    traces.spawn(flush_backtrace({inode.ino, {dir, key.name}}, pool, inode.is_dir(), outcome));
     while (traces.size() >= writes_in_flight && outcome)
       outcome = co_await shard_.clock().sleep(std::chrono::microseconds(200));
   }
@@ -238,13 +273,13 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
   for (std::size_t from = 0, to = 0; from < entries.size() && outcome; from = to) {
     MetadataStore::NamesUpdate update;
     for (std::size_t bytes = 0; to < entries.size() && to - from < names_per_update; ++to) {
-      const auto& [name, entry] = entries[to];
-      bytes += name.size() + (entry.record ? entry.record->size() : 0);
+      const auto& [key, entry] = entries[to];
+      bytes += key.name.size() + (entry.record ? entry.record->size() : 0);
       if (to > from && bytes > limits::names_update_bytes_max) break;
       if (entry.record)
-        update.set[name] = *entry.record;
+        update.set[key.stored()] = *entry.record;
       else
-        update.remove.insert(name);
+        update.remove.insert(key.stored());
     }
     Result<> done = co_await store_.update_names(MetadataStore::directory_object(dir), std::move(update));
     if (!done) {
@@ -253,13 +288,16 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
     }
     Names& names = directories_[dir];
     for (std::size_t i = from; i < to; ++i) {
-      const auto& [name, written] = entries[i];
-      auto it = names.find(name);
+      const auto& [key, written] = entries[i];
+      auto it = names.find(key);
       CHECK(it != names.end());  // what waits leaves in a flush only (or by forget(), which excludes one)
       if (it->second.last == written.last) {
-        index({{dir, name}, it->second.record, false}, false, written.last);
-        names.erase(it);
+        index({{dir, key.name}, it->second.record, false}, false, written.last);
+        if (auto reading = readings_.find(dir); reading != readings_.end())
+          reading->second.left[key] = it->second.record;
+        waiting_bytes_ -= bytes_of(key, it->second);
         --waiting_;
+        names.erase(it);
       } else {
         it->second.first = it->second.last;  // only what came since is still missing
       }

@@ -5,6 +5,7 @@
 
 #include "base/shard.h"
 #include "mds/batch.h"
+#include "mds/entry_key.h"
 #include "mds/metadata_store.h"
 
 /// What the journal holds and the objects do not yet: the newest durable record of each name, and every session. The
@@ -26,8 +27,15 @@ class WriteBack {
   /// A directory that was removed with all its names: they need not reach its object, which goes. Not during a flush().
   void forget(Ino dir);
 
-  /// Reads a directory's names as of everything applied. Errc::malformed.
-  Task<Result<std::map<std::string, DentryRecord>>> read_directory(Ino dir);
+  /// Names of a directory, as of everything applied.
+  struct Page {
+    std::map<EntryKey, DentryRecord> records;
+    std::optional<EntryKey> last;  ///< all up to here are among them; none: all to the end
+  };
+  /// Those after `after`, about `count_max` of them. Errc::malformed.
+  Task<Result<Page>> read_names(Ino dir, EntryKey after, std::uint64_t count_max);
+  /// One; nullopt: it is not there.
+  Task<Result<std::optional<DentryRecord>>> read_name(Ino dir, EntryKey name);
   /// Where an inode's primary name is, by a record waiting here or by its backtrace in one of the pools.
   /// Errc::not_found.
   Task<Result<Location>> find(Ino ino, std::vector<std::int64_t> data_pools);
@@ -37,6 +45,7 @@ class WriteBack {
   /// The oldest batch whose effects are only in the journal; `otherwise` if there is none.
   BatchId oldest(BatchId otherwise) const;
   std::size_t waiting_names() const { return waiting_; }
+  std::size_t waiting_bytes() const { return waiting_bytes_; }
   /// Inodes whose objects are still to be cut; the journal keeps what says so until a later record says it is done.
   const std::map<Ino, BatchId>& truncating() const { return truncating_; }
 
@@ -49,7 +58,14 @@ class WriteBack {
     bool placed = false;
     BatchId first, last;
   };
-  using Names = std::map<std::string, Entry>;
+  using Names = std::map<EntryKey, Entry>;
+  /// A directory being read: what leaves here for the object meanwhile may have come too late for the reader.
+  struct Reading {
+    std::size_t readers = 0;
+    std::map<EntryKey, std::optional<Buffer>> left;
+  };
+  void end_reading(Ino dir);
+  static std::size_t bytes_of(const EntryKey& key, const Entry& entry);
 
   Task<> flush_directory(Ino dir, Result<>& outcome);
   Task<> flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir, Result<>& outcome);
@@ -61,7 +77,8 @@ class WriteBack {
   MetadataStore& store_;
   std::map<Ino, Names> directories_;
   std::unordered_map<Ino, Location> places_;  ///< of inodes whose primary record waits here
-  std::size_t waiting_ = 0;
+  std::map<Ino, Reading> readings_;
+  std::size_t waiting_ = 0, waiting_bytes_ = 0;
   std::map<Ino, BatchId> truncating_;
   std::map<ClientId, SessionRecord> sessions_;
   std::map<ClientId, BatchId> dirty_sessions_;  ///< first batch not written; closed ones too
