@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
-#include "filestore/btrfs.h"
+#include "filestore/error.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
 
@@ -273,6 +273,7 @@ Result<ChecksumChunk*> Applier::chunk(Object& object, std::uint64_t block) {
   return &it->second;
 }
 Result<std::uint32_t> Applier::checksum(Object& object, std::uint64_t block) {
+  if (!files_.keeps_checksums() && !object.onode->has_damage) return 0u;
   TRY(ChecksumChunk * of, chunk(object, block));
   return of->crc[block % limits::blocks_per_chunk];
 }
@@ -285,9 +286,25 @@ Result<> Applier::set_checksum(Object& object, std::uint64_t block, std::uint32_
   }
   return {};
 }
+Result<> Applier::set_written(Object& object, std::uint64_t block, std::uint32_t crc, bool good) {
+  if (files_.keeps_checksums()) {
+    crc = nonzero(crc);
+    return set_checksum(object, block, good ? crc : nonzero(~crc));
+  }
+  if (good && !object.onode->has_damage) return {};
+  object.onode->has_damage = true;
+  return set_checksum(object, block, good ? 0 : damaged_block);
+}
+Result<bool> Applier::is_hole(Object& object, std::uint64_t block) {
+  TRY(std::uint32_t crc, checksum(object, block));
+  if (crc || files_.keeps_checksums()) return crc == 0;
+  TRY(auto file, files_.open(object.onode->id, Access::blocking));
+  TRY(auto found, file->extents(block * block_bytes, block_bytes));
+  return found.empty();
+}
 Result<> Applier::clear_checksums(Object& object, std::uint64_t first, std::uint64_t end) {
   // Only rows that exist are walked: an object may be a terabyte of hole.
-  if (first >= end) return {};
+  if (first >= end || (!files_.keeps_checksums() && !object.onode->has_damage)) return {};
   std::uint64_t id = object.onode->id;
   if (end - first <= 64 * limits::blocks_per_chunk) {
     for (std::uint64_t block = first; block < end; ++block) TRY(set_checksum(object, block, 0));
@@ -295,19 +312,12 @@ Result<> Applier::clear_checksums(Object& object, std::uint64_t first, std::uint
   }
   TRY(write_out());
   mark(object);
-  auto cursor =
-      index_.cursor({key::checksums(id, static_cast<std::uint32_t>(first / limits::blocks_per_chunk)),
-                     key::checksums(id, static_cast<std::uint32_t>((end - 1) / limits::blocks_per_chunk) + 1)},
-                    Access::blocking);
-  std::vector<std::uint32_t> present;
-  for (; cursor->valid(); cursor->next()) {
-    std::uint32_t number = 0;
-    for (char c : cursor->key().substr(9)) number = number << 8 | static_cast<unsigned char>(c);
-    present.push_back(number);
-  }
+  auto cursor = index_.cursor(key::checksums(id, first, end), Access::blocking);
+  std::vector<std::uint64_t> present;
+  for (; cursor->valid(); cursor->next()) present.push_back(key::parse_chunk(cursor->key()));
   TRY(cursor->status());
-  for (std::uint32_t number : present) {
-    std::uint64_t begin = std::uint64_t{number} * limits::blocks_per_chunk;
+  for (std::uint64_t number : present) {
+    std::uint64_t begin = number * limits::blocks_per_chunk;
     for (std::uint64_t block = std::max(begin, first); block < std::min(begin + limits::blocks_per_chunk, end); ++block)
       TRY(set_checksum(object, block, 0));
   }
@@ -316,12 +326,14 @@ Result<> Applier::clear_checksums(Object& object, std::uint64_t first, std::uint
 
 Result<bool> Applier::read_block(Object& object, DataFile& file, std::uint64_t block, std::byte* into) {
   TRY(std::uint32_t crc, checksum(object, block));
-  if (crc == 0) {
-    std::memset(into, 0, block_bytes);
-    return true;
-  }
-  TRY(file.read(block * block_bytes, {into, block_bytes}, Access::blocking));
-  return block_checksum({into, block_bytes}) == crc;
+  bool ours = files_.keeps_checksums();
+  Result<> got;
+  if (crc || !ours) got = file.read(block * block_bytes, {into, block_bytes}, Access::blocking);
+  if (!got && !is(got.error(), Errc::io)) return got.error();
+  bool unknown = !got || (crc == 0 && ours) || (crc && !ours);
+  if (unknown) std::memset(into, 0, block_bytes);
+  if (!got || (crc && !ours)) return false;
+  return crc == 0 || block_checksum({into, block_bytes}) == crc;
 }
 
 /// Writes whole blocks: what the data covers of the first and last is merged with what is there.
@@ -351,18 +363,18 @@ Result<> Applier::write_file(Object& object, std::uint64_t offset, const BufferL
   pieces.reserve(data.buffers().size() + 2);
   std::uint64_t block = first, filled = 0;
   std::uint32_t crc = ~0u;
+  const bool ours = files_.keeps_checksums();
   auto add = [&](ByteView piece) -> Result<> {
     if (piece.empty()) return {};
     pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
     while (!piece.empty()) {
       std::uint64_t here = std::min<std::uint64_t>(piece.size(), block_bytes - filled);
-      crc = crc32c(crc, piece.first(here));
+      if (ours) crc = crc32c(crc, piece.first(here));
       piece = piece.subspan(here);
       filled += here;
       if (filled < block_bytes) break;
-      if (crc == 0) crc = 1;  // as block_checksum() says
       bool good = verified && (block != first || head_verified) && (block != last || tail_verified);
-      TRY(set_checksum(object, block, good ? crc : ~crc ? ~crc : 2));
+      TRY(set_written(object, block, crc, good));
       ++block;
       filled = 0;
       crc = ~0u;
@@ -383,9 +395,14 @@ Result<> Applier::write_staged(const ObjectId& id, Object& object, std::uint64_t
   if (!onode.has_file) TRY(move_to_file(id, object));
   TRY(auto file, files_.open(onode.id, Access::blocking));
   TRY(int source, staging_.open(extent.generation, extent.ring));
-  TRY(btrfs::clone_range(source, extent.offset, extent.length, file->fd(), offset));
-  for (std::size_t i = 0; i < extent.checksums.size(); ++i)
-    TRY(set_checksum(object, offset / block_bytes + i, extent.checksums[i]));
+  TRY(file->share(source, extent.offset, extent.length, offset));
+  std::uint64_t first = offset / block_bytes;
+  if (files_.keeps_checksums()) {
+    if (extent.checksums.size() != extent.length / block_bytes) return Errc::malformed;
+    for (std::size_t i = 0; i < extent.checksums.size(); ++i) TRY(set_checksum(object, first + i, extent.checksums[i]));
+  } else {
+    TRY(clear_checksums(object, first, first + extent.length / block_bytes));
+  }
   onode.size = std::max(onode.size, offset + extent.length);
   return {};
 }
@@ -405,8 +422,8 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
     std::uint64_t first = blocks_in(offset), last = end / block_bytes;  // blocks [first, last) are covered whole
     auto part = [&](std::uint64_t from, std::uint64_t to) -> Result<> {
       if (from >= to) return {};
-      TRY(std::uint32_t crc, checksum(object, from / block_bytes));
-      if (crc == 0) return {};
+      TRY(bool hole, is_hole(object, from / block_bytes));
+      if (hole) return {};
       return write_file(object, from, zero_bytes(to - from), true);
     };
     if (first > last) {  // within one block
@@ -440,8 +457,8 @@ Result<> Applier::truncate(const ObjectId& id, Object& object, std::uint64_t siz
   } else if (size < onode.size) {
     TRY(auto file, files_.open(onode.id, Access::blocking));
     if (std::uint64_t inside = size % block_bytes) {
-      TRY(std::uint32_t crc, checksum(object, size / block_bytes));
-      if (crc) TRY(write_file(object, size, zero_bytes(block_bytes - inside), true));
+      TRY(bool hole, is_hole(object, size / block_bytes));
+      if (!hole) TRY(write_file(object, size, zero_bytes(block_bytes - inside), true));
     }
     TRY(clear_checksums(object, blocks_in(size), blocks_in(onode.size)));
     TRY(file->truncate(blocks_in(size) * block_bytes));
@@ -457,6 +474,7 @@ Result<> Applier::remove(Object& object) {
   if (onode.has_inline) batch_.remove(key::inline_data(onode.id));
   if (onode.has_file) {
     std::uint64_t chunks = (onode.size + limits::chunk_bytes - 1) / limits::chunk_bytes;
+    if (!files_.keeps_checksums() && !onode.has_damage) chunks = 0;
     if (chunks <= 64) {
       for (std::uint32_t number = 0; number < chunks; ++number) batch_.remove(key::checksums(onode.id, number));
     } else {
@@ -532,8 +550,9 @@ Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Ob
   if (from.has_file) {
     TRY(auto source_file, files_.open(from.id, Access::blocking));
     TRY(auto target_file, files_.create(id, target_id));
-    TRY(btrfs::clone_range(source_file->fd(), 0, 0, target_file->fd(), 0));
-    TRY(copy_rows(key::checksums(from.id), key::checksums(id, 0).substr(0, 9)));
+    TRY(target_file->share(source_file->fd(), 0, 0, 0));
+    if (files_.keeps_checksums() || from.has_damage)
+      TRY(copy_rows(key::checksums(from.id), key::checksums(id, 0).substr(0, 9)));
   }
   return write_out();  // what comes next may look the copied rows up
 }
@@ -573,8 +592,10 @@ Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T
   TRY(auto target_file, files_.open(target.onode->id, Access::blocking));
   if (shared) {
     TRY(source_file->truncate(reach));  // a file of which only the front was written ends earlier
-    TRY(btrfs::clone_range(source_file->fd(), from, shared, target_file->fd(), first));
-    for (std::uint64_t at = 0; at < shared; at += block_bytes) {
+    TRY(target_file->share(source_file->fd(), from, shared, first));
+    target.onode->has_damage |= source->onode->has_damage;
+    bool rows = files_.keeps_checksums() || target.onode->has_damage;
+    for (std::uint64_t at = 0; rows && at < shared; at += block_bytes) {
       TRY(std::uint32_t crc, checksum(*source, (from + at) / block_bytes));
       TRY(set_checksum(target, (first + at) / block_bytes, crc));
     }

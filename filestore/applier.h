@@ -71,8 +71,12 @@ class Applier {
   Result<std::string*> inline_data(Object& object);
   Result<> move_to_file(const ObjectId& id, Object& object);
   Result<ChecksumChunk*> chunk(Object& object, std::uint64_t block);
+  /// What the index has of a block; without checksums of our own 0, unless the block is damaged.
   Result<std::uint32_t> checksum(Object& object, std::uint64_t block);
   Result<> set_checksum(Object& object, std::uint64_t block, std::uint32_t crc);
+  /// After a write of a whole block; `crc` counts only if the store keeps checksums.
+  Result<> set_written(Object& object, std::uint64_t block, std::uint32_t crc, bool good);
+  Result<bool> is_hole(Object& object, std::uint64_t block);
   Result<> clear_checksums(Object& object, std::uint64_t first_block, std::uint64_t end_block);
   /// One block as it is, zeros for a hole; false if it does not verify.
   Result<bool> read_block(Object& object, DataFile& file, std::uint64_t block, std::byte* into);

@@ -147,10 +147,10 @@ std::optional<JournalPosition> ApplyLanes::hold() {
   held_ = true;
   for (auto& lane : lanes_) lane->work.notify_one();
   quiet_.wait(lock, [&] {
-    return failed_ ||
+    return failed_ || abandoned_ ||
            std::ranges::all_of(lanes_, [&](const auto& lane) { return quiet_until_locked(*lane, sequence); });
   });
-  if (failed_) return std::nullopt;
+  if (failed_ || abandoned_) return std::nullopt;
   return place;
 }
 

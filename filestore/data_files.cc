@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -28,8 +29,7 @@ std::string path_of(std::uint64_t id) {
 }  // namespace
 
 std::uint32_t block_checksum(ByteView block) {
-  std::uint32_t crc = crc32c(~0u, block);
-  return crc ? crc : 1;
+  return nonzero(crc32c(~0u, block));
 }
 
 Result<> DataFile::read(std::uint64_t offset, std::span<std::byte> into, Access access) const {
@@ -50,6 +50,7 @@ Result<> DataFile::read(std::uint64_t offset, std::span<std::byte> into, Access 
 }
 
 Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
+  changes_.mark(id_);
   while (!pieces.empty()) {
     int count = static_cast<int>(std::min<std::size_t>(pieces.size(), 512));
     ssize_t put = ::pwritev(fd_.get(), pieces.data(), count, static_cast<off_t>(offset));
@@ -70,6 +71,7 @@ Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
 }
 
 Result<> DataFile::punch(std::uint64_t offset, std::uint64_t length) {
+  changes_.mark(id_);
   if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                   static_cast<off_t>(length)) < 0)
     return last_errno();
@@ -77,12 +79,35 @@ Result<> DataFile::punch(std::uint64_t offset, std::uint64_t length) {
 }
 
 Result<> DataFile::truncate(std::uint64_t size) {
+  changes_.mark(id_);
   if (::ftruncate(fd_.get(), static_cast<off_t>(size)) < 0) return last_errno();
   return {};
 }
 
-Result<> DataFiles::format(int objects) {
-  TRY(btrfs::disable_checksums(objects));
+Result<> DataFile::share(int source, std::uint64_t from, std::uint64_t length, std::uint64_t offset) {
+  changes_.mark(id_);
+  return btrfs::clone_range(source, from, length, fd_.get(), offset);
+}
+
+Result<std::vector<Extent>> DataFile::extents(std::uint64_t offset, std::uint64_t length) const {
+  std::vector<Extent> found;
+  std::uint64_t end = offset + length;
+  while (offset < end) {
+    off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // nothing but a hole from here on
+    if (data < 0) return last_errno();
+    off_t hole = ::lseek(fd_.get(), data, SEEK_HOLE);
+    if (hole < 0) return last_errno();
+    std::uint64_t first = std::max(offset, static_cast<std::uint64_t>(data));
+    std::uint64_t last = std::min(end, static_cast<std::uint64_t>(hole));
+    if (first < last) found.push_back({first, last - first});
+    offset = static_cast<std::uint64_t>(hole);
+  }
+  return found;
+}
+
+Result<> DataFiles::format(int objects, Integrity integrity) {
+  if (integrity == Integrity::index_checksums) TRY(btrfs::disable_checksums(objects));
   for (unsigned i = 0; i < directories; ++i)
     if (::mkdirat(objects, fmt::format("{:02x}", i).c_str(), 0700) < 0) return last_errno();
   return {};
@@ -108,7 +133,7 @@ Result<std::shared_ptr<DataFile>> DataFiles::create(std::uint64_t id, const Obje
   if (!fd) return last_errno();
   std::string name = key::object(owner);
   if (::fsetxattr(fd.get(), owner_attribute, name.data(), name.size(), 0) < 0) return last_errno();
-  auto file = std::make_shared<DataFile>(std::move(fd));
+  auto file = std::make_shared<DataFile>(std::move(fd), changes_, id);
   remember(id, file);
   return file;
 }
@@ -125,9 +150,15 @@ Result<std::shared_ptr<DataFile>> DataFiles::open(std::uint64_t id, Access acces
   FileDescriptor fd(
       ::openat(objects_.get(), path_of(id).c_str(), (mode_ == Mode::read_write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   if (!fd) return last_errno();
-  auto file = std::make_shared<DataFile>(std::move(fd));
+  auto file = std::make_shared<DataFile>(std::move(fd), changes_, id);
   remember(id, file);
   return file;
+}
+
+Result<DataFile> DataFiles::open_direct(std::uint64_t id) {
+  FileDescriptor fd(::openat(objects_.get(), path_of(id).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (!fd) return last_errno();
+  return DataFile(std::move(fd), changes_, id);
 }
 
 Result<> DataFiles::set_owner(std::uint64_t id, const ObjectId& owner) {

@@ -1,6 +1,8 @@
 #pragma once
 #include <sys/uio.h>
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -15,22 +17,44 @@
 #include "filestore/file_descriptor.h"
 #include "filestore/index.h"
 #include "filestore/object_id.h"
+#include "filestore/object_store.h"
 
 namespace spirula::filestore {
+
+/// Tells a reader whether a file has been changed while it was reading. Thread-safe; several files share a slot.
+class FileChanges {
+ public:
+  /// A moment: taken before anything is read.
+  std::uint64_t now() const { return count_.load(); }
+  /// A change begins.
+  void mark(std::uint64_t id) { last_[id % last_.size()].store(count_.fetch_add(1) + 1); }
+  bool since(std::uint64_t moment, std::uint64_t id) const { return last_[id % last_.size()].load() > moment; }
+
+ private:
+  std::atomic<std::uint64_t> count_{0};
+  std::array<std::atomic<std::uint64_t>, 4096> last_{};
+};
 
 /// One open file of objects/. Offsets and lengths of writes are whole blocks. Calls block unless they say otherwise.
 class DataFile {
  public:
-  explicit DataFile(FileDescriptor fd) : fd_(std::move(fd)) {}
+  DataFile(FileDescriptor fd, FileChanges& changes, std::uint64_t id)
+      : fd_(std::move(fd)), changes_(changes), id_(id) {}
   int fd() const { return fd_.get(); }
   /// All of `into`; zeros past the end. Access::cached: Errc::again if the disk would be needed.
   Result<> read(std::uint64_t offset, std::span<std::byte> into, Access access) const;
   Result<> write(std::uint64_t offset, std::span<iovec> pieces);
   Result<> punch(std::uint64_t offset, std::uint64_t length);
   Result<> truncate(std::uint64_t size);
+  /// Shares [from, +length) of another file at `offset`; length 0: to its end.
+  Result<> share(int source, std::uint64_t from, std::uint64_t length, std::uint64_t offset);
+  /// The parts of [offset, +length) that hold data, ascending: those outside read as zeros.
+  Result<std::vector<Extent>> extents(std::uint64_t offset, std::uint64_t length) const;
 
  private:
   FileDescriptor fd_;
+  FileChanges& changes_;
+  std::uint64_t id_;
 };
 
 /// The files of current/objects, by object id, with the most recently used kept open. Thread-safe.
@@ -38,15 +62,20 @@ class DataFiles {
  public:
   /// `objects`: the directory.
   enum class Mode : std::uint8_t { read_write, read_only };
-  explicit DataFiles(FileDescriptor objects, Mode mode = Mode::read_write)
-      : objects_(std::move(objects)), mode_(mode) {}
+  DataFiles(FileDescriptor objects, Integrity integrity, Mode mode = Mode::read_write)
+      : objects_(std::move(objects)), integrity_(integrity), mode_(mode) {}
   /// Makes the directories below an empty objects/ and sets how files in them keep their data.
-  static Result<> format(int objects);
+  static Result<> format(int objects, Integrity integrity);
+  /// Whether the store keeps the checksums of blocks itself.
+  bool keeps_checksums() const { return integrity_ == Integrity::index_checksums; }
+  const FileChanges& changes() const { return changes_; }
 
   /// A new empty file that says whose it is.
   Result<std::shared_ptr<DataFile>> create(std::uint64_t id, const ObjectId& owner);
   /// Access::cached: Errc::again if it is not open. Errc::not_found.
   Result<std::shared_ptr<DataFile>> open(std::uint64_t id, Access access);
+  /// Past the page cache: reads must be of whole blocks into aligned memory. Not remembered.
+  Result<DataFile> open_direct(std::uint64_t id);
   Result<> set_owner(std::uint64_t id, const ObjectId& owner);
   Result<> remove(std::uint64_t id);
 
@@ -58,7 +87,9 @@ class DataFiles {
     std::list<std::uint64_t>::iterator place;
   };
   FileDescriptor objects_;
+  Integrity integrity_;
   Mode mode_;
+  FileChanges changes_;
   std::mutex mutex_;
   std::unordered_map<std::uint64_t, Kept> open_;
   std::list<std::uint64_t> recent_;  ///< most recent first

@@ -55,6 +55,8 @@ class Filestore : public ObjectStore {
   Task<Result<std::map<std::string, Buffer>>> omap_get(ObjectId object, std::set<std::string> keys) override;
   Task<Result<OmapPage>> omap_list(ObjectId object, std::string after, std::string from, std::size_t count_max,
                                    std::size_t bytes_max) override;
+  Task<Result<std::uint32_t>> digest(ObjectId object, std::uint64_t offset, std::uint64_t length) override;
+  Task<Result<std::vector<Extent>>> verify(ObjectId object, std::uint64_t offset, std::uint64_t length) override;
   Task<Result<ObjectPage>> list(CollectionId collection, std::optional<ObjectId> start, std::size_t count_max) override;
   Task<Result<std::vector<CollectionInfo>>> collections() override;
   Task<Result<std::map<std::string, Buffer>>> collection_get(CollectionId collection,

@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "filestore/btrfs_checksums.h"
 #include "filestore/error.h"
 #include "filestore/filestore.h"
 #include "filestore/key.h"
@@ -44,6 +45,14 @@ Result<> make_journal_file(const std::string& path, std::uint64_t bytes) {
   return {};
 }
 
+/// Files there are shared with data files, so they are of the same kind.
+Result<> make_staging(int root, Integrity integrity) {
+  TRY(btrfs::create_subvolume(root, staging_name));
+  TRY(FileDescriptor staging, open_directory(root, staging_name));
+  if (integrity == Integrity::index_checksums) TRY(btrfs::disable_checksums(staging.get()));
+  return {};
+}
+
 /// A killed predecessor's io_uring lets go of the device some time after the process is gone.
 Result<std::unique_ptr<JournalDevice>> open_journal_patiently(const FilestoreOptions& options) {
   constexpr std::chrono::milliseconds patience(5'000), step(10);
@@ -59,6 +68,7 @@ Result<std::unique_ptr<JournalDevice>> open_journal_patiently(const FilestoreOpt
 Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& format) {
   TRY(btrfs::require(options.path));
   TRY(FileDescriptor root, open_directory(AT_FDCWD, options.path.c_str()));
+  if (format.integrity == Integrity::btrfs_checksums) TRY(btrfs::require_crc32c(root.get()));
   if (::flock(root.get(), LOCK_EX | LOCK_NB) < 0) return Errc::busy;
   Result<StoreSuperblock> old = read_superblock(options.path);
   if (old || !is(old.error(), Errc::not_found)) return Errc::exists;
@@ -75,6 +85,7 @@ Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& 
   superblock.store[8] = (superblock.store[8] & 0x3f) | 0x80;
   superblock.owner = format.owner;
   superblock.cluster_fsid = format.cluster_fsid;
+  superblock.integrity = format.integrity;
   TRY(Journal::format(*device, superblock.store));
 
   // What an mkfs that was cut off has left behind.
@@ -84,14 +95,12 @@ Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& 
     if (::fstatat(root.get(), name, &status, AT_SYMLINK_NOFOLLOW) == 0) TRY(btrfs::destroy_subvolume(root.get(), name));
 
   TRY(btrfs::create_subvolume(root.get(), current_name));
-  TRY(btrfs::create_subvolume(root.get(), staging_name));
-  TRY(FileDescriptor staging, open_directory(root.get(), staging_name));
-  TRY(btrfs::disable_checksums(staging.get()));
+  TRY(make_staging(root.get(), format.integrity));
   TRY(FileDescriptor current, open_directory(root.get(), current_name));
   if (::mkdirat(current.get(), objects_name, 0700) < 0 || ::mkdirat(current.get(), index_name, 0700) < 0)
     return last_errno();
   TRY(FileDescriptor objects, open_directory(current.get(), objects_name));
-  TRY(DataFiles::format(objects.get()));
+  TRY(DataFiles::format(objects.get(), format.integrity));
   {
     TRY(auto index, Index::open(options.path + "/" + current_name + "/" + index_name, 8 << 20, true));
   }
@@ -105,7 +114,7 @@ Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& 
 
 Result<FilestoreIdentity> read_filestore_identity(const std::string& path) {
   TRY(StoreSuperblock superblock, read_superblock(path));
-  return FilestoreIdentity{superblock.owner, superblock.cluster_fsid, describe(superblock.store)};
+  return FilestoreIdentity{superblock.owner, superblock.cluster_fsid, describe(superblock.store), superblock.integrity};
 }
 
 Result<std::unique_ptr<ObjectStore>> open_filestore(const FilestoreOptions& options) {
@@ -129,8 +138,15 @@ Result<> Filestore::mount() {
   TRY(auto device, open_journal_patiently(options_));
   TRY(journal_, Journal::open(std::move(device), superblock_.store));
 
-  TRY(FileDescriptor staging, open_directory(root_.get(), staging_name));
-  staging_ = std::make_unique<StagingFiles>(std::move(staging));
+  Result<FileDescriptor> staging = open_directory(root_.get(), staging_name);
+  if (!staging && is(staging.error(), Errc::not_found)) {
+    // Removed by hand. Replay says so if it needs what was there.
+    log_error("filestore", "{}: {} is missing; making it anew", options_.path, staging_name);
+    TRY(make_staging(root_.get(), superblock_.integrity));
+    staging = open_directory(root_.get(), staging_name);
+  }
+  TRY(staging);
+  staging_ = std::make_unique<StagingFiles>(std::move(*staging));
 
   TRY(auto snapshots, list_snapshots(options_.path));
   if (snapshots.empty()) {
@@ -190,7 +206,7 @@ Result<> Filestore::roll_back(std::uint64_t sequence) {
   TRY(CommitPoint point, read_commit_point(current_.get()));
   if (point.store != superblock_.store || point.position.sequence != sequence) return Errc::malformed;
   TRY(FileDescriptor objects, open_directory(current_.get(), objects_name));
-  files_ = std::make_unique<DataFiles>(std::move(objects));
+  files_ = std::make_unique<DataFiles>(std::move(objects), superblock_.integrity);
   TRY(index_, Index::open(options_.path + "/" + current_name + "/" + index_name, options_.memory_bytes_max / 2, false));
   counters_.next_id = point.next_id;
   counters_.object_count = static_cast<std::int64_t>(point.object_count);
@@ -238,7 +254,7 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   opened_at_ = end.sequence;
   std::uint64_t ring_bytes = options_.staging_ring_bytes;
   if (ring_bytes == 0) ring_bytes = std::clamp<std::uint64_t>(space_.total / 16, 64 << 20, std::uint64_t{1} << 30);
-  TRY(stager_, Stager::open(*staging_, journal_->incarnation(), ring_bytes,
+  TRY(stager_, Stager::open(*staging_, journal_->incarnation(), ring_bytes, files_->keeps_checksums(),
                             [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
   commit_last_ = std::chrono::steady_clock::now();
   commit_statistics_.interval = options_.commit_interval_min;

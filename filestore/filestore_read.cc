@@ -158,6 +158,36 @@ Task<Result<OmapPage>> Filestore::omap_list(ObjectId object, std::string after, 
       }));
 }
 
+Task<Result<std::uint32_t>> Filestore::digest(ObjectId object, std::uint64_t offset, std::uint64_t length) {
+  return observe<std::uint32_t>(
+      false, of_object<std::uint32_t>(std::move(object), [offset, length](View& view, PendingPlan& plan) {
+        return view.digest(plan, offset, length);
+      }));
+}
+
+Task<Result<std::vector<Extent>>> Filestore::verify(ObjectId object, std::uint64_t offset, std::uint64_t length) {
+  using Answer = std::vector<Extent>;
+  if (offset % limits::block_bytes) co_return Errc::invalid;
+  Result<ObjectStat> found = co_await stat(object);
+  if (!found) co_return found.error();
+  std::uint64_t end = std::min(found->size, length > ~offset ? ~std::uint64_t{0} : offset + length);
+  if (end < found->size && end % limits::block_bytes) co_return Errc::invalid;
+  Answer all;
+  // In steps, for what does not verify is looked at again while nothing is applied.
+  for (constexpr std::uint64_t step = 4 << 20; offset < end; offset += step) {
+    std::uint64_t here = std::min(step, end - offset);
+    Answer bad;
+    Result<bool> done = co_await observe<bool>(
+        false, of_object<bool>(object, [offset, here, &bad](View& view, PendingPlan& plan) -> Result<bool> {
+          TRY(view.verify(plan, offset, here, bad));
+          return true;
+        }));
+    if (!done && bad.empty()) co_return done.error();
+    all.insert(all.end(), bad.begin(), bad.end());
+  }
+  co_return all;
+}
+
 std::optional<unsigned> Filestore::bits_of(const CollectionId& collection) const {
   std::lock_guard lock(mutex_);
   auto it = collections_.find(collection);

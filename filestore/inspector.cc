@@ -14,6 +14,8 @@
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "filestore/admission.h"
+#include "filestore/digest.h"
+#include "filestore/error.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
 
@@ -46,7 +48,8 @@ Result<std::unique_ptr<Inspector>> Inspector::open(const std::string& path, std:
   TRY(self->point_, read_commit_point(root.get()));
   TRY(self->objects_, open_directory(root.get(), objects_name));
   TRY(FileDescriptor objects, open_directory(root.get(), objects_name));
-  self->files_ = std::make_unique<DataFiles>(std::move(objects), DataFiles::Mode::read_only);
+  self->files_ =
+      std::make_unique<DataFiles>(std::move(objects), self->superblock_.integrity, DataFiles::Mode::read_only);
   TRY(self->index_, Index::open_read_only(path + "/" + name + "/" + index_name));
   return self;
 }
@@ -85,14 +88,19 @@ Result<Buffer> Inspector::data(const Entry& entry) {
   } else if (onode.has_file) {
     TRY(auto file, files_->open(onode.id, Access::blocking));
     auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
+    if (!files_->keeps_checksums()) {
+      TRY(file->read(0, {to, bytes.size()}, Access::blocking));
+      if (onode.has_damage && cursor->valid()) return Errc::io;
+      TRY(cursor->status());
+      return bytes;
+    }
     std::array<std::byte, block_bytes> block;
     for (; cursor->valid(); cursor->next()) {
       ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
-      std::uint64_t number = 0;
-      for (char c : cursor->key().substr(9)) number = number << 8 | static_cast<unsigned char>(c);
+      std::uint64_t first = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
       for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
         if (sums.crc[i] == 0) continue;
-        std::uint64_t at = (number * limits::blocks_per_chunk + i) * block_bytes;
+        std::uint64_t at = (first + i) * block_bytes;
         TRY(file->read(at, block, Access::blocking));
         if (block_checksum(block) != sums.crc[i]) return Errc::io;
         if (at < onode.size) std::memcpy(to + at, block.data(), std::min(block_bytes, onode.size - at));
@@ -113,34 +121,26 @@ Result<std::vector<std::pair<std::string, Buffer>>> Inspector::omap(const Entry&
 }
 
 Result<std::uint32_t> Inspector::digest(const Entry& entry) {
-  static const std::uint32_t zero_block = block_checksum(Buffer::zeros(block_bytes).view());
   const Onode& onode = entry.onode;
-  std::uint64_t blocks = (onode.size + block_bytes - 1) / block_bytes, at = 0;
-  std::uint32_t digest = crc32c(~0u, std::as_bytes(std::span(&onode.size, 1)));
-  auto add = [&](std::uint32_t crc) {
-    digest = crc32c(digest, std::as_bytes(std::span(&crc, 1)));
-    ++at;
-  };
-  if (onode.has_inline) {
-    TRY(auto row, index_->get(key::inline_data(onode.id), Access::blocking));
-    if (!row) return Errc::io;
-    row->resize(blocks * block_bytes);
-    for (std::uint64_t i = 0; i < blocks; ++i)
-      add(block_checksum(as_bytes(*row).subspan(i * block_bytes, block_bytes)));
-  } else if (onode.has_file) {
-    auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
-    for (; cursor->valid(); cursor->next()) {
-      ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
-      std::uint64_t number = 0;
-      for (char c : cursor->key().substr(9)) number = number << 8 | static_cast<unsigned char>(c);
-      while (at < std::min(number * limits::blocks_per_chunk, blocks)) add(zero_block);
-      for (std::uint32_t crc : sums.crc)
-        if (at < blocks) add(crc ? crc : zero_block);
+  Digest digest(onode.size);
+  Result<> done;
+  if (onode.has_file) {
+    if (onode.has_damage) {
+      auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
+      if (cursor->valid()) return Errc::io;
+      TRY(cursor->status());
     }
-    TRY(cursor->status());
+    std::uint64_t blocks = (onode.size + block_bytes - 1) / block_bytes;
+    done = digest_file(digest, *index_, nullptr, *files_, onode.id, 0, blocks);
+    if (done || !is(done.error(), Errc::unsupported)) {
+      TRY(done);
+      return digest.finish();
+    }
+    digest = Digest(onode.size);
   }
-  while (at < blocks) add(zero_block);
-  return digest;
+  TRY(Buffer bytes, data(entry));
+  digest.add_data(0, bytes.view());
+  return digest.finish();
 }
 
 Result<std::uint64_t> Inspector::journal_records(const std::string& journal) {

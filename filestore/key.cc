@@ -1,6 +1,7 @@
 #include "filestore/key.h"
 
 #include "base/check.h"
+#include "filestore/limits.h"
 
 namespace spirula::filestore {
 
@@ -184,6 +185,16 @@ std::string checksums(std::uint64_t id, std::uint32_t chunk) {
 }
 Range checksums(std::uint64_t id) {
   return prefixed(with_id('K', id));
+}
+Range checksums(std::uint64_t id, std::uint64_t first_block, std::uint64_t end_block) {
+  constexpr std::uint64_t n = limits::blocks_per_chunk;
+  return {checksums(id, static_cast<std::uint32_t>(first_block / n)),
+          checksums(id, static_cast<std::uint32_t>((end_block + n - 1) / n))};
+}
+std::uint64_t parse_chunk(std::string_view key) {
+  std::uint64_t number = 0;
+  for (char c : key.substr(1 + sizeof(std::uint64_t))) number = number << 8 | static_cast<unsigned char>(c);
+  return number;
 }
 std::string omap_entry(std::uint64_t id, std::string_view name) {
   std::string text = with_id('M', id);

@@ -47,6 +47,10 @@ Range all_objects();
 std::string inline_data(std::uint64_t id);
 std::string checksums(std::uint64_t id, std::uint32_t chunk);
 Range checksums(std::uint64_t id);
+/// Of the rows that hold blocks [first, end).
+Range checksums(std::uint64_t id, std::uint64_t first_block, std::uint64_t end_block);
+/// The chunk's number, of a key of checksums().
+std::uint64_t parse_chunk(std::string_view key);
 std::string omap_entry(std::uint64_t id, std::string_view name);
 Range omap_entries(std::uint64_t id);
 std::string omap_header(std::uint64_t id);

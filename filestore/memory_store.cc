@@ -10,6 +10,7 @@
 
 #include "base/coroutine.h"
 #include "filestore/admission.h"
+#include "filestore/digest.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
 
@@ -238,6 +239,25 @@ class Implementation final : public MemoryStore {
       }
     }
     co_return extents;
+  }
+  Task<Result<std::uint32_t>> digest(ObjectId object, std::uint64_t offset, std::uint64_t length) override {
+    const Object* found = find(object);
+    if (!found) co_return Errc::not_found;
+    std::uint64_t size = found->data.size;
+    length = offset < size ? std::min(length, size - offset) : 0;
+    if (offset % block_bytes || (offset + length < size && length % block_bytes)) co_return Errc::invalid;
+    Digest digest(length);
+    for (auto it = found->data.blocks.lower_bound(offset / block_bytes); it != found->data.blocks.end(); ++it) {
+      std::uint64_t begin = it->first * block_bytes;
+      if (begin >= offset + length) break;
+      digest.add_data((begin - offset) / block_bytes,
+                      it->second.view().first(std::min<std::uint64_t>(block_bytes, offset + length - begin)));
+    }
+    co_return digest.finish();
+  }
+  Task<Result<std::vector<Extent>>> verify(ObjectId object, std::uint64_t, std::uint64_t) override {
+    if (!find(object)) co_return Errc::not_found;
+    co_return std::vector<Extent>{};
   }
   Task<Result<Buffer>> get_attribute(ObjectId object, std::string name) override {
     const Object* found = find(object);

@@ -230,6 +230,16 @@ Task<std::string> difference(ObjectStore& store, ObjectStore& model, ObjectId ob
   if (std::ranges::any_of(bytes.view().subspan(at), [](std::byte b) { return b != std::byte{}; }))
     co_return say("data outside extents");
 
+  auto digest = co_await store.digest(object, 0, ~std::uint64_t{0});
+  auto model_digest = co_await model.digest(object, 0, ~std::uint64_t{0});
+  if (found = compare("digest", digest, model_digest, both); !both) co_return say(found);
+  if (*digest != *model_digest) co_return say("digests differ");
+  std::uint64_t middle = stat->size / 2 / 4096 * 4096;
+  digest = co_await store.digest(object, middle, 8192);
+  model_digest = co_await model.digest(object, middle, 8192);
+  if (found = compare("digest", digest, model_digest, both); !both) co_return say(found);
+  if (*digest != *model_digest) co_return say(fmt::format("digests from {} differ", middle));
+
   auto attributes = co_await store.get_attributes(object);
   auto model_attributes = co_await model.get_attributes(object);
   if (found = compare("attributes", attributes, model_attributes, both); !both) co_return say(found);

@@ -77,6 +77,15 @@ class ObjectStore {
   virtual Task<Result<OmapPage>> omap_list(ObjectId object, std::string after, std::string from, std::size_t count_max,
                                            std::size_t bytes_max) = 0;
 
+  /// A digest of [offset, +length) of the object's data, as far as the object reaches, made of the checksums of its
+  /// blocks without reading them: the same for equal data in any store, whatever its layout and integrity mode.
+  /// Errc::invalid: it does not begin and end with whole blocks (limits::block_bytes) or the object's end;
+  /// Errc::not_found; Errc::io: a part is known to be bad.
+  virtual Task<Result<std::uint32_t>> digest(ObjectId object, std::uint64_t offset, std::uint64_t length) = 0;
+  /// Reads the whole blocks of [offset, +length) from the medium, past every cache, and verifies them: the ranges that
+  /// are bad. What has not been applied yet is not looked at. Errc::invalid as for digest(); Errc::not_found.
+  virtual Task<Result<std::vector<Extent>>> verify(ObjectId object, std::uint64_t offset, std::uint64_t length) = 0;
+
   /// Objects of the collection (its range, as split so far) from `start` (included; nothing: from the first), in store
   /// order.
   virtual Task<Result<ObjectPage>> list(CollectionId collection, std::optional<ObjectId> start,
@@ -95,6 +104,13 @@ class ObjectStore {
   virtual Task<> stop() = 0;
 };
 
+/// How a store knows good data from bad when it reads a data file; fixed by mkfs.
+enum class Integrity : std::uint8_t {
+  index_checksums = 1,  ///< files that btrfs does not checksum; a crc32c for each block in the index
+  btrfs_checksums = 2,  ///< files as btrfs makes them; the index knows nothing about their blocks
+};
+const char* to_text(Integrity integrity);
+
 /// The store on btrfs.
 struct FilestoreOptions {
   std::string path;                           ///< mount point of the btrfs (or a directory on one)
@@ -109,16 +125,18 @@ struct FilestoreOptions {
 struct FilestoreFormat {
   std::string owner;  ///< whose store this is: "osd.3"
   std::string cluster_fsid;
+  Integrity integrity = Integrity::index_checksums;
   bool force = false;  ///< overwrite a journal device that carries a foreign signature
   /// If the journal does not exist, a file of this size is made, fully written; 0: it must exist.
   std::uint64_t journal_file_bytes = 0;
 };
 
 /// Formats path and journal. Errc::exists if a store is there; Errc::busy for a foreign signature without force;
-/// Errc::unsupported if path is not on btrfs.
+/// Errc::unsupported if path is not on btrfs (or, for btrfs_checksums, on one without crc32c of 4096-byte sectors).
 Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& format);
 struct FilestoreIdentity {
   std::string owner, cluster_fsid, store_uuid;
+  Integrity integrity = Integrity::index_checksums;
 };
 Result<FilestoreIdentity> read_filestore_identity(const std::string& path);
 /// Rolls back to the newest good snapshot, replays the journal. Blocks: call before the shards run, or on a pool.

@@ -14,14 +14,15 @@ namespace spirula::filestore {
 
 /// What the index knows about one object; its attributes with it, because nearly every operation reads or writes some.
 struct Onode {
-  static constexpr std::uint8_t version = 1, compat = 1;
+  static constexpr std::uint8_t version = 2, compat = 1;
   std::uint64_t id = 0;
   std::uint64_t size = 0;
-  bool has_file = false;    ///< data in objects/xx/id and checksums in the index
+  bool has_file = false;    ///< data in objects/xx/id (and, unless btrfs keeps them, checksums in the index)
   bool has_inline = false;  ///< data in the index; neither: all of it is a hole
   bool has_omap = false;    ///< false: there are no entries; true: there may be
   bool has_header = false;
   std::map<std::string, Buffer> attributes;
+  bool has_damage = false;  ///< Integrity::btrfs_checksums: rows of checksums may be there and mark blocks as bad
   static void fields(auto& self, auto& wire) {
     wire(self.id);
     wire(self.size);
@@ -30,11 +31,13 @@ struct Onode {
     wire(self.has_omap);
     wire(self.has_header);
     wire(self.attributes);
+    wire.since(2, self.has_damage);
   }
 };
 
 /// Checksums of limits::blocks_per_chunk blocks of a data file, as a row of the index holds them: crc32c of the whole
 /// block (files are written in whole blocks, zeros beyond the object's end). 0: the block is a hole and reads as zeros.
+/// With Integrity::btrfs_checksums there are rows only where something is known to be bad: damaged_block, or 0.
 struct ChecksumChunk {
   std::array<std::uint32_t, limits::blocks_per_chunk> crc{};
 
@@ -53,5 +56,10 @@ struct ChecksumChunk {
 
 /// Never 0; see ChecksumChunk.
 std::uint32_t block_checksum(ByteView block);
+/// What block_checksum() makes of a crc32c.
+inline std::uint32_t nonzero(std::uint32_t crc) {
+  return crc ? crc : 1;
+}
+inline constexpr std::uint32_t damaged_block = 1;
 
 }  // namespace spirula::filestore

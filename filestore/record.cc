@@ -93,7 +93,9 @@ bool decode_alternative(std::size_t index, Decoder& wire, BufferList& payload, s
       if (wire.read<bool>()) {
         auto extent = std::make_shared<StagedExtent>();
         wire(*extent);
-        if (extent->length != extent->checksums.size() * limits::block_bytes) return false;
+        std::size_t sums = extent->checksums.size();  // none where btrfs keeps them
+        if (extent->length % limits::block_bytes || (sums && sums != extent->length / limits::block_bytes))
+          return false;
         operation.staged = std::move(extent);
         into = std::move(operation);
         return true;

@@ -79,8 +79,9 @@ Result<> StagingFiles::remove_before(std::uint64_t generation) {
 }
 
 Result<std::unique_ptr<Stager>> Stager::open(StagingFiles& files, std::uint64_t generation, std::uint64_t ring_bytes,
-                                             OnStaged on_staged) {
-  std::unique_ptr<Stager> stager(new Stager(generation, ring_bytes / block_bytes * block_bytes, std::move(on_staged)));
+                                             bool checksums, OnStaged on_staged) {
+  std::unique_ptr<Stager> stager(
+      new Stager(generation, ring_bytes / block_bytes * block_bytes, checksums, std::move(on_staged)));
   for (std::uint32_t number = 0; number < limits::staging_rings; ++number) {
     auto ring = std::make_unique<Ring>();
     ring->number = number;
@@ -197,6 +198,7 @@ Result<> Stager::write(Ring& ring, Submission& submission) {
       if (put < 0) return last_errno();
       at += static_cast<std::uint64_t>(put);
     }
+    if (!checksums_) continue;
     extent->checksums.reserve(whole.size() / block_bytes);
     for (std::uint64_t block = 0; block < whole.size(); block += block_bytes)
       extent->checksums.push_back(block_checksum(whole.view().subspan(block, block_bytes)));

@@ -42,8 +42,9 @@ class Stager {
  public:
   /// Called on a stager's thread when the payloads of these are durable, or not.
   using OnStaged = std::function<void(std::vector<SubmissionPointer>& submissions, Result<> result)>;
+  /// `checksums`: payloads get them, for the index.
   static Result<std::unique_ptr<Stager>> open(StagingFiles& files, std::uint64_t generation, std::uint64_t ring_bytes,
-                                              OnStaged on_staged);
+                                              bool checksums, OnStaged on_staged);
   ~Stager();
 
   /// Finds room for the whole blocks of the submission's large writes and splits those writes accordingly (head, staged
@@ -71,12 +72,13 @@ class Stager {
     std::condition_variable work;
     std::thread thread;
   };
-  Stager(std::uint64_t generation, std::uint64_t ring_bytes, OnStaged on_staged)
-      : generation_(generation), ring_bytes_(ring_bytes), on_staged_(std::move(on_staged)) {}
+  Stager(std::uint64_t generation, std::uint64_t ring_bytes, bool checksums, OnStaged on_staged)
+      : generation_(generation), ring_bytes_(ring_bytes), checksums_(checksums), on_staged_(std::move(on_staged)) {}
   void run(Ring& ring);
   Result<> write(Ring& ring, Submission& submission);
 
   std::uint64_t generation_, ring_bytes_;
+  bool checksums_;
   OnStaged on_staged_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Ring>> rings_;

@@ -69,6 +69,10 @@ constexpr std::string_view snapshot_prefix = "snap_";
 
 }  // namespace
 
+const char* to_text(Integrity integrity) {
+  return integrity == Integrity::btrfs_checksums ? "btrfs checksums" : "index checksums";
+}
+
 Result<> write_superblock(int directory, const StoreSuperblock& superblock) {
   return write_file(directory, superblock_name, seal(superblock_magic, superblock), true);
 }
@@ -76,7 +80,10 @@ Result<StoreSuperblock> read_superblock(const std::string& path) {
   FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return last_errno();
   TRY(Buffer bytes, read_file(directory.get(), superblock_name));
-  return unseal<StoreSuperblock>(superblock_magic, bytes);
+  TRY(auto superblock, unseal<StoreSuperblock>(superblock_magic, bytes));
+  if (superblock.integrity != Integrity::index_checksums && superblock.integrity != Integrity::btrfs_checksums)
+    return Errc::unsupported;
+  return superblock;
 }
 Result<> write_commit_point(int current, const CommitPoint& point) {
   return write_file(current, commit_point_name, seal(commit_point_magic, point), false);

@@ -17,7 +17,6 @@ inline constexpr char objects_name[] = "objects", index_name[] = "index", commit
 /// `superblock` in the store's directory; written last by mkfs, so its presence means a whole store.
 struct StoreSuperblock {
   static constexpr std::uint8_t version = 1, compat = 1;
-  enum class Integrity : std::uint8_t { index_checksums = 1, btrfs_checksums = 2 };
   StoreUuid store{};
   std::string owner, cluster_fsid;
   Integrity integrity = Integrity::index_checksums;
@@ -46,7 +45,8 @@ struct CommitPoint {
 
 /// The file is replaced atomically and synced, with its directory.
 Result<> write_superblock(int directory, const StoreSuperblock& superblock);
-/// Errc::not_found: no store here; Errc::unsupported: a newer format; Errc::malformed.
+/// Errc::not_found: no store here; Errc::unsupported: a newer format, or an integrity mode unknown here;
+/// Errc::malformed.
 Result<StoreSuperblock> read_superblock(const std::string& path);
 Result<> write_commit_point(int current, const CommitPoint& point);
 Result<CommitPoint> read_commit_point(int current);

@@ -83,8 +83,9 @@ FilestoreOptions TestDisk::options() const {
   return options;
 }
 
-void TestDisk::format() {
-  Result<> made = make_filestore(options(), {.owner = "osd.0", .cluster_fsid = "test", .force = true});
+void TestDisk::format(Integrity integrity) {
+  Result<> made =
+      make_filestore(options(), {.owner = "osd.0", .cluster_fsid = "test", .integrity = integrity, .force = true});
   CHECK(made.has_value(), made ? "" : made.error().message());
 }
 

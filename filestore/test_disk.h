@@ -22,7 +22,7 @@ class TestDisk {
 
   FilestoreOptions options() const;
   /// mkfs of a store on it.
-  void format();
+  void format(Integrity integrity = Integrity::index_checksums);
   const std::string& data_device() const { return data_device_; }
   const std::string& journal_device() const { return journal_device_; }
   const std::string& mount_point() const { return mount_point_; }

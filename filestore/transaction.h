@@ -18,7 +18,8 @@ enum class Space : std::uint8_t {
   reserve,   ///< FULL_FORCE, FULL_TRY, deletes: may use the last reserve
 };
 
-/// Where a write's payload stands in staging/, and its checksums by block; made by the store, never by its callers.
+/// Where a write's payload stands in staging/, and, unless btrfs keeps them, its checksums by block; made by the store,
+/// never by its callers.
 struct StagedExtent {
   std::uint64_t generation = 0;
   std::uint32_t ring = 0;

@@ -146,6 +146,7 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
   }
   TRY(opened);
   const DataFile& file = **opened;
+  if (!files_.keeps_checksums()) return fill_unchecked(*onode, offset, into.first(end - offset));
   std::uint64_t first = offset / block_bytes, last = (end - 1) / block_bytes;
   for (std::uint64_t number = first / limits::blocks_per_chunk; number <= last / limits::blocks_per_chunk; ++number) {
     TRY(ChecksumChunk sums, chunk(onode->id, number));
@@ -169,7 +170,10 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
         aside = Buffer::allocate(run_end - run_begin, block_bytes);
         at = aside.mutable_data();
       }
-      TRY(file.read(run_begin, {at, run_end - run_begin}, access_));
+      Result<> got = file.read(run_begin, {at, run_end - run_begin}, access_);
+      if (!got && is(got.error(), Errc::io))
+        what_ = fmt::format("blocks {} to {} of data file {:x} cannot be read", block, run - 1, onode->id);
+      TRY(got);
       for (std::uint64_t each = block; each < run; ++each) {
         if (block_checksum({at + (each - block) * block_bytes, block_bytes}) ==
             sums.crc[each % limits::blocks_per_chunk])
@@ -295,15 +299,17 @@ Result<> View::map_data(const PendingPlan& plan, std::size_t steps, std::uint64_
   end = std::min(end, onode->size);
   if (onode->has_inline) {
     found.push_back({shown_at, end - offset});
+  } else if (onode->has_file && !files_.keeps_checksums()) {
+    if (access_ == Access::cached) return Errc::again;  // the file's map may have to be read
+    TRY(auto file, files_.open(onode->id, access_));
+    TRY(auto extents, file->extents(offset, end - offset));
+    for (const Extent& each : extents) found.push_back({shown_at + (each.offset - offset), each.length});
+    if (changed(*onode)) retry_ = true;
   } else if (onode->has_file) {
     std::uint64_t first = offset / block_bytes, last = (end - 1) / block_bytes;
-    auto cursor =
-        index_.cursor({key::checksums(onode->id, static_cast<std::uint32_t>(first / limits::blocks_per_chunk)),
-                       key::checksums(onode->id, static_cast<std::uint32_t>(last / limits::blocks_per_chunk) + 1)},
-                      access_, moment());
+    auto cursor = index_.cursor(key::checksums(onode->id, first, last + 1), access_, moment());
     for (; cursor->valid(); cursor->next()) {
-      std::uint64_t number = 0;
-      for (char c : cursor->key().substr(9)) number = number << 8 | static_cast<unsigned char>(c);
+      std::uint64_t number = key::parse_chunk(cursor->key());
       ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
       for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
         if (sums.crc[i] == 0) continue;

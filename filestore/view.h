@@ -22,7 +22,9 @@ namespace spirula::filestore {
 /// when the applied state changed under the reader in a way that only another attempt can resolve.
 class View {
  public:
-  View(Index& index, DataFiles& files, Access access) : index_(index), files_(files), access_(access) {}
+  /// Made before the pending operations are collected.
+  View(Index& index, DataFiles& files, Access access)
+      : index_(index), files_(files), access_(access), began_(files.changes().now()) {}
 
   struct Meta {
     bool exists = false;
@@ -35,6 +37,10 @@ class View {
   /// Errc::not_found.
   Result<BufferList> read(const PendingPlan& plan, std::uint64_t offset, std::uint64_t length);
   Result<std::vector<Extent>> extents(const PendingPlan& plan, std::uint64_t offset, std::uint64_t length);
+  /// See ObjectStore; blocking only.
+  Result<std::uint32_t> digest(const PendingPlan& plan, std::uint64_t offset, std::uint64_t length);
+  /// Reads what is applied of [offset, +length), whole blocks, from the medium. Errc::io: `bad` has the ranges.
+  Result<> verify(const PendingPlan& plan, std::uint64_t offset, std::uint64_t length, std::vector<Extent>& bad);
 
   Result<Buffer> omap_header(const PendingPlan& plan);
   Result<std::map<std::string, Buffer>> omap_get(const PendingPlan& plan, const std::set<std::string>& keys);
@@ -72,6 +78,9 @@ class View {
 
   Result<> fill(const PendingPlan& plan, std::size_t steps, std::uint64_t offset, std::span<std::byte> into);
   Result<> fill_base(const PendingPlan& plan, std::uint64_t offset, std::span<std::byte> into);
+  Result<> fill_unchecked(const Onode& onode, std::uint64_t offset, std::span<std::byte> into);
+  Result<std::vector<Extent>> damage(const Onode& onode, std::uint64_t first, std::uint64_t end);
+  bool changed(const Onode& onode) const { return files_.changes().since(began_, onode.id); }
   Result<> map_data(const PendingPlan& plan, std::size_t steps, std::uint64_t offset, std::uint64_t length,
                     std::uint64_t shown_at, std::vector<Extent>& found);
   Result<ChecksumChunk> chunk(std::uint64_t id, std::uint64_t number);
@@ -79,6 +88,7 @@ class View {
   Index& index_;
   DataFiles& files_;
   Access access_;
+  std::uint64_t began_;
   std::unique_ptr<Index::Moment> moment_;
   std::map<std::string, std::optional<Onode>> bases_;
   bool retry_ = false;

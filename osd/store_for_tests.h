@@ -39,6 +39,10 @@ class StoreForTests : public ObjectStore {
       }
     return wait(refused);
   }
+  Task<Result<std::uint32_t>> digest(ObjectId, std::uint64_t, std::uint64_t) override { co_return Errc::unsupported; }
+  Task<Result<std::vector<Extent>>> verify(ObjectId, std::uint64_t, std::uint64_t) override {
+    co_return std::vector<Extent>{};
+  }
   Task<Result<BufferList>> read(ObjectId object, std::uint64_t offset, std::uint64_t length) override {
     auto it = objects.find(object);
     if (it == objects.end()) co_return Errc::not_found;
