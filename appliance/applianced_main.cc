@@ -2,8 +2,11 @@
 #include <malloc.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "appliance/access_api.h"
+#include "appliance/box_api.h"
+#include "appliance/console.h"
 #include "appliance/files.h"
 #include "appliance/http_server.h"
 #include "appliance/live_api.h"
@@ -23,41 +26,98 @@ int complain(std::string_view what, std::string_view why) {
   return 1;
 }
 
+BoxOptions box_options(const Config& config) {
+  BoxOptions options;
+  options.places = {.state = config.text("state"),
+                    .address = config.text("address"),
+                    .mon_port = static_cast<unsigned>(config.integer("mon_port"))};
+  options.programs = config.text("programs");
+  if (options.programs.empty()) {
+    std::error_code error;
+    options.programs = std::filesystem::read_symlink("/proc/self/exe", error).parent_path();
+  }
+  const std::string all = config.text("disks");
+  for (std::size_t at = 0; at < all.size();) {
+    std::size_t end = std::min(all.find(',', at), all.size());
+    if (end > at) options.disks_only.push_back(all.substr(at, end - at));
+    at = end + 1;
+  }
+  return options;
+}
+
+/// "https://192.168.1.5:8443/": where a browser on this network finds us.
+std::string page_url(Endpoint at, const std::string& address) {
+  const bool any = at.address == decltype(at.address){};
+  std::string host = at.describe();
+  host = any ? (address.find(':') == address.npos ? address : "[" + address + "]") : host.substr(0, host.rfind(':'));
+  constexpr std::uint16_t https_port = 443;
+  return at.port == https_port ? fmt::format("https://{}/", host) : fmt::format("https://{}:{}/", host, at.port);
+}
+
 Task<int> serve(Shard& shard, Config& config) {
-  const std::string state = config.text("state");
+  const std::string state = config.text("state"), address = config.text("address");
   auto at = Endpoint::parse(config.text("page_address"));
   if (!at) co_return complain("--page-address", "not an address with a port");
+  if (!Endpoint::parse(address)) co_return complain("--address", "not an address");
+  const std::string kind = config.text("supervisor");
+  if (kind != "children" && kind != "systemd") co_return complain("--supervisor", "neither children nor systemd");
   if (auto made = make_folder(state, 0700); !made) co_return complain(state, made.error().message());
   std::string problem;
   auto documents = DocumentStore::open(state, problem);
   if (!documents) co_return complain(state + "/config.json", problem);
-  auto identity = load_or_make_identity(state, {documents->current().name + ".local", "localhost"}, {"127.0.0.1"});
+  if (!documents->notice().empty()) log_warning("box", "{}", documents->notice());
+  auto identity = load_or_make_identity(state, {documents->current().name + ".local", "localhost"}, {address});
   if (!identity) co_return complain(state + "/tls.crt", identity.error().message());
+  if (auto made = make_folder(state + "/log", 0700); !made) co_return complain(state, made.error().message());
 
   constexpr unsigned worker_threads = 2;
   BlockingPool workers("worker", worker_threads);
   Metrics metrics;
   Sessions sessions;
   JobBoard jobs(shard);
+  auto supervisor = kind == "systemd" ? supervise_with_systemd(workers) : supervise_children(shard, state + "/log");
+  Box box(shard, box_options(config), *documents, jobs, *supervisor, workers);
+  Watcher watcher(shard, box, *documents, workers, metrics);
   auto access = AccessApi::open(shard, *documents, sessions, workers, metrics, state);
-  if (!access) co_return complain(state, access.error().message());
   LiveApi live(shard, jobs, sessions, metrics);
+  live.status = [&] { return watcher.status(); };
+  live.status_version = [&] { return watcher.version(); };
+  BoxApi boxes(shard, *documents, box, watcher);
   Router router(shard, sessions);
-  (*access)->add_to(router);
-  live.add_to(router);
-  auto server = HttpServer::open(shard, *at, &*identity, router);
-  if (!server) co_return complain(config.text("page_address"), server.error().message());
-  log_info("page", "serving at {}, certificate {}", (*server)->local().describe(), identity->fingerprint);
-  if (auto path = config.text("console_file"); !path.empty()) {
-    std::string text =
-        fmt::format("page https://{}/\nfingerprint {}\n", (*server)->local().describe(), identity->fingerprint);
-    if (!(*access)->claim_code().empty()) text += fmt::format("code {}\n", (*access)->claim_code());
-    if (auto written = write_file(path, text, 0600); !written) log_warning("page", "cannot write {}", path);
+  std::unique_ptr<HttpServer> server;
+  std::optional<Console> console;
+  int status = 0;
+  if (access) {
+    (*access)->add_to(router);
+    live.add_to(router);
+    boxes.add_to(router);
+    auto opened = HttpServer::open(shard, *at, &*identity, router);
+    if (opened)
+      server = std::move(*opened);
+    else
+      status = complain(config.text("page_address"), opened.error().message());
+  } else {
+    status = complain(state, access.error().message());
   }
-  co_await wait_for_termination(shard);
-  co_await (*server)->stop();
+  if (server) {
+    const std::string url = page_url(server->local(), address);
+    log_info("page", "serving {}, certificate {}", url, identity->fingerprint);
+    if (auto path = config.text("console_file"); !path.empty()) {
+      console.emplace(shard, Console::Fixed{path, url, identity->fingerprint, config.flag("console_mounts")}, **access,
+                      *documents, box);
+      console->start();
+    }
+    box.start();
+    watcher.start();
+    co_await wait_for_termination(shard);
+    log_info("box", "stopping");
+    co_await server->stop();
+  }
+  if (console) co_await console->stop();
+  co_await watcher.stop();
   co_await jobs.stop();
-  co_return 0;
+  co_await box.stop();
+  co_return status;
 }
 
 }  // namespace

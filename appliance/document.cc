@@ -32,6 +32,10 @@ struct Reader {
     into = std::string(value->get_string());
     if (into.size() > bytes_max && problem.empty()) problem = fmt::format("\"{}\" is too long", name);
   }
+  void flag(const char* name, bool& into) {
+    auto* value = find(name, [](const json::value& v) { return v.is_bool(); }, "true or false");
+    if (value) into = value->get_bool();
+  }
   template <class T>
   void number(const char* name, T& into, std::uint64_t max) {
     auto* value = find(
@@ -80,6 +84,10 @@ json::object to_public_json(const Document& document) {
                      {"path", disk.path},
                      {"serial", disk.serial},
                      {"filesystem", disk.filesystem},
+                     {"data_partition", disk.data_partition},
+                     {"journal_partition", disk.journal_partition},
+                     {"erase", disk.erase},
+                     {"made", disk.made},
                      {"bytes", disk.bytes}});
   for (const auto& share : document.shares) shares.push_back({{"name", share.name}, {"made", share.made}});
   return {{"format", Document::format}, {"revision", document.revision},
@@ -125,6 +133,10 @@ Result<Document> parse_document(std::string_view text, std::string& problem) {
     inner.text("path", disk.path);
     inner.text("serial", disk.serial);
     inner.text("filesystem", disk.filesystem);
+    inner.text("data_partition", disk.data_partition);
+    inner.text("journal_partition", disk.journal_partition);
+    inner.flag("erase", disk.erase);
+    inner.flag("made", disk.made);
     inner.number("bytes", disk.bytes, ~std::uint64_t{0});
     document.disks.push_back(std::move(disk));
   });

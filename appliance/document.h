@@ -15,7 +15,10 @@ struct DiskRecord {
   int osd = 0;
   std::string path;        ///< as it was when it was chosen; a disk is found again by `filesystem`
   std::string serial;      ///< empty where the disk has none
-  std::string filesystem;  ///< UUID of its btrfs; empty until that is made
+  std::string filesystem;  ///< UUID of its btrfs; decided before that is made
+  std::string data_partition, journal_partition;  ///< their UUIDs; empty where the btrfs takes the whole device
+  bool erase = false;                             ///< what is on it may go: the owner typed the word. Until `made`.
+  bool made = false;                              ///< the store is on it; never formatted again
   std::uint64_t bytes = 0;
   friend bool operator==(const DiskRecord&, const DiskRecord&) = default;
 };

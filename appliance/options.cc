@@ -6,6 +6,14 @@ std::span<const Option> options() {
   static constexpr Option table[] = {
       {"state", OptionType::text, "/var/lib/spirula", "folder for the configuration, keys and stores"},
       {"page_address", OptionType::text, "[::]:443", "where the page is served"},
+      {"address", OptionType::text, "127.0.0.1", "where the daemons serve"},
+      {"mon_port", OptionType::integer, "3300", "port of the monitor", 1, 65535},
+      {"disks", OptionType::text, "", "offer only these, separated by commas; empty: every disk but loop devices"},
+      {"programs", OptionType::text, "", "folder of cmon, cosd and cmds; empty: where this program is"},
+      {"supervisor", OptionType::text, "children",
+       "who runs the daemons: children (of this process, ending with it) or systemd"},
+      {"console_mounts", OptionType::boolean, "false",
+       "shares' mount lines, which hold keys, go to the console file too"},
       {"console_file", OptionType::text, "", "keep what the console should show in this file"},
       {"help", OptionType::boolean, "false", "print this"},
   };

@@ -8,7 +8,7 @@ import ssl
 import tempfile
 import time
 
-from . import processes
+from . import disks, network, processes
 from .spirula import BIN
 
 PASSWORD = "three wet shells"
@@ -65,6 +65,28 @@ class Page:
             self.csrf = reply.json()["csrf"]
         return reply
 
+    def need(self, method, path, body=None, timeout=60):
+        """What came, which has to be a success."""
+        reply = self.ask(method, path, body, timeout=timeout)
+        if reply.status not in (200, 202):
+            raise AssertionError(f"{method} {path}: {reply.status} {reply.body.decode(errors='replace')}")
+        return reply.json()
+
+    def wait_for_job(self, number, seconds=120):
+        deadline = time.monotonic() + seconds
+        while True:
+            job = self.need("GET", f"/api/v1/jobs/{number}")
+            if job["state"] != "running":
+                return job
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the job does not end: {job}")
+            time.sleep(0.2)
+
+    def set_up(self, *paths):
+        """Claimed; a set-up with these disks, to its end."""
+        job = self.need("POST", "/api/v1/setup", {"copies": 1, "disks": [{"path": path} for path in paths]})
+        return self.wait_for_job(job["job"])
+
     def claim(self, code, password=PASSWORD):
         return self._opened(self.ask("POST", "/api/v1/claim", {"code": code, "password": password}))
 
@@ -73,13 +95,23 @@ class Page:
 
 
 class Appliance:
-    """Runs applianced until close(); nothing is left behind then."""
+    """Runs applianced until close(); nothing is left behind then. `disk_count` loop-backed disks are offered to it."""
 
-    def __init__(self, *arguments):
+    def __init__(self, disk_count=0, disk_gib=3):
         self.folder = tempfile.mkdtemp(prefix="spirula-appliance-")
-        self.arguments = arguments
+        self.images = [self.path(f"disk{number}.img") for number in range(disk_count)]
+        self.devices = []
         self.process = None
-        self.start()
+        self.mon_port = network.free_ports("127.0.0.1", 1)[0]
+        try:
+            for image in self.images:
+                with open(image, "wb") as f:
+                    os.truncate(f.fileno(), disk_gib << 30)
+                self.devices.append(disks.attach(image))
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -90,7 +122,8 @@ class Appliance:
             os.unlink(console)
         self.process = processes.spawn(
             [os.path.join(BIN, "applianced"), "--state", self.path("state"), "--page-address", "127.0.0.1:0",
-             "--console-file", console, *self.arguments], self.folder, self.path("log"))
+             "--console-file", console, "--mon-port", str(self.mon_port), "--disks",
+             ",".join(self.devices) or "/dev/null"], self.folder, self.path("log"))
         deadline = time.monotonic() + 20
         while not os.path.exists(console):
             if time.monotonic() > deadline or not self.process.alive():
@@ -117,4 +150,8 @@ class Appliance:
         left = processes.kill_all(processes.marked(self.folder))
         if left:
             raise RuntimeError("\n".join(left))
+        for target in disks.mounts_below(self.folder):
+            disks.unmount(target)
+        for image in self.images:
+            disks.detach(image)
         shutil.rmtree(self.folder)

@@ -1,0 +1,237 @@
+#include "appliance/box_api.h"
+
+#include <fmt/format.h>
+#include <boost/json/array.hpp>
+
+#include "appliance/limits.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+
+namespace spirula::appliance {
+namespace json = boost::json;
+namespace {
+
+constexpr const char* plan_schema =
+    R"({"type":"object","required":["disks","copies"],"properties":{"disks":{"type":"array","items":{"type":"string","description":"a disk's path"}},"copies":{"type":"integer","enum":[1]}}})";
+constexpr const char* setup_schema =
+    R"({"type":"object","required":["disks","copies"],"properties":{"disks":{"type":"array","items":{"type":"object","required":["path"],"properties":{"path":{"type":"string"},"erase":{"type":"string","description":"the disk's erase_word, if it holds data"}}}},"copies":{"type":"integer","enum":[1]},"name":{"type":"string","pattern":"^[a-z0-9-]{1,40}$"}}})";
+constexpr const char* share_schema =
+    R"({"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-z0-9][a-z0-9-]*$","maxLength":40}}})";
+
+std::string text_in(const json::object& body, const char* name) {
+  const json::value* value = body.if_contains(name);
+  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+/// A refusal unless one copy is asked for.
+std::optional<HttpResponse> refuse_copies(const json::object& body) {
+  const json::value* copies = body.if_contains("copies");
+  if (copies && copies->is_int64() && copies->get_int64() == 1) return {};
+  return fail(422, "copies", "Only one copy of every file can be kept today. Choose 1.");
+}
+
+const json::array* list_in(const json::object& body, const char* name) {
+  const json::value* value = body.if_contains(name);
+  return value && value->is_array() && value->get_array().size() <= limits::disks_max ? &value->get_array() : nullptr;
+}
+
+int status_for(std::error_code error) {
+  if (error == Errc::exists) return 409;
+  if (error == Errc::permission || error == Errc::invalid || error == Errc::not_found) return 422;
+  return 500;
+}
+
+HttpResponse not_ready() {
+  return fail(409, "not_set_up", "The storage is not ready. Set it up first, or wait until it has started.");
+}
+
+}  // namespace
+
+void BoxApi::add_to(Router& router) {
+  auto bind = [this](Task<HttpResponse> (BoxApi::*method)(Call)) {
+    return [this, method](Call call) { return (this->*method)(std::move(call)); };
+  };
+  router.add(
+      {"GET", "/api/v1/config", Access::owner, "the configuration, without secrets", "", bind(&BoxApi::get_config)});
+  router.add({"GET", "/api/v1/disks", Access::owner, "every disk, what is on it, and whether it can be chosen", "",
+              bind(&BoxApi::list_disks)});
+  router.add({"POST", "/api/v1/setup/plan", Access::owner, "what disks would give; changes nothing", plan_schema,
+              bind(&BoxApi::plan)});
+  router.add({"POST", "/api/v1/setup", Access::owner, "format the disks and start the storage: a job", setup_schema,
+              bind(&BoxApi::set_up)});
+  router.add({"GET", "/api/v1/status", Access::owner, "health, space, disks, clients", "", bind(&BoxApi::get_status)});
+  router.add({"GET", "/api/v1/history", Access::owner, "throughput and latency of the last hour", "",
+              bind(&BoxApi::get_history)});
+  router.add({"GET", "/api/v1/shares", Access::owner, "the shares", "", bind(&BoxApi::list_shares)});
+  router.add({"POST", "/api/v1/shares", Access::owner, "make a share", share_schema, bind(&BoxApi::make_share)});
+  router.add({"GET", "/api/v1/shares/{name}", Access::owner, "a share and how to mount it, with its key", "",
+              bind(&BoxApi::get_share)});
+  router.add({"DELETE", "/api/v1/shares/{name}", Access::owner,
+              "end a share: its key stops working, its files stay and are back when a share of that name is made", "",
+              bind(&BoxApi::remove_share)});
+}
+
+Task<HttpResponse> BoxApi::get_config(Call) {
+  co_return ok(to_public_json(documents_.current()));
+}
+
+Task<HttpResponse> BoxApi::list_disks(Call) {
+  std::string words;
+  auto disks = co_await box_.list_disks(words);
+  if (!disks) co_return fail(500, "disks", fmt::format("The disks cannot be listed: {}. Try again.", words));
+  json::array all;
+  for (const Disk& disk : *disks) {
+    const auto& ours = documents_.current().disks;
+    bool mine = std::ranges::any_of(ours, [&](const DiskRecord& record) {
+      return std::ranges::find(disk.filesystems, record.filesystem) != disk.filesystems.end();
+    });
+    all.push_back(json::object{{"path", disk.path},
+                               {"model", disk.model},
+                               {"serial", disk.serial},
+                               {"bytes", disk.bytes},
+                               {"kind", disk.loop         ? "file"
+                                        : disk.rotational ? "hard disk"
+                                                          : "SSD"},
+                               {"removable", disk.removable},
+                               {"holds", json::array(disk.holds.begin(), disk.holds.end())},
+                               {"problem", mine ? "It is in use by this box already." : disk.problem()},
+                               {"erase_word", disk.holds.empty() ? "" : disk.erase_word()}});
+  }
+  co_return ok(json::object{{"disks", std::move(all)}});
+}
+
+Task<HttpResponse> BoxApi::plan(Call call) {
+  auto refusal = refuse_copies(call.body);
+  if (refusal) co_return std::move(*refusal);
+  const json::array* chosen = list_in(call.body, "disks");
+  if (!chosen || chosen->empty()) co_return fail(422, "no_disks", "Choose at least one disk.");
+  std::string words;
+  auto disks = co_await box_.list_disks(words);
+  if (!disks) co_return fail(500, "disks", fmt::format("The disks cannot be listed: {}. Try again.", words));
+  std::vector<std::uint64_t> sizes;
+  for (const json::value& path : *chosen) {
+    auto at = !path.is_string() ? disks->end() : std::ranges::find(*disks, std::string(path.get_string()), &Disk::path);
+    if (at == disks->end()) co_return fail(422, "no_disk", "A chosen disk is not there any more. Choose again.");
+    sizes.push_back(at->bytes);
+  }
+  Plan plan = plan_for(sizes, 1);
+  co_return ok({{"bytes", plan.bytes}, {"survives", plan.survives}});
+}
+
+Task<HttpResponse> BoxApi::set_up(Call call) {
+  auto refusal = refuse_copies(call.body);
+  if (refusal) co_return std::move(*refusal);
+  std::string name = text_in(call.body, "name");
+  if (!name.empty() && !problem_with_share_name(name).empty())
+    co_return fail(422, "name", "Use only small letters (a to z), digits and hyphens in the box's name.");
+  std::vector<DiskChoice> choices;
+  const json::array* chosen = list_in(call.body, "disks");
+  if (!chosen) co_return fail(422, "no_disks", "Choose at least one disk.");
+  for (const json::value& each : *chosen) {
+    if (!each.is_object()) co_return fail(422, "no_disks", "Choose at least one disk.");
+    choices.push_back({text_in(each.get_object(), "path"), text_in(each.get_object(), "erase")});
+  }
+  std::string words;
+  auto job = co_await box_.set_up(std::move(choices), std::move(name), words);
+  if (!job) co_return fail(status_for(job.error()), "setup", words);
+  HttpResponse response = ok({{"job", *job}});
+  response.status = 202;
+  co_return response;
+}
+
+Task<HttpResponse> BoxApi::get_status(Call) {
+  co_return ok(watcher_.status());
+}
+
+Task<HttpResponse> BoxApi::get_history(Call) {
+  co_return ok(watcher_.history());
+}
+
+const ShareRecord* BoxApi::find_share(const std::string& name) const {
+  const auto& shares = documents_.current().shares;
+  auto at = std::ranges::find(shares, name, &ShareRecord::name);
+  return at == shares.end() ? nullptr : &*at;
+}
+
+Task<HttpResponse> BoxApi::list_shares(Call) {
+  json::array all;
+  for (const ShareRecord& share : documents_.current().shares)
+    all.push_back(json::object{{"name", share.name}, {"made", share.made}});
+  co_return ok(json::object{{"shares", std::move(all)}});
+}
+
+Task<HttpResponse> BoxApi::describe_share(ShareRecord share) {
+  auto key = co_await box_.share_key(share);
+  if (!key) co_return fail(503, "no_key", "The share's key cannot be read. Wait a minute and try again.");
+  MountLines lines = mount_lines(share, *key, box_.options().places);
+  co_return ok({{"name", share.name},
+                {"made", share.made},
+                {"key", *key},
+                {"folder", fmt::format("mkdir -p /mnt/{}", share.name)},
+                {"kernel", lines.kernel},
+                {"fstab", lines.fstab},
+                {"fuse", lines.fuse}});
+}
+
+Task<HttpResponse> BoxApi::get_share(Call call) {
+  const ShareRecord* share = find_share(call.parts[0]);
+  if (!share) co_return fail(404, "no_share", "There is no share of this name.");
+  if (!box_.link()) co_return not_ready();
+  co_return co_await describe_share(*share);
+}
+
+Task<HttpResponse> BoxApi::make_share(Call call) {
+  ShareRecord share{.name = text_in(call.body, "name")};
+  if (auto problem = problem_with_share_name(share.name); !problem.empty()) co_return fail(422, "name", problem);
+  if (find_share(share.name)) co_return fail(409, "exists", "There is a share of this name already. Choose another.");
+  if (documents_.current().setup != SetupState::ready || !box_.link()) co_return not_ready();
+  if (documents_.current().shares.size() >= limits::shares_max)
+    co_return fail(409, "too_many", "There are too many shares. Remove one that is no longer used.");
+  if (share_busy_) co_return fail(409, "busy", "Another share is being changed. Try again in a moment.");
+  share_busy_ = true;
+  auto folder = co_await box_.link()->make_share_folder(share.name, share.name_space());
+  ShareCaps caps = share_caps(share);
+  Result<json::value> key = Errc::cancelled;
+  json::object words{{"prefix", "auth get-or-create"},
+                     {"entity", share.entity()},
+                     {"caps", {"mon", caps.mon, "osd", caps.osd, "mds", caps.mds}}};
+  if (folder) key = co_await box_.link()->need(words);
+  share_busy_ = false;
+  if (!folder) {
+    log_error("share", "{}: {}", share.name, folder.error().message());
+    co_return fail(503, "folder", "The storage does not answer. Wait a minute and try again.");
+  }
+  if (!key) co_return fail(503, "key", "The share's key could not be made. Wait a minute and try again.");
+  share.made = std::chrono::duration_cast<std::chrono::seconds>(shard_.clock().wall().time_since_epoch()).count();
+  Document document = documents_.current();
+  document.shares.push_back(share);
+  if (!documents_.save(std::move(document)))
+    co_return fail(507, "not_saved",
+                   "The configuration could not be written. Make room on the system disk, then try "
+                   "again.");
+  log_info("share", "{} was made", share.name);
+  co_return co_await describe_share(share);
+}
+
+Task<HttpResponse> BoxApi::remove_share(Call call) {
+  const ShareRecord* found = find_share(call.parts[0]);
+  if (!found) co_return fail(404, "no_share", "There is no share of this name.");
+  if (!box_.link()) co_return not_ready();
+  if (share_busy_) co_return fail(409, "busy", "Another share is being changed. Try again in a moment.");
+  const ShareRecord share = *found;
+  share_busy_ = true;
+  // The key first: a share that is still listed can be removed again, a key that nobody sees cannot.
+  auto removed = co_await box_.link()->need({{"prefix", "auth rm"}, {"entity", share.entity()}});
+  share_busy_ = false;
+  if (!removed) co_return fail(503, "key", "The share's key could not be removed. Wait a minute and try again.");
+  Document document = documents_.current();
+  std::erase_if(document.shares, [&](const ShareRecord& each) { return each.name == share.name; });
+  if (!documents_.save(std::move(document)))
+    co_return fail(507, "not_saved",
+                   "The configuration could not be written. Make room on the system disk, then try "
+                   "again.");
+  log_info("share", "{} was removed", share.name);
+  co_return ok(json::object{});
+}
+
+}  // namespace spirula::appliance

@@ -1,0 +1,94 @@
+#include "appliance/render.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "appliance/disks.h"
+
+namespace spirula::appliance {
+
+std::string Places::mon_endpoint() const {
+  const bool ipv6 = address.find(':') != address.npos;
+  return fmt::format(fmt::runtime(ipv6 ? "[{}]:{}" : "{}:{}"), address, mon_port);
+}
+std::string Places::store(int osd) const {
+  return fmt::format("{}/osd.{}", state, osd);
+}
+std::string Places::keyring(const std::string& entity) const {
+  return fmt::format("{}/keys/{}.keyring", state, entity);
+}
+std::string Places::admin_socket(const std::string& name) const {
+  return fmt::format("{}/run/{}.asok", state, name);
+}
+
+std::string ceph_conf(const Document& document, const Places& places) {
+  std::string text = fmt::format(R"([global]
+fsid = {}
+mon host = [v2:{}/0]
+public addr = {}
+auth cluster required = cephx
+auth service required = cephx
+auth client required = cephx
+osd pool default size = {}
+osd pool default min size = 1
+mon warn on pool no redundancy = false
+mon data avail warn = 10
+
+[client]
+keyring = {}
+)",
+                                 document.fsid, places.mon_endpoint(), places.address, document.copies,
+                                 places.keyring("client.admin"));
+  auto section = [&](const std::string& name, const std::string& more) {
+    text += fmt::format("\n[{}]\nadmin socket = {}\nlog file = {}/log/{}.log\n{}", name, places.admin_socket(name),
+                        places.state, name, more);
+  };
+  section("mon.a", fmt::format("mon data = {}/mon.a\npublic addrv = [v2:{}/0]\nkeyring = {}\nmon legacy port = 0\n",
+                               places.state, places.mon_endpoint(), places.keyring("bootstrap")));
+  for (const char* mds : {"mds.a", "mds.b"}) section(mds, fmt::format("keyring = {}\n", places.keyring(mds)));
+  for (const DiskRecord& disk : document.disks) {
+    const std::string name = fmt::format("osd.{}", disk.osd);
+    std::string more = fmt::format("osd data = {}\nkeyring = {}\n", places.store(disk.osd), places.keyring(name));
+    if (disk.journal_partition.empty())
+      more += fmt::format("osd journal size = {}\n", journal_bytes(disk.bytes) >> 20);
+    else
+      more += fmt::format("osd journal = /dev/disk/by-partuuid/{}\n", disk.journal_partition);
+    section(name, more);
+  }
+  return text;
+}
+
+ShareCaps share_caps(const ShareRecord& share) {
+  return {.mon = fmt::format("allow r fsname={}", file_system_name),
+          .osd = fmt::format("allow rw pool={} namespace={}", data_pool, share.name_space()),
+          .mds = fmt::format("allow rw fsname={} path=/{}", file_system_name, share.name)};
+}
+
+MountLines mount_lines(const ShareRecord& share, const std::string& key, const Places& places) {
+  const std::string source = fmt::format("{}:/{}", places.mon_endpoint(), share.name);
+  const std::string options = fmt::format("name={},secret={},ms_mode=prefer-crc", share.name, key);
+  return {
+      .kernel = fmt::format("mount -t ceph {} /mnt/{} -o {}", source, share.name, options),
+      .fstab = fmt::format("{} /mnt/{} ceph {},_netdev,noatime 0 0", source, share.name, options),
+      .fuse = fmt::format("ceph-fuse -n {} --key={} -m 'v2:{}' -r /{} --no-config-file /mnt/{}", share.entity(), key,
+                          places.mon_endpoint(), share.name, share.name),
+  };
+}
+
+Plan plan_for(const std::vector<std::uint64_t>& disk_bytes, unsigned copies) {
+  // What the file system itself and its snapshots need.
+  constexpr double usable = 0.93;
+  std::uint64_t sum = 0;
+  for (std::uint64_t each : disk_bytes) sum += each - std::min(each, journal_bytes(each));
+  Plan plan{.bytes = static_cast<std::uint64_t>(static_cast<double>(sum) * usable / copies)};
+  plan.survives = "A power cut or a crash loses nothing that was saved. ";
+  plan.survives += disk_bytes.size() > 1
+                       ? "Files are spread over all the disks and each is kept once: if any one disk fails, files are "
+                         "lost. Keep a copy of what matters somewhere else."
+                       : "Each file is kept once: if the disk fails, the files are lost. Keep a copy of what matters "
+                         "somewhere else.";
+  return plan;
+}
+
+}  // namespace spirula::appliance

@@ -1,0 +1,46 @@
+#pragma once
+#include <string>
+
+#include "appliance/document.h"
+
+/// What the daemons and clients are told, as texts that follow from the document.
+namespace spirula::appliance {
+
+inline constexpr const char* file_system_name = "fs";
+inline constexpr const char* metadata_pool = "cephfs.fs.meta";
+inline constexpr const char* data_pool = "cephfs.fs.data";
+
+/// Where things are on this machine.
+struct Places {
+  std::string state;    ///< folder
+  std::string address;  ///< of the daemons: "192.168.1.5"
+  unsigned mon_port = 3300;
+  std::string mon_endpoint() const;  ///< "192.168.1.5:3300", "[fd00::1]:3300"
+  std::string store(int osd) const;  ///< where its btrfs is mounted
+  std::string keyring(const std::string& entity) const;
+  std::string admin_socket(const std::string& name) const;  ///< of "osd.0"
+  std::string conf() const { return state + "/ceph.conf"; }
+};
+
+std::string ceph_conf(const Document& document, const Places& places);
+
+/// The capabilities of a share's key: this folder, this namespace, nothing else.
+struct ShareCaps {
+  std::string mon, osd, mds;
+};
+ShareCaps share_caps(const ShareRecord& share);
+
+/// How to use a share, each as one line to copy.
+struct MountLines {
+  std::string kernel, fstab, fuse;
+};
+MountLines mount_lines(const ShareRecord& share, const std::string& key, const Places& places);
+
+/// What the owner gets for these disks, before anything is done.
+struct Plan {
+  std::uint64_t bytes = 0;  ///< what can be stored
+  std::string survives;     ///< in words
+};
+Plan plan_for(const std::vector<std::uint64_t>& disk_bytes, unsigned copies);
+
+}  // namespace spirula::appliance

@@ -1,0 +1,212 @@
+#include "appliance/status.h"
+
+#include <fmt/format.h>
+#include <boost/json/array.hpp>
+
+#include "appliance/admin_client.h"
+#include "base/coroutine.h"
+
+namespace spirula::appliance {
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration look_every = 3s;
+constexpr std::size_t samples_max = 1200;  // an hour
+constexpr double space_low = 0.8, space_critical = 0.93;
+
+double number_at(const json::value& value, std::string_view pointer) {
+  boost::system::error_code error;
+  const json::value* found = value.find_pointer(pointer, error);
+  if (!found || !found->is_number()) return 0;
+  return found->to_number<double>();
+}
+std::string text_at(const json::value& value, std::string_view pointer) {
+  boost::system::error_code error;
+  const json::value* found = value.find_pointer(pointer, error);
+  return found && found->is_string() ? std::string(found->get_string()) : std::string();
+}
+
+/// What local daemons said through their admin sockets.
+struct Asked {
+  Totals totals;
+  json::array clients;
+};
+
+Asked ask_all(const Places& places, const Document& document) {
+  Asked asked;
+  for (const DiskRecord& disk : document.disks) {
+    auto counters = ask_daemon(places.admin_socket(fmt::format("osd.{}", disk.osd)), "perf dump");
+    if (!counters) continue;
+    asked.totals.read_bytes += number_at(*counters, "/osd/op_out_bytes");
+    asked.totals.write_bytes += number_at(*counters, "/osd/op_in_bytes");
+    asked.totals.reads += number_at(*counters, "/osd/op_r");
+    asked.totals.writes += number_at(*counters, "/osd/op_w");
+    asked.totals.read_seconds += number_at(*counters, "/osd/op_r_latency/sum");
+    asked.totals.write_seconds += number_at(*counters, "/osd/op_w_latency/sum");
+  }
+  for (const char* mds : {"mds.a", "mds.b"}) {
+    auto sessions = ask_daemon(places.admin_socket(mds), "session ls");
+    if (!sessions || !sessions->is_array()) continue;
+    for (const json::value& session : sessions->get_array()) {
+      std::string root = text_at(session, "/client_metadata/root");
+      if (text_at(session, "/client_metadata/entity_id") == "applianced") continue;
+      asked.clients.push_back(json::object{{"host", text_at(session, "/client_metadata/hostname")},
+                                           {"share", root.starts_with('/') ? root.substr(1) : root},
+                                           {"address", text_at(session, "/inst")}});
+    }
+  }
+  return asked;
+}
+
+}  // namespace
+
+Sample rate_between(const Totals& before, const Totals& after, double seconds, std::int64_t when) {
+  Sample sample{.when = when};
+  auto grown = [](double from, double to) { return to > from ? to - from : 0; };
+  if (seconds <= 0) return sample;
+  const double reads = grown(before.reads, after.reads), writes = grown(before.writes, after.writes);
+  sample.read_bytes = grown(before.read_bytes, after.read_bytes) / seconds;
+  sample.write_bytes = grown(before.write_bytes, after.write_bytes) / seconds;
+  sample.operations = (reads + writes) / seconds;
+  if (reads > 0) sample.read_ms = grown(before.read_seconds, after.read_seconds) / reads * 1000;
+  if (writes > 0) sample.write_ms = grown(before.write_seconds, after.write_seconds) / writes * 1000;
+  return sample;
+}
+
+HealthWords health_words(const json::value& status, const std::vector<std::string>& troubles, double used_share) {
+  if (!troubles.empty())
+    return {"bad", "Not everything could be started. " + troubles.front(),
+            "Check the disk's power and cable, then restart the box. Files on the other disks can be read meanwhile."};
+  if (!status.is_object())
+    return {"bad", "The storage does not answer.",
+            "Wait a minute; if it stays so, restart the box. Nothing that was saved is lost."};
+  const double osds = number_at(status, "/osdmap/num_osds"), up = number_at(status, "/osdmap/num_up_osds");
+  if (up < osds)
+    return {"bad", fmt::format("{:.0f} of {:.0f} disks do not work.", osds - up, osds),
+            "Check the disks' power and cables. What is on them cannot be read until they are back."};
+  if (number_at(status, "/fsmap/up") < 1)
+    return {"bad", "The file system is not available yet.",
+            "It should be within a minute. Programs that use a share wait until then."};
+  if (used_share >= space_critical)
+    return {"bad", fmt::format("The storage is {:.0f} % full and refuses new files soon.", used_share * 100),
+            "Delete files that are no longer needed, now."};
+  if (used_share >= space_low)
+    return {"warning", fmt::format("The storage is {:.0f} % full.", used_share * 100),
+            "Delete files that are no longer needed, or plan for a larger disk."};
+  boost::system::error_code error;
+  if (const json::value* checks = status.find_pointer("/health/checks", error); checks && checks->is_object()) {
+    for (const auto& [code, check] : checks->get_object()) {
+      if (code == "POOL_NO_REDUNDANCY") continue;  // the owner chose it, and was told what it means
+      if (code == "MON_DISK_LOW")
+        return {"warning", "The system disk is getting full.", "Free space on the system disk."};
+      if (code == "PG_AVAILABILITY")
+        return {"warning", "Some storage is still starting.", "Wait a minute; it takes care of itself."};
+      return {"warning", text_at(check, "/summary/message"), "If it stays so for minutes, restart the box."};
+    }
+  }
+  return {"good", "Everything works.", ""};
+}
+
+Watcher::Watcher(Shard& shard, Box& box, DocumentStore& documents, BlockingPool& workers, Metrics& metrics)
+    : shard_(shard),
+      box_(box),
+      documents_(documents),
+      workers_(workers),
+      bytes_used_(metrics.gauge("box", "bytes_used", "bytes on the data disks that are in use")),
+      bytes_total_(metrics.gauge("box", "bytes_total", "bytes of the data disks")),
+      clients_(metrics.gauge("box", "clients", "clients that have a share mounted")),
+      healthy_(metrics.gauge("box", "healthy", "1 when everything works")),
+      looks_(metrics.counter("box", "looks", "how often the box was looked at")),
+      tasks_(shard) {}
+
+void Watcher::start() {
+  tasks_.spawn(watch());
+}
+
+Task<> Watcher::stop() {
+  co_await tasks_.stop();
+}
+
+Task<> Watcher::watch() {
+  do {
+    if (documents_.current().setup != SetupState::blank) co_await look();
+  } while (co_await shard_.clock().sleep(look_every));
+}
+
+Task<> Watcher::look() {
+  looks_.add();
+  json::value status, df;
+  if (ClusterLink* link = box_.link()) {
+    auto answer = co_await link->command({{"prefix", "status"}});
+    if (answer) status = std::move(answer->output);
+    auto space = co_await link->command({{"prefix", "df"}});
+    if (space) df = std::move(space->output);
+  }
+  const Document document = documents_.current();
+  Asked asked;
+  co_await workers_.run([&] { asked = ask_all(box_.options().places, document); });
+  auto services = co_await box_.supervisor().status();
+
+  const MonotonicTime now = shard_.clock().now();
+  const auto when = std::chrono::duration_cast<std::chrono::seconds>(shard_.clock().wall().time_since_epoch()).count();
+  if (last_at_ != MonotonicTime{}) {
+    samples_.push_back(rate_between(last_, asked.totals, std::chrono::duration<double>(now - last_at_).count(), when));
+    if (samples_.size() > samples_max) samples_.pop_front();
+  }
+  last_ = asked.totals;
+  last_at_ = now;
+
+  const double total = number_at(df, "/stats/total_bytes"), used = number_at(df, "/stats/total_used_raw_bytes");
+  const bool starting = documents_.current().setup == SetupState::making;
+  HealthWords words = starting ? HealthWords{"warning", "Storage is being set up.", "Wait until it is done."}
+                               : health_words(status, box_.troubles(), total > 0 ? used / total : 0);
+  bytes_used_.set(static_cast<std::int64_t>(used));
+  bytes_total_.set(static_cast<std::int64_t>(total));
+  clients_.set(static_cast<std::int64_t>(asked.clients.size()));
+  healthy_.set(words.level == "good");
+
+  json::array daemons, disks;
+  for (const auto& [name, service] : services)
+    daemons.push_back(json::object{{"name", name}, {"running", service.running}, {"restarts", service.restarts}});
+  for (const DiskRecord& disk : document.disks) {
+    auto at = services.find(fmt::format("osd.{}", disk.osd));
+    disks.push_back(json::object{{"name", fmt::format("osd.{}", disk.osd)},
+                                 {"path", disk.path},
+                                 {"serial", disk.serial},
+                                 {"bytes", disk.bytes},
+                                 {"works", at != services.end() && at->second.running}});
+  }
+  json::object sample;
+  if (!samples_.empty()) {
+    const Sample& last = samples_.back();
+    sample = {{"when", last.when},         {"read", last.read_bytes},
+              {"write", last.write_bytes}, {"operations", last.operations},
+              {"read_ms", last.read_ms},   {"write_ms", last.write_ms}};
+  }
+  status_ = {{"health", {{"level", words.level}, {"sentence", words.sentence}, {"advice", words.advice}}},
+             {"space", {{"used", used}, {"total", total}}},
+             {"clients", std::move(asked.clients)},
+             {"disks", std::move(disks)},
+             {"daemons", std::move(daemons)},
+             {"sample", std::move(sample)}};
+  ++version_;
+}
+
+json::object Watcher::history() const {
+  json::array when, read, write, operations, read_ms, write_ms;
+  for (const Sample& sample : samples_) {
+    when.push_back(sample.when);
+    read.push_back(sample.read_bytes);
+    write.push_back(sample.write_bytes);
+    operations.push_back(sample.operations);
+    read_ms.push_back(sample.read_ms);
+    write_ms.push_back(sample.write_ms);
+  }
+  return {{"when", std::move(when)},       {"read", std::move(read)},
+          {"write", std::move(write)},     {"operations", std::move(operations)},
+          {"read_ms", std::move(read_ms)}, {"write_ms", std::move(write_ms)}};
+}
+
+}  // namespace spirula::appliance

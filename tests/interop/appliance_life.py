@@ -1,0 +1,166 @@
+"""From blank disks to a mounted share through the appliance's API, with everything killed in between."""
+
+import os
+import shlex
+import subprocess
+import time
+import unittest
+
+from harness import disks, processes
+from harness.appliance import Appliance
+
+
+class ApplianceLifeTest(unittest.TestCase):
+    def setUp(self):
+        self.box = Appliance(disk_count=2)
+        self.addCleanup(self.box.close)
+        self.owner = self.box.page()
+        self.assertEqual(self.owner.claim(self.box.console()["code"]).status, 200)
+
+    def conf(self):
+        return self.box.path("state/ceph.conf")
+
+    def mount(self, share):
+        """With the line that the page shows for ceph-fuse, as shown but for the folder."""
+        target = self.box.path("mnt-" + share["name"])
+        os.makedirs(target, exist_ok=True)
+        argv = shlex.split(share["fuse"])
+        self.assertEqual((argv[0], argv[-1]), ("ceph-fuse", "/mnt/" + share["name"]))
+        process = processes.spawn([*argv[:-1], "-f", target], self.box.folder, self.box.path("fuse.out"))
+        deadline = time.monotonic() + 40
+        while target not in disks.mount_table():
+            self.assertTrue(process.alive() and time.monotonic() < deadline, open(self.box.path("fuse.out")).read())
+            time.sleep(0.05)
+        return target
+
+    def unmount(self, target):
+        subprocess.run(["umount", target], check=True, timeout=60)
+
+    def log_in(self):
+        self.owner = self.box.page()
+        self.assertEqual(self.owner.log_in().status, 200)
+
+    def test_from_blank_disks_to_files_that_last(self):
+        listed = self.owner.need("GET", "/api/v1/disks")["disks"]
+        self.assertEqual([disk["path"] for disk in listed], self.box.devices)
+        self.assertEqual([(disk["holds"], disk["problem"]) for disk in listed], [([], "")] * 2)
+        plan = self.owner.need("POST", "/api/v1/setup/plan", {"disks": self.box.devices, "copies": 1})
+        self.assertGreater(plan["bytes"], 4 << 30)
+        self.assertIn("if any one disk fails, files are lost", plan["survives"])
+        self.assertEqual(self.owner.ask("POST", "/api/v1/shares", {"name": "early"}).code, "not_set_up")
+        job = self.owner.set_up(*self.box.devices)
+        self.assertEqual(job["state"], "done", job)
+        self.assertEqual(self.owner.ask("POST", "/api/v1/setup", {"copies": 1, "disks": []}).status, 409)
+
+        photos = self.owner.need("POST", "/api/v1/shares", {"name": "photos"})
+        music = self.owner.need("POST", "/api/v1/shares", {"name": "music"})
+        self.assertEqual(self.owner.ask("POST", "/api/v1/shares", {"name": "photos"}).code, "exists")
+        self.assertEqual(self.owner.ask("POST", "/api/v1/shares", {"name": "../etc"}).code, "name")
+        self.assertIn(f"mount -t ceph 127.0.0.1:{self.box.mon_port}:/photos /mnt/photos -o name=photos,secret=",
+                      photos["kernel"])
+        target = self.mount(photos)
+        with open(os.path.join(target, "shell"), "wb") as f:
+            f.write(b"chamber " * 100_000)
+            f.flush()
+            os.fsync(f.fileno())
+        status = self.until(lambda words: words["clients"] and words["health"]["level"] != "bad")
+        self.assertEqual(status["clients"][0]["share"], "photos")
+        self.assertGreater(status["space"]["total"], 0)
+        self.unmount(target)
+        self.keys_keep_to_their_share(photos, music)
+
+        processes.kill_all(processes.marked(self.box.folder))  # power loss, as far as processes go
+        for store in disks.mounts_below(self.box.folder):
+            disks.unmount(store)
+        self.box.start()
+        self.log_in()
+        starting = self.owner.need("GET", "/api/v1/jobs")["jobs"]
+        self.assertEqual(self.owner.wait_for_job(starting[0]["id"])["state"], "done")
+        target = self.mount(self.owner.need("GET", "/api/v1/shares/photos"))
+        with open(os.path.join(target, "shell"), "rb") as f:
+            self.assertEqual(f.read(), b"chamber " * 100_000)
+        self.unmount(target)
+
+        self.assertEqual(self.owner.ask("DELETE", "/api/v1/shares/photos").status, 200)
+        refused = subprocess.run([*shlex.split(photos["fuse"])[:-1], "-f", target], timeout=60, stderr=subprocess.STDOUT,
+                                 stdout=subprocess.PIPE)
+        self.assertNotEqual(refused.returncode, 0)
+        again = self.owner.need("POST", "/api/v1/shares", {"name": "photos"})
+        self.assertNotEqual(again["key"], photos["key"])
+        self.assertEqual(os.listdir(self.mount(again)), ["shell"])
+        self.unmount(target)
+        for secret in (photos["key"], music["key"], again["key"]):
+            self.assertNotIn(secret, self.box.log())
+        self.box.stop()
+        self.assertEqual(disks.mounts_below(self.box.folder), [])
+
+    def until(self, right, seconds=30):
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.owner.need("GET", "/api/v1/status")
+            if status and right(status):
+                return status
+            self.assertLess(time.monotonic(), deadline, status)
+            time.sleep(0.3)
+
+    def keys_keep_to_their_share(self, photos, music):
+        """The key of one share reads nothing of the other, with `rados` neither."""
+        keyring = self.box.path("music.keyring")
+        with open(keyring, "w") as f:
+            f.write(f"[client.music]\nkey = {music['key']}\n")
+        rados = lambda *words: subprocess.run(
+            ["rados", "--conf", "/dev/null", "-m", f"v2:127.0.0.1:{self.box.mon_port}", "-n", "client.music",
+             "--keyring", keyring, "-p", "cephfs.fs.data", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        theirs = subprocess.run(["rados", "-c", self.conf(), "-p", "cephfs.fs.data", "--all", "ls"],
+                                stdout=subprocess.PIPE, timeout=60, check=True).stdout.decode().split("\n")
+        objects = [line.split("\t")[1] for line in theirs if line.startswith("share-photos\t")]
+        self.assertTrue(objects, theirs)
+        self.assertEqual([line for line in theirs if line and not line.startswith("share-photos\t")], [])
+        for words in (("-N", "share-photos", "ls"), ("ls",), ("-N", "share-photos", "get", objects[0], "/dev/null"),
+                      ("-N", "share-photos", "put", objects[0], "/etc/hostname"), ("put", "x", "/etc/hostname")):
+            done = rados(*words)
+            self.assertNotEqual(done.returncode, 0, words)
+            self.assertIn(b"Operation not permitted", done.stdout, words)
+        self.assertEqual(rados("-N", "share-music", "put", "x", "/etc/hostname").returncode, 0)
+        self.assertEqual(rados("-N", "share-music", "rm", "x").returncode, 0)
+
+    def test_a_disk_with_data_needs_its_word(self):
+        subprocess.run(["mkfs.ext4", "-q", "-L", "holiday", self.box.devices[0]], check=True)
+        disk = self.owner.need("GET", "/api/v1/disks")["disks"][0]
+        self.assertEqual(disk["holds"], ['a file system (ext4) called "holiday"'])
+        before = self.checksum()
+        for word in (None, "", "yes", disk["erase_word"] + "x"):
+            choice = {"path": disk["path"], **({"erase": word} if word is not None else {})}
+            reply = self.owner.ask("POST", "/api/v1/setup", {"copies": 1, "disks": [choice]})
+            self.assertEqual(reply.status, 422)
+            self.assertIn("holiday", reply.json()["error"]["message"])
+        self.assertEqual(self.checksum(), before)
+        target = self.box.path("mnt")
+        os.makedirs(target)
+        subprocess.run(["mount", disk["path"], target], check=True)
+        reply = self.owner.ask("POST", "/api/v1/setup",
+                               {"copies": 1, "disks": [{"path": disk["path"], "erase": disk["erase_word"]}]})
+        self.assertEqual(reply.status, 422)
+        self.assertIn("in use", reply.json()["error"]["message"])
+        subprocess.run(["umount", target], check=True)
+        for body in ({"copies": 2, "disks": [{"path": disk["path"]}]}, {"copies": 1, "disks": [{"path": "/dev/sda"}]},
+                     {"copies": 1, "disks": "all"}, {"copies": 1, "disks": [3]}, {"copies": 1}):
+            self.assertEqual(self.owner.ask("POST", "/api/v1/setup", body).status, 422, body)
+        job = self.owner.need("POST", "/api/v1/setup",
+                              {"copies": 1, "disks": [{"path": disk["path"], "erase": disk["erase_word"]}]})
+        second = self.owner.ask("POST", "/api/v1/setup", {"copies": 1, "disks": [{"path": self.box.devices[1]}]})
+        self.assertEqual(second.status, 409, "another tab comes too late")
+        # Cut short in the middle: it goes on by itself, with what was agreed and nothing else.
+        time.sleep(1)
+        processes.kill_all(processes.marked(self.box.folder))
+        self.box.start()
+        self.log_in()
+        going_on = self.owner.need("GET", "/api/v1/jobs")["jobs"]
+        self.assertEqual(self.owner.wait_for_job(going_on[0]["id"])["state"], "done")
+        untouched = subprocess.run(["wipefs", "--no-act", self.box.devices[1]], stdout=subprocess.PIPE, check=True)
+        self.assertEqual(untouched.stdout, b"")
+
+    def checksum(self):
+        with open(self.box.devices[0], "rb") as f:
+            return hash(f.read(8 << 20))
