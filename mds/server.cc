@@ -136,6 +136,7 @@ BatchId Server::current_batch() const {
 
 void Server::seal_if_full() {
   std::size_t bytes = tree_.dirty_bytes() + session_update_bytes_;
+  if (bytes) journal_soon();  // also what nobody waits for: until it is durable it stays in memory
   if (bytes < limits::batch_bytes_max) return;
   sealed_.push_back(take_batch());
   hurry();

@@ -265,6 +265,11 @@ void Server::restore_cap(const SessionRef& session, Inode& inode, const msg::Cap
   cap.wanted = reported.wanted;
   cap.xattr_version = inode.record.xattr_version;
   inode.caps.reestablish(cap, reported.issued);
+  // The right to write further may have been given out just before the crash.
+  if ((cap.issued & cap::any_file_write) && inode.record.is_file() && !inode.record.writable_size) {
+    inode.record.writable_size = writable_size_for(inode.record);
+    tree_.changed_quietly(inode);
+  }
   session->caps.insert(&inode);
   for (LockRule rule : {LockRule::fcntl, LockRule::flock}) {
     for (msg::FileLockRecord lock : rule == LockRule::fcntl ? reported.fcntl_locks : reported.flock_locks) {
