@@ -565,9 +565,14 @@ Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T
   std::uint64_t end = o.offset + o.length;
   auto copy = [&](std::uint64_t from, std::uint64_t length, std::uint64_t to) -> Result<> {
     constexpr std::uint64_t step = 1 << 20;
+    std::uint64_t narrow_until = 0;  // something before this does not verify: block by block, so that only that is bad
     while (length > 0) {
-      std::uint64_t here = std::min(length, step);
+      std::uint64_t here = std::min(length, from < narrow_until ? block_bytes - from % block_bytes : step);
       TRY(Extract piece, extract(*source, from, here));
+      if (!piece.verified && from >= narrow_until) {
+        narrow_until = from + here;
+        continue;
+      }
       TRY(write(target_id, target, to, piece.data, piece.verified));
       from += here;
       to += here;

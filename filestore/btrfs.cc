@@ -6,9 +6,13 @@
 #include <linux/btrfs_tree.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -24,6 +28,24 @@ Result<> require(const std::string& path) {
   if (::statfs(path.c_str(), &status) < 0) return last_errno();
   if (static_cast<unsigned long>(status.f_type) != BTRFS_SUPER_MAGIC) return Errc::unsupported;
   if (status.f_flags & ST_RDONLY) return Errc::read_only;
+  return {};
+}
+
+Result<> make(const std::string& device) {
+  std::string program = "mkfs.btrfs", quiet = "-q", keep = "-K", force = "-f", target = device;
+  char* arguments[] = {program.data(), quiet.data(), keep.data(), force.data(), target.data(), nullptr};
+  pid_t child = 0;
+  if (int error = ::posix_spawnp(&child, program.c_str(), nullptr, nullptr, arguments, environ))
+    return std::error_code(error, std::system_category());
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0)
+    if (errno != EINTR) return last_errno();
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return Errc::io;
+  return {};
+}
+
+Result<> mount(const std::string& device, const std::string& directory) {
+  if (::mount(device.c_str(), directory.c_str(), "btrfs", MS_NOATIME, "commit=300") < 0) return last_errno();
   return {};
 }
 

@@ -10,6 +10,10 @@ namespace spirula::filestore::btrfs {
 
 /// Errc::unsupported if `path` is not on btrfs, Errc::read_only if that is mounted so.
 Result<> require(const std::string& path);
+/// Runs mkfs.btrfs on a device, whatever is there. Errc::io: it failed, and has said why on stderr.
+Result<> make(const std::string& device);
+/// As a store wants it: noatime, and commits of btrfs's own seldom, for the store makes its own.
+Result<> mount(const std::string& device, const std::string& directory);
 /// Writes all data and commits the transaction (BTRFS_IOC_SYNC).
 Result<> sync(int directory);
 Result<> create_subvolume(int directory, const std::string& name);

@@ -1,5 +1,6 @@
 #include "filestore/data_files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/crc32c.h"
@@ -165,6 +167,31 @@ Result<> DataFiles::set_owner(std::uint64_t id, const ObjectId& owner) {
   TRY(auto file, open(id, Access::blocking));
   std::string name = key::object(owner);
   if (::fsetxattr(file->fd(), owner_attribute, name.data(), name.size(), 0) < 0) return last_errno();
+  return {};
+}
+
+Result<> for_each_data_file(
+    int objects, const std::function<Result<>(std::string_view path, std::optional<std::uint64_t> id)>& visit) {
+  // Collected first: `visit` may change what is there.
+  std::vector<std::pair<std::string, std::optional<std::uint64_t>>> entries;
+  for (unsigned i = 0; i < directories; ++i) {
+    std::string name = fmt::format("{:02x}", i);
+    int fd = ::openat(objects, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return last_errno();
+    DIR* listing = ::fdopendir(fd);
+    if (!listing) return last_errno();
+    while (const dirent* each = ::readdir(listing)) {
+      std::string_view file = each->d_name;
+      if (file == "." || file == "..") continue;
+      std::uint64_t id = 0;
+      auto [end, error] = std::from_chars(file.data(), file.data() + file.size(), id, 16);
+      bool ours =
+          error == std::errc{} && end == file.data() + file.size() && path_of(id) == fmt::format("{}/{}", name, file);
+      entries.emplace_back(fmt::format("{}/{}", name, file), ours ? std::optional(id) : std::nullopt);
+    }
+    ::closedir(listing);
+  }
+  for (const auto& [path, id] : entries) TRY(visit(path, id));
   return {};
 }
 

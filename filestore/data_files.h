@@ -4,9 +4,11 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -94,6 +96,10 @@ class DataFiles {
   std::unordered_map<std::uint64_t, Kept> open_;
   std::list<std::uint64_t> recent_;  ///< most recent first
 };
+
+/// Each entry below the directory objects/: its path there, and its number if it is a data file by name and place.
+Result<> for_each_data_file(
+    int objects, const std::function<Result<>(std::string_view path, std::optional<std::uint64_t> id)>& visit);
 
 /// The xattr of a data file that holds its object's name, as key::object() writes it.
 inline constexpr char owner_attribute[] = "user.spirula.object";

@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "filestore/blank.h"
 #include "filestore/btrfs_checksums.h"
 #include "filestore/error.h"
 #include "filestore/filestore.h"
@@ -24,14 +25,6 @@ Result<FileDescriptor> open_directory(int at, const char* path) {
   return fd;
 }
 
-/// Errc::busy if anything but zeros stands at the front of the device: a file system, a partition table, a journal.
-Result<> require_blank(JournalDevice& device) {
-  Buffer front = Buffer::allocate(128 << 10, journal_block_bytes);
-  TRY(device.read(0, {front.mutable_data(), front.size()}));
-  if (std::ranges::any_of(front.view(), [](std::byte b) { return b != std::byte{}; })) return Errc::busy;
-  return {};
-}
-
 /// A file with every block allocated and written, so that a write into it changes no metadata.
 Result<> make_journal_file(const std::string& path, std::uint64_t bytes) {
   FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
@@ -42,14 +35,6 @@ Result<> make_journal_file(const std::string& path, std::uint64_t bytes) {
     if (::pwrite(fd.get(), zeros.data(), std::min<std::uint64_t>(zeros.size(), bytes - at), static_cast<off_t>(at)) < 0)
       return last_errno();
   if (::fsync(fd.get()) < 0) return last_errno();
-  return {};
-}
-
-/// Files there are shared with data files, so they are of the same kind.
-Result<> make_staging(int root, Integrity integrity) {
-  TRY(btrfs::create_subvolume(root, staging_name));
-  TRY(FileDescriptor staging, open_directory(root, staging_name));
-  if (integrity == Integrity::index_checksums) TRY(btrfs::disable_checksums(staging.get()));
   return {};
 }
 
@@ -76,8 +61,8 @@ Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& 
   struct stat status{};
   if (::stat(options.journal.c_str(), &status) < 0 && errno == ENOENT && format.journal_file_bytes)
     TRY(make_journal_file(options.journal, format.journal_file_bytes));
+  if (!format.force) TRY(require_blank(options.journal));
   TRY(auto device, open_journal_device(options.journal, options.journal_engine));
-  if (!format.force) TRY(require_blank(*device));
 
   StoreSuperblock superblock;
   system_random().fill(std::as_writable_bytes(std::span(superblock.store)));
@@ -95,7 +80,7 @@ Result<> make_filestore(const FilestoreOptions& options, const FilestoreFormat& 
     if (::fstatat(root.get(), name, &status, AT_SYMLINK_NOFOLLOW) == 0) TRY(btrfs::destroy_subvolume(root.get(), name));
 
   TRY(btrfs::create_subvolume(root.get(), current_name));
-  TRY(make_staging(root.get(), format.integrity));
+  TRY(StagingFiles::format(root.get(), format.integrity));
   TRY(FileDescriptor current, open_directory(root.get(), current_name));
   if (::mkdirat(current.get(), objects_name, 0700) < 0 || ::mkdirat(current.get(), index_name, 0700) < 0)
     return last_errno();
@@ -142,7 +127,7 @@ Result<> Filestore::mount() {
   if (!staging && is(staging.error(), Errc::not_found)) {
     // Removed by hand. Replay says so if it needs what was there.
     log_error("filestore", "{}: {} is missing; making it anew", options_.path, staging_name);
-    TRY(make_staging(root_.get(), superblock_.integrity));
+    TRY(StagingFiles::format(root_.get(), superblock_.integrity));
     staging = open_directory(root_.get(), staging_name);
   }
   TRY(staging);

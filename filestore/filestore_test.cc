@@ -2,80 +2,19 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstring>
 #include <thread>
-#include <tuple>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_future.hpp>
-
-#include "base/coroutine.h"
-#include "base/shard.h"
-#include "filestore/test_disk.h"
+#include "filestore/store_fixture.h"
 
 namespace spirula::filestore {
 namespace {
 
 using testing::TestDisk;
 
-Buffer pattern(std::size_t size, unsigned seed) {
-  Buffer buffer = Buffer::allocate(size);
-  auto* bytes = reinterpret_cast<unsigned char*>(buffer.mutable_data());
-  std::uint32_t x = seed * 2654435761u + 1;
-  for (std::size_t i = 0; i < size; ++i) {
-    x = x * 1664525u + 1013904223u;
-    bytes[i] = static_cast<unsigned char>(x >> 24);
-  }
-  return buffer;
-}
+using testing::named;
+using testing::pattern;
 
-ObjectId named(const std::string& name) {
-  ObjectId id;
-  id.pool = 1;
-  id.hash = static_cast<std::uint32_t>(std::hash<std::string>{}(name));
-  id.name = name;
-  id.snap = ~std::uint64_t{1};
-  return id;
-}
-
-class FilestoreTest : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() { shard_ = std::make_unique<ShardThread>("test"); }
-  static void TearDownTestSuite() { shard_.reset(); }
-  void SetUp() override {
-    disk_ = std::make_unique<TestDisk>();
-    disk_->format();
-    open();
-  }
-  void TearDown() override {
-    if (store_) close();
-  }
-  void open() {
-    auto opened = Filestore::open(disk_->options());
-    ASSERT_TRUE(opened) << opened.error().message();
-    store_ = std::move(*opened);
-  }
-  void close() {
-    run(store_->stop());
-    store_.reset();
-  }
-  /// As if the process had been killed.
-  void crash() { store_.reset(); }
-
-  template <class T>
-  T run(Task<T> task) {
-    return boost::asio::co_spawn(shard_->shard().context(), std::move(task), boost::asio::use_future).get();
-  }
-  Result<> submit(Transaction transaction) { return run(store_->submit(collection_, std::move(transaction))); }
-
-  CollectionId collection_{1, 0};
-  std::unique_ptr<TestDisk> disk_;
-  std::unique_ptr<Filestore> store_;
-  static inline std::unique_ptr<ShardThread> shard_;
-};
+class FilestoreTest : public testing::StoreFixture {};
 
 TEST_F(FilestoreTest, what_was_acknowledged_survives_a_crash) {
   Transaction make;
@@ -115,59 +54,6 @@ TEST_F(FilestoreTest, what_was_acknowledged_survives_a_crash) {
     auto info = run(store_->collection_get(collection_, {"info"}));
     ASSERT_TRUE(info);
     EXPECT_EQ(info->at("info").text(), "i");
-  }
-}
-
-TEST_F(FilestoreTest, a_damaged_block_is_an_error_and_never_data) {
-  Transaction make;
-  make.create_collection(0);
-  make.write(named("large"), 0, pattern(700'000, 1));
-  make.write(named("small"), 0, pattern(50'000, 2));
-  ASSERT_TRUE(submit(std::move(make)));
-  close();
-  disk_->unmount();
-  for (auto [size, seed, block] : {std::tuple(700'000u, 1u, 20u), std::tuple(50'000u, 2u, 3u)}) {
-    // The block on the medium, wherever btrfs has put it (a staged payload may be there once, a journalled one too).
-    Buffer wanted = pattern(size, seed).slice(block * 4096, 4096);
-    std::FILE* image = std::fopen(disk_->data_image().c_str(), "r+");
-    ASSERT_TRUE(image);
-    std::vector<char> at(4096);
-    int found = 0;
-    for (long offset = 0;; offset += 4096) {
-      long next = ::lseek(::fileno(image), offset, SEEK_DATA);
-      if (next < 0) break;
-      offset = next;
-      if (::pread(::fileno(image), at.data(), 4096, offset) != 4096) break;
-      if (std::memcmp(at.data(), wanted.data(), 4096) != 0) continue;
-      ++found;
-      at[100] ^= 1;
-      ASSERT_EQ(::pwrite(::fileno(image), at.data(), 4096, offset), 4096);
-    }
-    std::fclose(image);
-    EXPECT_GE(found, 1) << size;
-  }
-  testing::shell("sync; echo 3 > /proc/sys/vm/drop_caches");
-  disk_->mount();
-  open();
-  for (auto [name, size, seed, block] :
-       {std::tuple("large", 700'000u, 1u, 20u), std::tuple("small", 50'000u, 2u, 3u)}) {
-    auto whole = run(store_->read(named(name), 0, size));
-    ASSERT_FALSE(whole) << name;
-    EXPECT_EQ(to_wire(whole.error()), -EIO);
-    auto before = run(store_->read(named(name), 0, block * 4096));
-    ASSERT_TRUE(before) << name;
-    EXPECT_EQ(*before, BufferList(pattern(size, seed).slice(0, block * 4096)));
-    // A write over a part of the block does not make the rest of it good.
-    Transaction part;
-    part.write(named(name), block * 4096 + 10, pattern(20, 3));
-    ASSERT_TRUE(submit(std::move(part)));
-    ASSERT_TRUE(run(store_->commit()));
-    EXPECT_FALSE(run(store_->read(named(name), block * 4096 + 2'000, 10))) << name;
-    Transaction all;
-    all.write(named(name), block * 4096, pattern(4096, 4));
-    ASSERT_TRUE(submit(std::move(all)));
-    ASSERT_TRUE(run(store_->commit()));
-    EXPECT_TRUE(run(store_->read(named(name), 0, size))) << name;
   }
 }
 

@@ -1,8 +1,8 @@
 #include "filestore/inspector.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include <algorithm>
@@ -77,47 +77,58 @@ Result<> Inspector::objects(const std::function<bool(const Entry&)>& visit) {
   return cursor->status();
 }
 
-Result<Buffer> Inspector::data(const Entry& entry) {
+Result<> Inspector::data(const Entry& entry, const OnData& visit) {
+  constexpr std::uint64_t step = 1 << 20;
   const Onode& onode = entry.onode;
-  Buffer bytes = Buffer::zeros(onode.size);
-  std::byte* to = bytes.mutable_data();
   if (onode.has_inline) {
     TRY(auto row, index_->get(key::inline_data(onode.id), Access::blocking));
     if (!row) return Errc::io;
-    std::memcpy(to, row->data(), std::min<std::size_t>(row->size(), onode.size));
-  } else if (onode.has_file) {
-    TRY(auto file, files_->open(onode.id, Access::blocking));
-    auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
-    if (!files_->keeps_checksums()) {
-      TRY(file->read(0, {to, bytes.size()}, Access::blocking));
-      if (onode.has_damage && cursor->valid()) return Errc::io;
-      TRY(cursor->status());
-      return bytes;
-    }
-    std::array<std::byte, block_bytes> block;
-    for (; cursor->valid(); cursor->next()) {
-      ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
-      std::uint64_t first = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
-      for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
-        if (sums.crc[i] == 0) continue;
-        std::uint64_t at = (first + i) * block_bytes;
-        TRY(file->read(at, block, Access::blocking));
-        if (block_checksum(block) != sums.crc[i]) return Errc::io;
-        if (at < onode.size) std::memcpy(to + at, block.data(), std::min(block_bytes, onode.size - at));
+    return visit(0, as_bytes(*row).first(std::min<std::uint64_t>(row->size(), onode.size)));
+  }
+  if (!onode.has_file) return {};
+  TRY(auto file, files_->open(onode.id, Access::blocking));
+  auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
+  Buffer buffer = Buffer::allocate(step, block_bytes);
+  auto room = [&](std::uint64_t length) { return std::span(buffer.mutable_data(), length); };
+  if (!files_->keeps_checksums()) {
+    if (onode.has_damage && cursor->valid()) return Errc::io;
+    TRY(cursor->status());
+    TRY(auto extents, file->extents(0, onode.size));
+    for (const Extent& extent : extents) {
+      for (std::uint64_t at = extent.offset; at < extent.offset + extent.length; at += step) {
+        auto piece = room(std::min(step, extent.offset + extent.length - at));
+        TRY(file->read(at, piece, Access::blocking));
+        TRY(visit(at, piece));
       }
     }
-    TRY(cursor->status());
+    return {};
   }
-  return bytes;
+  for (; cursor->valid(); cursor->next()) {
+    ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
+    std::uint64_t first = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
+    for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
+      std::uint64_t begin = i, at = (first + i) * block_bytes;
+      while (i < limits::blocks_per_chunk && sums.crc[i]) ++i;
+      if (i == begin || at >= onode.size) continue;
+      auto piece = room((i - begin) * block_bytes);
+      TRY(file->read(at, piece, Access::blocking));
+      for (std::uint64_t b = begin; b < i; ++b)
+        if (block_checksum(piece.subspan((b - begin) * block_bytes, block_bytes)) != sums.crc[b]) return Errc::io;
+      TRY(visit(at, piece.first(std::min<std::uint64_t>(piece.size(), onode.size - at))));
+    }
+  }
+  return cursor->status();
 }
 
-Result<std::vector<std::pair<std::string, Buffer>>> Inspector::omap(const Entry& entry) {
-  std::vector<std::pair<std::string, Buffer>> all;
+Result<> Inspector::omap(const Entry& entry, const OnOmap& visit) {
   auto cursor = index_->cursor(key::omap_entries(entry.onode.id), Access::blocking);
-  for (; cursor->valid(); cursor->next())
-    all.emplace_back(cursor->key().substr(key::omap_prefix_bytes), Buffer::copy_of(cursor->value()));
-  TRY(cursor->status());
-  return all;
+  for (; cursor->valid(); cursor->next()) TRY(visit(cursor->key().substr(key::omap_prefix_bytes), cursor->value()));
+  return cursor->status();
+}
+
+Result<Buffer> Inspector::omap_header(const Entry& entry) {
+  TRY(auto row, index_->get(key::omap_header(entry.onode.id), Access::blocking));
+  return row ? Buffer::copy_of(*row) : Buffer{};
 }
 
 Result<std::uint32_t> Inspector::digest(const Entry& entry) {
@@ -138,8 +149,10 @@ Result<std::uint32_t> Inspector::digest(const Entry& entry) {
     }
     digest = Digest(onode.size);
   }
-  TRY(Buffer bytes, data(entry));
-  digest.add_data(0, bytes.view());
+  TRY(data(entry, [&](std::uint64_t offset, ByteView bytes) -> Result<> {
+    digest.add_data(offset / block_bytes, bytes);
+    return {};
+  }));
   return digest.finish();
 }
 
@@ -153,6 +166,45 @@ Result<std::uint64_t> Inspector::journal_records(const std::string& journal) {
   };
   TRY(log->replay(point_.position, visit));
   return count;
+}
+
+/// What is wrong with the file of an object, without reading its data; nothing if it is as the index says.
+Result<std::string> Inspector::check_file(const Entry& entry) {
+  const Onode& onode = entry.onode;
+  auto file = files_->open(onode.id, Access::blocking);
+  if (!file) return "its data file is missing";
+  std::string owner(16 << 10, '\0');
+  ssize_t length = ::fgetxattr((*file)->fd(), owner_attribute, owner.data(), owner.size());
+  owner.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+  if (owner != key::object(entry.id)) return "its data file names another object";
+  struct stat status{};
+  if (::fstat((*file)->fd(), &status) < 0) return last_errno();
+  auto bytes = static_cast<std::uint64_t>(status.st_size);
+  std::uint64_t blocks = (onode.size + block_bytes - 1) / block_bytes;
+  if (bytes > blocks * block_bytes) return fmt::format("its data file has {} bytes, the object {}", bytes, onode.size);
+  TRY(auto extents, (*file)->extents(0, bytes));
+  auto holds = [&](std::uint64_t block) {
+    auto after = std::ranges::upper_bound(extents, block * block_bytes, {}, &Extent::offset);
+    return after != extents.begin() && block * block_bytes < std::prev(after)->offset + std::prev(after)->length;
+  };
+  std::uint64_t known = 0, held = 0;
+  for (const Extent& each : extents) held += (each.length + block_bytes - 1) / block_bytes;
+  auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
+  for (; cursor->valid(); cursor->next()) {
+    ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
+    std::uint64_t first = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
+    for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
+      if (sums.crc[i] == 0) continue;
+      if (first + i >= blocks) return fmt::format("its block {} lies beyond its end", first + i);
+      if (!files_->keeps_checksums()) return fmt::format("its block {} is marked as bad", first + i);
+      if (!holds(first + i)) return fmt::format("its block {} is a hole in the data file", first + i);
+      ++known;
+    }
+  }
+  TRY(cursor->status());
+  if (files_->keeps_checksums() && known != held)
+    return fmt::format("its data file has {} blocks, the index knows {}", held, known);
+  return std::string{};
 }
 
 Result<std::vector<std::string>> Inspector::check(bool read_data) {
@@ -185,19 +237,12 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
 
   for (const auto& [number, entry] : by_id) {
     if (entry.onode.has_file) {
-      auto file = files_->open(number, Access::blocking);
-      if (!file) {
-        say(entry.id, "its data file is missing");
-        continue;
-      }
-      std::string owner(16 << 10, '\0');
-      ssize_t length = ::fgetxattr((*file)->fd(), owner_attribute, owner.data(), owner.size());
-      owner.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
-      if (owner != key::object(entry.id)) say(entry.id, "its data file names another object");
+      TRY(std::string wrong, check_file(entry));
+      if (!wrong.empty()) say(entry.id, wrong);
     }
     if (read_data || entry.onode.has_inline) {
-      auto bytes = data(entry);
-      if (!bytes) say(entry.id, "its data do not verify: " + bytes.error().message());
+      Result<> good = data(entry, [](std::uint64_t, ByteView) -> Result<> { return {}; });
+      if (!good) say(entry.id, "its data do not verify: " + good.error().message());
     }
   }
 
@@ -220,22 +265,12 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     }
     TRY(cursor->status());
   }
-  for (unsigned i = 0; i < 256; ++i) {
-    TRY(FileDescriptor directory, open_directory(objects_.get(), fmt::format("{:02x}", i)));
-    DIR* listing = ::fdopendir(::dup(directory.get()));
-    if (!listing) return last_errno();
-    while (const dirent* each = ::readdir(listing)) {
-      std::string_view name = each->d_name;
-      if (name == "." || name == "..") continue;
-      std::uint64_t id = 0;
-      auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id, 16);
-      bool ours = error == std::errc{} && end == name.data() + name.size() && id % 256 == i;
-      auto owner = by_id.find(id);
-      if (!ours || owner == by_id.end() || !owner->second.onode.has_file)
-        problems.push_back(fmt::format("file objects/{:02x}/{} belongs to nobody", i, name));
-    }
-    ::closedir(listing);
-  }
+  TRY(for_each_data_file(objects_.get(), [&](std::string_view path, std::optional<std::uint64_t> id) -> Result<> {
+    auto owner = by_id.find(id.value_or(0));
+    if (!id || owner == by_id.end() || !owner->second.onode.has_file)
+      problems.push_back(fmt::format("file objects/{} belongs to nobody", path));
+    return {};
+  }));
   return problems;
 }
 

@@ -30,21 +30,26 @@ class Inspector {
   Result<std::vector<CollectionInfo>> collections();
   /// In store order, until `visit` answers false.
   Result<> objects(const std::function<bool(const Entry&)>& visit);
-  /// Verified; Errc::io.
-  Result<Buffer> data(const Entry& entry);
-  Result<std::vector<std::pair<std::string, Buffer>>> omap(const Entry& entry);
+  /// Verified data in ascending pieces of at most 1 MiB; holes are left out. Errc::io.
+  using OnData = std::function<Result<>(std::uint64_t offset, ByteView bytes)>;
+  Result<> data(const Entry& entry, const OnData& visit);
+  using OnOmap = std::function<Result<>(std::string_view name, std::string_view value)>;
+  Result<> omap(const Entry& entry, const OnOmap& visit);
+  Result<Buffer> omap_header(const Entry& entry);
   /// A digest of the object's data that needs none of them to be read: of its blocks' checksums, holes as zero blocks,
   /// so that it is the same whatever the layout, and the same for equal data in two stores.
   Result<std::uint32_t> digest(const Entry& entry);
 
   /// Holds the index against the files: rows that do not decode, objects outside every collection, missing or foreign
-  /// files, blocks that do not verify (if `read_data`), rows and files that nobody owns, the object count.
+  /// files, files whose name, length or extents are not what the index says, blocks that do not verify (if
+  /// `read_data`), rows and files that nobody owns, the object count.
   Result<std::vector<std::string>> check(bool read_data);
   /// Records in the journal behind the commit point.
   Result<std::uint64_t> journal_records(const std::string& journal);
 
  private:
   Inspector() = default;
+  Result<std::string> check_file(const Entry& entry);
   std::string path_;
   StoreSuperblock superblock_;
   CommitPoint point_;

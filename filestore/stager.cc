@@ -13,8 +13,10 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "filestore/btrfs.h"
 #include "filestore/limits.h"
 #include "filestore/onode.h"
+#include "filestore/superblock.h"
 
 namespace spirula::filestore {
 namespace {
@@ -36,6 +38,14 @@ struct Middle {
 };
 
 }  // namespace
+
+Result<> StagingFiles::format(int root, Integrity integrity) {
+  TRY(btrfs::create_subvolume(root, staging_name));
+  FileDescriptor staging(::openat(root, staging_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!staging) return last_errno();
+  if (integrity == Integrity::index_checksums) TRY(btrfs::disable_checksums(staging.get()));
+  return {};
+}
 
 Result<int> StagingFiles::open(std::uint64_t generation, std::uint32_t ring) {
   std::lock_guard lock(mutex_);

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/result.h"
 #include "filestore/file_descriptor.h"
+#include "filestore/object_store.h"
 #include "filestore/pending.h"
 #include "filestore/transaction.h"
 
@@ -21,6 +22,8 @@ namespace spirula::filestore {
 class StagingFiles {
  public:
   explicit StagingFiles(FileDescriptor directory) : directory_(std::move(directory)) {}
+  /// Makes an empty staging/ below `root`. Its files are shared with data files, so they are of the same kind.
+  static Result<> format(int root, Integrity integrity);
   /// Errc::not_found.
   Result<int> open(std::uint64_t generation, std::uint32_t ring);
   Result<int> create(std::uint64_t generation, std::uint32_t ring);

@@ -76,10 +76,10 @@ const char* to_text(Integrity integrity) {
 Result<> write_superblock(int directory, const StoreSuperblock& superblock) {
   return write_file(directory, superblock_name, seal(superblock_magic, superblock), true);
 }
-Result<StoreSuperblock> read_superblock(const std::string& path) {
+Result<StoreSuperblock> read_superblock(const std::string& path, const char* name) {
   FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return last_errno();
-  TRY(Buffer bytes, read_file(directory.get(), superblock_name));
+  TRY(Buffer bytes, read_file(directory.get(), name));
   TRY(auto superblock, unseal<StoreSuperblock>(superblock_magic, bytes));
   if (superblock.integrity != Integrity::index_checksums && superblock.integrity != Integrity::btrfs_checksums)
     return Errc::unsupported;

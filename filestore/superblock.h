@@ -47,7 +47,7 @@ struct CommitPoint {
 Result<> write_superblock(int directory, const StoreSuperblock& superblock);
 /// Errc::not_found: no store here; Errc::unsupported: a newer format, or an integrity mode unknown here;
 /// Errc::malformed.
-Result<StoreSuperblock> read_superblock(const std::string& path);
+Result<StoreSuperblock> read_superblock(const std::string& path, const char* name = superblock_name);
 Result<> write_commit_point(int current, const CommitPoint& point);
 Result<CommitPoint> read_commit_point(int current);
 

@@ -6,10 +6,14 @@
 
 #include <array>
 #include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "base/check.h"
+#include "base/coroutine.h"
 #include "base/log.h"
 
 namespace spirula::filestore::testing {
@@ -35,6 +39,10 @@ void take_down(const std::string& directory) {
 }
 
 }  // namespace
+
+void run_on(ShardThread& thread, Task<> task) {
+  boost::asio::co_spawn(thread.shard().context(), std::move(task), boost::asio::use_future).get();
+}
 
 std::string shell(const std::string& command) {
   std::string output;
@@ -74,6 +82,26 @@ void TestDisk::mount() {
 }
 void TestDisk::unmount() {
   shell("umount " + mount_point_);
+}
+
+int TestDisk::damage(ByteView wanted) {
+  unmount();
+  std::FILE* image = std::fopen(data_image_.c_str(), "r+");
+  CHECK(image);
+  int fd = ::fileno(image), found = 0;
+  std::array<std::byte, 4096> at;
+  for (off_t offset = 0;; offset += 4096) {
+    offset = ::lseek(fd, offset, SEEK_DATA);
+    if (offset < 0 || ::pread(fd, at.data(), at.size(), offset) != 4096) break;
+    if (std::memcmp(at.data(), wanted.data(), at.size()) != 0) continue;
+    ++found;
+    at[100] ^= std::byte{1};
+    CHECK(::pwrite(fd, at.data(), at.size(), offset) == 4096);
+  }
+  std::fclose(image);
+  shell("sync; echo 3 > /proc/sys/vm/drop_caches");
+  mount();
+  return found;
 }
 
 FilestoreOptions TestDisk::options() const {

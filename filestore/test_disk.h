@@ -3,6 +3,9 @@
 #include <memory>
 #include <string>
 
+#include "base/buffer.h"
+#include "base/shard.h"
+#include "base/task.h"
 #include "filestore/object_store.h"
 
 /// For tests and benchmarks only: a btrfs and a journal device of their own on loop devices. Needs root.
@@ -27,12 +30,18 @@ class TestDisk {
   const std::string& journal_device() const { return journal_device_; }
   const std::string& mount_point() const { return mount_point_; }
   const std::string& data_image() const { return data_image_; }
+  /// Flips a bit of each block of the data device that holds `wanted` (4096 bytes), wherever btrfs has put it, and
+  /// drops the page cache. Unmounts and mounts. How many there were.
+  int damage(ByteView wanted);
   void unmount();
   void mount();
 
  private:
   std::string directory_, data_image_, journal_image_, data_device_, journal_device_, mount_point_;
 };
+
+/// Blocks until the task, on that shard, is done.
+void run_on(ShardThread& thread, Task<> task);
 
 /// Runs a shell command; what it prints, without the last newline. CHECKs that it succeeds.
 std::string shell(const std::string& command);
