@@ -52,7 +52,7 @@ all: $(programs) $(libraries)
 help:
 	@echo 'make deps        install the Debian packages of packages.txt'
 	@echo 'make all         build the daemons and tools into build/bin'
-	@echo 'make run         start a monitor, an OSD and an MDS on a loop-backed btrfs and print how to mount it'
+	@echo 'make run         the appliance here, on loop-backed disks: prints the address of its page and the claim code'
 	@echo 'make check       install what is missing, build, lint, run every test (under 20 minutes)'
 	@echo 'make check-slow  the long versions: full counts, minutes of fuzzing'
 	@echo 'make test-X      unit tests of folder X'
@@ -75,6 +75,9 @@ $(BUILD)/obj/%.o: %.cc | $(deps_stamp)
 	@mkdir -p $(@D)
 	@echo '  CXX   $<'
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
+
+# ccache does not see what #embed reads.
+$(BUILD)/obj/appliance/page.o: export CCACHE_DISABLE := 1
 
 define library
 $(BUILD)/lib/lib$(subst /,_,$(1)).a: $(call objects,$(call folder_sources,$(1)))

@@ -11,6 +11,7 @@
 #include "appliance/http_server.h"
 #include "appliance/live_api.h"
 #include "appliance/options.h"
+#include "appliance/page.h"
 #include "appliance/tls.h"
 #include "base/coroutine.h"
 #include "base/log.h"
@@ -83,6 +84,7 @@ Task<int> serve(Shard& shard, Config& config) {
   live.status = [&] { return watcher.status(); };
   live.status_version = [&] { return watcher.version(); };
   BoxApi boxes(shard, *documents, box, watcher);
+  const PageFiles page;
   Router router(shard, sessions);
   std::unique_ptr<HttpServer> server;
   std::optional<Console> console;
@@ -91,6 +93,7 @@ Task<int> serve(Shard& shard, Config& config) {
     (*access)->add_to(router);
     live.add_to(router);
     boxes.add_to(router);
+    router.page = [&page](const HttpRequest& request) { return page.get(request); };
     auto opened = HttpServer::open(shard, *at, &*identity, router);
     if (opened)
       server = std::move(*opened);

@@ -147,8 +147,8 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
   Result<> done = render();
   if (done) done = make_keys();
   if (!done) {
-    progress.failed(fmt::format("The system disk cannot be written: {}. Make room on it and restart the box.",
-                                done.error().message()));
+    progress.failed(
+        fmt::format("The system disk cannot be written: {}. Make room on it, then try again.", done.error().message()));
     co_return done;
   }
   const std::string made_mark = options_.places.state + "/mon.a.made";
@@ -187,9 +187,7 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
       });
       if (!done) {
         progress.failed(
-            fmt::format("{}. No other disk was touched after that. Connect the disk and restart the box to "
-                        "try again.",
-                        words));
+            fmt::format("{}. No other disk was touched after that. Connect the disk, then try again.", words));
         co_return done;
       }
     }
@@ -217,8 +215,8 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
     done = co_await wait_until([](const json::value& status) { return number_at(status, "/fsmap/up") == 1; },
                                daemon_patience);
   if (!done) {
-    progress.failed(fmt::format("The daemons do not get ready ({}). Restart the box to try again; the log says more.",
-                                done.error().message()));
+    progress.failed(
+        fmt::format("The daemons do not get ready ({}). Try again; the log says more.", done.error().message()));
     co_return done;
   }
   Document document = documents_.current();
@@ -250,7 +248,7 @@ Task<Result<>> Box::bring_up(JobBoard::Progress& progress) {
   progress.at(0.8, "Waiting for the file system");
   done = co_await wait_until([](const json::value& status) { return number_at(status, "/fsmap/up") == 1; },
                              daemon_patience);
-  if (!done) progress.failed("The file system does not come up. If a disk is missing, connect it and restart the box.");
+  if (!done) progress.failed("The file system does not come up. If a disk is missing, connect it, then try again.");
   co_return done;
 }
 
@@ -282,7 +280,7 @@ Service Box::service(const std::string& name) const {
 
 Task<Result<>> Box::start_monitor(std::string& words) {
   Result<> started = co_await supervisor_.start(service("mon.a"));
-  words = "The monitor cannot be started. Restart the box; if that does not help, the log says more.";
+  words = "The monitor cannot be started. Try again; if that does not help, the log says more.";
   if (!started) co_return started;
   if (link_) co_return Result<>{};
   auto conf = read_file(options_.places.conf());

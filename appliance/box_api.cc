@@ -59,6 +59,8 @@ void BoxApi::add_to(Router& router) {
               bind(&BoxApi::plan)});
   router.add({"POST", "/api/v1/setup", Access::owner, "format the disks and start the storage: a job", setup_schema,
               bind(&BoxApi::set_up)});
+  router.add({"POST", "/api/v1/start", Access::owner, "try again to make or start what could not be: a job", "",
+              bind(&BoxApi::start)});
   router.add({"GET", "/api/v1/status", Access::owner, "health, space, disks, clients", "", bind(&BoxApi::get_status)});
   router.add({"GET", "/api/v1/history", Access::owner, "throughput and latency of the last hour", "",
               bind(&BoxApi::get_history)});
@@ -135,6 +137,14 @@ Task<HttpResponse> BoxApi::set_up(Call call) {
   auto job = co_await box_.set_up(std::move(choices), std::move(name), words);
   if (!job) co_return fail(status_for(job.error()), "setup", words);
   HttpResponse response = ok({{"job", *job}});
+  response.status = 202;
+  co_return response;
+}
+
+Task<HttpResponse> BoxApi::start(Call) {
+  if (documents_.current().setup == SetupState::blank) co_return not_ready();
+  box_.start();
+  HttpResponse response = ok(json::object{});
   response.status = 202;
   co_return response;
 }

@@ -17,6 +17,7 @@ class BoxApi {
   Task<HttpResponse> list_disks(Call call);
   Task<HttpResponse> plan(Call call);
   Task<HttpResponse> set_up(Call call);
+  Task<HttpResponse> start(Call call);
   Task<HttpResponse> get_status(Call call);
   Task<HttpResponse> get_history(Call call);
   Task<HttpResponse> list_shares(Call call);

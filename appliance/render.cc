@@ -77,11 +77,12 @@ MountLines mount_lines(const ShareRecord& share, const std::string& key, const P
 }
 
 Plan plan_for(const std::vector<std::uint64_t>& disk_bytes, unsigned copies) {
-  // What the file system itself and its snapshots need.
-  constexpr double usable = 0.93;
+  // What btrfs's own metadata, the snapshots of commit points and the last reserve take, measured on empty stores.
+  constexpr std::uint64_t overhead_min = std::uint64_t{640} << 20, overhead_share = 14;
   std::uint64_t sum = 0;
-  for (std::uint64_t each : disk_bytes) sum += each - std::min(each, journal_bytes(each));
-  Plan plan{.bytes = static_cast<std::uint64_t>(static_cast<double>(sum) * usable / copies)};
+  for (std::uint64_t each : disk_bytes)
+    sum += each - std::min(each, journal_bytes(each) + std::max(each / overhead_share, overhead_min));
+  Plan plan{.bytes = sum / copies};
   plan.survives = "A power cut or a crash loses nothing that was saved. ";
   plan.survives += disk_bytes.size() > 1
                        ? "Files are spread over all the disks and each is kept once: if any one disk fails, files are "

@@ -78,7 +78,7 @@ Sample rate_between(const Totals& before, const Totals& after, double seconds, s
 HealthWords health_words(const json::value& status, const std::vector<std::string>& troubles, double used_share) {
   if (!troubles.empty())
     return {"bad", "Not everything could be started. " + troubles.front(),
-            "Check the disk's power and cable, then restart the box. Files on the other disks can be read meanwhile."};
+            "Check the disk's power and cable, then try again. Files on the other disks can be read meanwhile."};
   if (!status.is_object())
     return {"bad", "The storage does not answer.",
             "Wait a minute; if it stays so, restart the box. Nothing that was saved is lost."};
@@ -185,7 +185,11 @@ Task<> Watcher::look() {
               {"write", last.write_bytes}, {"operations", last.operations},
               {"read_ms", last.read_ms},   {"write_ms", last.write_ms}};
   }
-  status_ = {{"health", {{"level", words.level}, {"sentence", words.sentence}, {"advice", words.advice}}},
+  status_ = {{"health",
+              {{"level", words.level},
+               {"sentence", words.sentence},
+               {"advice", words.advice},
+               {"retry", !box_.troubles().empty()}}},
              {"space", {{"used", used}, {"total", total}}},
              {"clients", std::move(asked.clients)},
              {"disks", std::move(disks)},

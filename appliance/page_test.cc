@@ -1,0 +1,28 @@
+#include "appliance/page.h"
+
+#include <gtest/gtest.h>
+
+namespace spirula::appliance {
+namespace {
+
+TEST(Page, is_small_and_whole) {
+  PageFiles files;
+  EXPECT_LT(files.bytes(), 150u << 10);
+  HttpResponse page = files.get({.method = "GET", .path = "/"});
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.body.find("DIGEST"), std::string::npos);
+  int found = 0;
+  for (std::size_t at = 0; (at = page.body.find("/assets/", at)) != std::string::npos; ++found) {
+    std::string path = page.body.substr(at, page.body.find('"', at) - at);
+    HttpResponse file = files.get({.method = "GET", .path = path, .headers = {{"accept-encoding", "gzip, br"}}});
+    EXPECT_EQ(file.status, 200) << path;
+    EXPECT_EQ(file.body.substr(0, 2), "\x1f\x8b");
+    at += path.size();
+  }
+  EXPECT_GE(found, 4);
+  for (auto path : {"/assets/", "/assets/../page.cc", "/index.html", "", "/assets/000000000000/app.js"})
+    EXPECT_EQ(files.get({.method = "GET", .path = path}).status, 404) << path;
+}
+
+}  // namespace
+}  // namespace spirula::appliance

@@ -1,0 +1,187 @@
+// Drives the page as an owner would, by keyboard, from the claim code to a share: drive.mjs ADDRESS CODE [PICTURES]
+//
+// Every screen is looked at by axe at desktop and phone width, in light and dark. The last line on standard output is
+// JSON: what the page said about the share, and what it cost to get there. Exit status 1 if anything is not as it should.
+import { createRequire } from "node:module";
+import fs from "node:fs";
+import path from "node:path";
+
+const require = createRequire(process.env.SPIRULA_NODE_MODULES + "/");
+const { chromium } = require("playwright-core");
+const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+
+const [address, code, pictures] = process.argv.slice(2);
+const password = "three wet shells";
+const desktop = { width: 1280, height: 800 }, phone = { width: 360, height: 740 };
+let acts = 0; // fields filled and buttons pressed
+
+function need(condition, words) {
+  if (!condition) throw new Error(words);
+}
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: desktop, permissions: ["clipboard-read", "clipboard-write"] });
+const page = await context.newPage();
+page.setDefaultTimeout(60_000);
+const complaints = [];
+page.on("console", (message) => {
+  // A refused request is the page's to explain; anything else is a mistake in it.
+  if (message.type() === "error" && !message.text().includes("the server responded with a status of")) complaints.push(message.text());
+});
+page.on("pageerror", (error) => complaints.push(String(error)));
+
+async function look(name) {
+  for (const [width, viewport] of Object.entries({ desktop, phone })) {
+    await page.setViewportSize(viewport);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    need(!wide, `${name} is wider than the ${width} screen`);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await page.waitForTimeout(300); // colours are animated
+      await page.evaluate(axe);
+      const result = await page.evaluate(() => globalThis.axe.run(document, {
+        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"] }));
+      const words = result.violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html + " " + node.failureSummary).join("; ")}`);
+      need(words.length === 0, `axe on ${name}, ${width}, ${colorScheme}:\n${words.join("\n")}`);
+      if (pictures && (colorScheme === "light" || name === "overview"))
+        await page.screenshot({ path: path.join(pictures, `${name}-${width}${colorScheme === "dark" ? "-dark" : ""}.png`) });
+    }
+  }
+  await page.setViewportSize(desktop);
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+/** By the tab key alone. */
+async function tabTo(locator) {
+  await locator.waitFor();
+  for (let i = 0; i < 60; ++i) {
+    if (await locator.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`the tab key does not reach ${locator}`);
+}
+async function type(label, text) {
+  await tabTo(page.getByLabel(label, { exact: true }));
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type(text);
+  ++acts;
+}
+async function press(name) {
+  await tabTo(page.getByRole("button", { name, exact: true }));
+  await page.keyboard.press("Enter");
+  ++acts;
+}
+const heading = (text) => page.getByRole("heading", { level: 1, name: text }).waitFor();
+
+try {
+  const asked = Date.now();
+  await page.goto(address);
+  await heading("Make this box yours");
+  const firstView = Date.now() - asked;
+  const weight = await page.evaluate(() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
+    .reduce((sum, entry) => sum + entry.encodedBodySize, 0));
+  need(weight > 10_000 && weight < 150 * 1024, `the page weighs ${weight} bytes`);
+  await look("claim");
+  await type("Claim code", "AAAA-AAAA");
+  await page.getByLabel("A password of your choice").fill(password);
+  await page.getByLabel("The same password again").fill(password);
+  await press("Make it mine");
+  await page.getByText("This is not the claim code").waitFor();
+  await page.waitForTimeout(1200); // what a wrong guess costs
+  acts = 0;
+  const began = Date.now();
+  await page.reload();
+  await heading("Make this box yours");
+  await type("Claim code", code.toLowerCase().replace("-", " "));
+  await tabTo(page.getByLabel("A password of your choice"));
+  await page.keyboard.type(password);
+  await tabTo(page.getByLabel("The same password again"));
+  await page.keyboard.type(password);
+  acts += 2;
+  await press("Make it mine");
+
+  await heading("Choose disks");
+  const boxes = page.getByRole("checkbox");
+  await boxes.first().waitFor();
+  await look("disks");
+  for (let i = 0; i < (await boxes.count()); ++i) {
+    await tabTo(boxes.nth(i));
+    await page.keyboard.press("Space");
+    ++acts;
+  }
+  await page.getByText("Room for about").waitFor();
+  await look("disks-chosen");
+  await press("Format and start");
+
+  await heading("Setting up storage");
+  await page.getByRole("progressbar").waitFor();
+  await page.reload(); // the job goes on
+  await Promise.race([heading("Setting up storage"), heading("Make your first share")]);
+  await heading("Make your first share");
+  await look("share");
+  await type("Name of the share", "photos");
+  await press("Make the share");
+  await heading("The share “photos” is ready");
+  await look("mount");
+  const line = async (name) => (await page.getByRole("group", { name }).textContent()).trim();
+  const share = { folder: await line("1. Make a folder for it"), kernel: await line("2. Mount the share there") };
+  await press("Copy: 2. Mount the share there");
+  await page.getByText("Copied").waitFor();
+  need((await page.evaluate(() => navigator.clipboard.readText())) === share.kernel, "something else was copied");
+  await page.getByText("Mount it at every start").click();
+  share.fstab = await line("Add this line to /etc/fstab");
+  await page.getByText("Without the kernel's client").click();
+  share.fuse = await line("With the program ceph-fuse instead of step 2");
+  const took = (Date.now() - began) / 1000, spent = acts;
+
+  await press("Go to the overview");
+  await heading("Overview");
+  await page.getByText("Space", { exact: true }).waitFor();
+  await page.locator(".graph canvas").first().waitFor();
+  await page.waitForTimeout(4000);
+  await look("overview");
+
+  await tabTo(page.getByRole("link", { name: "Shares" }));
+  await page.keyboard.press("Enter");
+  await heading("Shares");
+  await type("Name of the share", "music");
+  await press("Make the share");
+  await page.getByText("The share “music” is ready.").waitFor();
+  await page.getByText("photos", { exact: true }).click();
+  await page.getByRole("group", { name: "2. Mount the share there" }).last().waitFor();
+  await look("shares");
+  await page.locator("summary", { hasText: "music" }).click();
+  await page.getByRole("button", { name: "End this share…" }).last().click();
+  const end = page.getByRole("button", { name: /End the share/ });
+  const ending = (await end.textContent()).includes("music") ? "music" : "photos";
+  need(ending === "music", "the wrong share would end");
+  await end.click();
+  await page.getByText("Its files are still on the box.").waitFor();
+
+  await tabTo(page.getByRole("link", { name: "Account" }));
+  await page.keyboard.press("Enter");
+  await heading("Account");
+  await page.getByText("(this window)").waitFor();
+  await look("account");
+  await press("Log out");
+  await heading(/Log in/);
+  await look("login");
+  await type("Password", "a wrong one");
+  await press("Log in");
+  await page.getByText("This is not the password").waitFor();
+  await page.waitForTimeout(1200);
+  await type("Password", password);
+  await press("Log in");
+  await heading("Account");
+
+  need(complaints.length === 0, `the browser complained: ${complaints.join("\n")}`);
+  need(spent <= 20, `${spent} clicks and fields`);
+  console.log(JSON.stringify({ ...share, seconds: took, acts: spent, weight, firstView }));
+} catch (error) {
+  console.error(String(error.message ?? error).slice(0, 4000));
+  if (complaints.length) console.error("the browser complained: " + complaints.join("\n"));
+  await page.screenshot({ path: path.join(process.env.SPIRULA_FAILED ?? "/tmp", "browser-failed.png") }).catch(() => {});
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
