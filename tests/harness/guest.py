@@ -2,6 +2,7 @@
 
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -35,13 +36,14 @@ class Guest:
 
     A guest is over when it powers off; only `@@ end` says that its script ran to the end."""
 
-    def __init__(self, netns, script, index=0, memory_mib=1024, mark="", on_report=None):
+    def __init__(self, netns, script, index=0, memory_mib=1024, mark="", on_report=None, files=None):
         self.netns = netns
         self.script = script
         self.address = f"10.77.0.{2 + index}"
         self.index = index
         self.memory_mib = memory_mib
         self.mark = mark  # for the ledger of whoever started us
+        self.files = files or {}  # programs and data the script finds at the top: name → path here
         self.on_report = on_report or (lambda marker, words: None)  # called as the guest speaks; it runs on meanwhile
         self.lines = []
         self.seconds = 0.0
@@ -91,6 +93,8 @@ class Guest:
         os.mkdir(folder)
         with open(os.path.join(folder, "run.sh"), "w") as f:
             f.write(PROLOGUE.format(address=self.address) + self.script)
+        for name, path in self.files.items():
+            shutil.copy(path, os.path.join(folder, name))
         kernel.pack(folder, os.path.join(scratch, "run.cpio"))
         initrd = os.path.join(scratch, "initrd")
         with open(initrd, "wb") as out:

@@ -1,0 +1,78 @@
+"""The rules of POSIX, call by call (tests/posix/posix_rules.cc): on ext4, which proves the rules, then on our file system
+through ceph-fuse and through the kernel."""
+
+import os
+import subprocess
+import sys
+
+from harness import disks
+from harness.guest import Guest
+from harness.network import SERVER
+from harness.suite import ClusterTest
+
+SOURCE = os.path.realpath(os.path.join(os.path.dirname(__file__), "../posix/posix_rules.cc"))
+
+#: Seen in the same way against stock daemons (`tests/run posix --stock`).
+FUSE_BREAKS = {"truncate: mtime of d/f", "closing any descriptor of a file ends the process's fcntl locks on it"}
+KERNEL_BREAKS = {"F_GETLK names the process that holds the lock"}
+if "--stock" in sys.argv:
+    # The stock MDS stamps with a clock that is coarser than the rules' pauses under load.
+    KERNEL_BREAKS |= {"create: mtime of d", "create: ctime of d"}
+
+IN_GUEST = """
+mkdir -p /mnt
+mount -t ceph {server}:3300:/ /mnt -o name=admin,secret={key},ms_mode=crc,mount_timeout=30 || fail mount
+mkdir /mnt/posix || fail mkdir
+/posix_rules /mnt/posix | sed 's/^/@@ rules /'
+rmdir /mnt/posix || fail rmdir
+umount /mnt || fail umount
+dmesg | grep -E 'BUG|WARNING|Oops' && fail "the kernel complains"
+"""
+
+
+class Posix(ClusterTest):
+    def program(self):
+        """Static, as the guest has no libraries."""
+        path = os.path.join(self.world.folder, "posix_rules")
+        if not os.path.exists(path):
+            self.world.scratch("posix_rules")
+            subprocess.run(["clang++-19", "-std=c++23", "-O1", "-static", "-D_GNU_SOURCE", "-Wno-unused-result", "-o",
+                            path, SOURCE], check=True, timeout=120)
+        return path
+
+    def check(self, output, known=()):
+        """All rules hold, but for those that this client of Ceph's breaks whatever the server does."""
+        broken = {line.removeprefix("BROKEN ") for line in output.splitlines() if line.startswith("BROKEN ")}
+        self.assertEqual(broken - set(known), set())
+        self.assertRegex(output.splitlines()[-1], r"^rules \d{4,} broken \d+$")
+
+    def holds_in(self, folder, known=()):
+        os.mkdir(folder)
+        done = subprocess.run([self.program(), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+                              text=True)
+        self.check(done.stdout, known)
+        os.rmdir(folder)
+
+    def test_ext4(self):
+        device = self.cluster.make_loop("ext4.img", 200 << 20)
+        subprocess.run(["mkfs.ext4", "-q", device], check=True, timeout=60)
+        target = self.world.scratch("mnt-ext4")
+        os.mkdir(target)
+        self.world.ledger.record("mount", target=target)
+        subprocess.run(["mount", device, target], check=True, timeout=60)
+        try:
+            self.holds_in(target + "/posix")
+        finally:
+            disks.unmount(target)
+
+    def test_fuse(self):
+        mount, client = self.world.mount_fuse("posix")
+        self.holds_in(mount + "/posix", FUSE_BREAKS)
+        self.world.unmount_fuse(mount, client)
+
+    def test_kernel(self):
+        script = IN_GUEST.format(server=SERVER, key=self.cluster.admin_key())
+        guest = Guest(self.world.netns, script, mark=self.world.folder, files={"posix_rules": self.program()})
+        said = [words for marker, words in guest.run(deadline=140) if marker == "rules"]
+        self.assertTrue(said)
+        self.check("\n".join(said), KERNEL_BREAKS)
