@@ -169,7 +169,8 @@ struct OsdMap {
  private:
   std::vector<std::int32_t> raw_placement(PgId pg, const Pool& pool) const;
   void apply_upmap(PgId pg, std::vector<std::int32_t>& raw) const;
-  void apply_affinity(std::uint32_t seed, std::vector<std::int32_t>& osds, std::int32_t& primary) const;
+  void apply_affinity(std::uint32_t seed, bool keeps_positions, std::vector<std::int32_t>& osds,
+                      std::int32_t& primary) const;
 };
 
 /// Ceph: OSDMap::Incremental (client part version 8, OSD part version 9). What one epoch changes.

@@ -8,6 +8,23 @@
 
 namespace spirula::maps {
 
+namespace {
+
+/// A pool names a ruleset; the rule is the first of it that is made for such pools and sizes, or none (-1).
+/// Ceph: CrushWrapper::find_rule; Linux: crush_find_rule.
+std::int32_t find_rule(const crush::CrushMap& map, const Pool& pool) {
+  for (std::size_t id = 0; id < map.rules.size(); ++id) {
+    const crush::Rule* rule = map.rule(static_cast<std::int32_t>(id));
+    if (rule && rule->ruleset == pool.crush_rule &&
+        static_cast<std::uint8_t>(rule->type) == static_cast<std::uint8_t>(pool.type) && rule->size_min <= pool.size &&
+        pool.size <= rule->size_max)
+      return static_cast<std::int32_t>(id);
+  }
+  return -1;
+}
+
+}  // namespace
+
 Result<std::uint32_t> OsdMap::object_hash(const msg::ObjectLocator& locator, std::string_view name) const {
   const Pool* in = pool(locator.pool);
   if (!in) return Errc::not_found;
@@ -29,8 +46,8 @@ Result<PgId> OsdMap::object_to_pg(const msg::ObjectLocator& locator, std::string
 std::vector<std::int32_t> OsdMap::raw_placement(PgId pg, const Pool& in) const {
   std::vector<crush::Weight> weights(osds.size());
   std::ranges::transform(osds, weights.begin(), &Osd::weight);
-  auto raw =
-      crush::do_rule(*crush, in.crush_rule, in.placement_seed(pg), in.size, weights, crush->choose_args_for(pg.pool));
+  auto raw = crush::do_rule(*crush, find_rule(*crush, in), in.placement_seed(pg), in.size, weights,
+                            crush->choose_args_for(pg.pool));
   if (in.type == Pool::Type::erasure) {
     for (std::int32_t& id : raw)
       if (!osd(id)) id = crush::item_none;
@@ -57,7 +74,8 @@ void OsdMap::apply_upmap(PgId pg, std::vector<std::int32_t>& raw) const {
   }
 }
 
-void OsdMap::apply_affinity(std::uint32_t seed, std::vector<std::int32_t>& up, std::int32_t& primary) const {
+void OsdMap::apply_affinity(std::uint32_t seed, bool keeps_positions, std::vector<std::int32_t>& up,
+                            std::int32_t& primary) const {
   auto affinity = [this](std::int32_t id) {
     return id == crush::item_none ? default_primary_affinity : osds[id].primary_affinity;
   };
@@ -79,7 +97,7 @@ void OsdMap::apply_affinity(std::uint32_t seed, std::vector<std::int32_t>& up, s
   }
   if (chosen < 0) return;
   primary = up[chosen];
-  std::rotate(up.begin(), up.begin() + chosen, up.begin() + chosen + 1);
+  if (!keeps_positions) std::rotate(up.begin(), up.begin() + chosen, up.begin() + chosen + 1);
 }
 
 Placement OsdMap::place(PgId pg) const {
@@ -102,7 +120,7 @@ Placement OsdMap::place(PgId pg) const {
   apply_upmap(pg, result.up);
   drop_down(result.up);
   result.up_primary = first_real(result.up);
-  if (!keeps_positions) apply_affinity(in->placement_seed(pg), result.up, result.up_primary);
+  apply_affinity(in->placement_seed(pg), keeps_positions, result.up, result.up_primary);
 
   if (auto temp = pg_temp.find(pg); temp != pg_temp.end()) {
     result.acting = temp->second;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <benchmark/benchmark.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +29,29 @@ constexpr std::size_t ping_bytes = 128;
 constexpr std::size_t block_bytes = 4 << 20;
 constexpr int pings = 2000, blocks = 64;
 constexpr int depth = 4;  ///< blocks under way
+
+/// Each end of a connection has a processor to itself, as on two machines; where the scheduler puts them otherwise
+/// changes a round trip by half.
+void run_on_processor(unsigned number) {
+  unsigned count = std::thread::hardware_concurrency();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(number % std::max(count, 1u), &set);
+  pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+/// For the thread that runs the benchmarks, which other threads come from.
+class OnProcessor {
+ public:
+  explicit OnProcessor(unsigned number) {
+    pthread_getaffinity_np(pthread_self(), sizeof before_, &before_);
+    run_on_processor(number);
+  }
+  ~OnProcessor() { pthread_setaffinity_np(pthread_self(), sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_;
+};
 
 // --- plain sockets
 
@@ -70,7 +94,9 @@ void write_all(int s, const std::byte* from, std::size_t size) {
 
 void plain_round_trips(benchmark::State& state) {
   auto [client, server] = socket_pair();
+  OnProcessor here(0);
   std::thread other([s = server] {
+    run_on_processor(1);
     std::byte bytes[ping_bytes];
     while (read_all(s, bytes, sizeof bytes)) write_all(s, bytes, sizeof bytes);
   });
@@ -94,7 +120,9 @@ FrameSecret some_secret() {
 
 void plain_blocks(benchmark::State& state, bool secure) {
   auto [client, server] = socket_pair();
+  OnProcessor here(0);
   std::thread other([s = server, secure] {
+    run_on_processor(1);
     Buffer buffer = Buffer::allocate(block_bytes, 4096);
     std::byte* bytes = buffer.mutable_data();
     FrameCipher cipher(some_secret(), false);
@@ -185,6 +213,7 @@ class Rig {
                system_random(), client_thread_.shard().clock()),
         service_(monitor_, mode) {
     on(server_thread_, [this](Shard& shard) {
+      run_on_processor(1);
       MessengerOptions options;
       options.name = {EntityType::mon, 0};
       options.policy_for = [](EntityType) { return Policy{}; };
@@ -193,6 +222,7 @@ class Rig {
       CHECK(server_->bind(*Endpoint::parse("127.0.0.1")));
     });
     on(client_thread_, [this](Shard& shard) {
+      run_on_processor(0);
       MessengerOptions options;
       options.name = {EntityType::client, -1};
       options.policy_for = [](EntityType) { return Policy{}; };
