@@ -2,7 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include <cstring>
 
@@ -20,18 +20,42 @@ const unsigned char* as_unsigned(const std::byte* at) {
   return reinterpret_cast<const unsigned char*>(at);
 }
 
+/// OpenSSL looks an algorithm up by its name, under a lock, wherever it is named: more work than a few blocks of AES.
+/// So a thread keeps what it has found.
+template <class T>
+using Kept = std::unique_ptr<T, void (*)(T*)>;
+
+EVP_CIPHER_CTX* cbc_context() {
+  thread_local Kept<EVP_CIPHER_CTX> kept = [] {
+    Kept<EVP_CIPHER_CTX> made(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
+    CHECK(made && EVP_CipherInit_ex(made.get(), EVP_aes_128_cbc(), nullptr, nullptr, nullptr, 1) == 1);
+    return made;
+  }();
+  return kept.get();
+}
+
+EVP_MAC_CTX* hmac_context() {
+  thread_local Kept<EVP_MAC_CTX> kept = [] {
+    Kept<EVP_MAC> hmac(EVP_MAC_fetch(nullptr, "HMAC", nullptr), EVP_MAC_free);
+    Kept<EVP_MAC_CTX> made(EVP_MAC_CTX_new(hmac.get()), EVP_MAC_CTX_free);
+    char digest[] = "SHA256";
+    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end()};
+    CHECK(made && EVP_MAC_CTX_set_params(made.get(), parameters) == 1);
+    return made;
+  }();
+  return kept.get();
+}
+
 Result<Buffer> run_cbc(const CryptoKey& key, ByteView from, bool encrypting) {
   if (!key.usable()) return Errc::invalid;
-  std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
-  CHECK(context);
-  CHECK(EVP_CipherInit_ex(context.get(), EVP_aes_128_cbc(), nullptr, as_unsigned(key.secret.data()), initial_vector,
-                          encrypting) == 1);
+  EVP_CIPHER_CTX* context = cbc_context();
+  CHECK(EVP_CipherInit_ex(context, nullptr, nullptr, as_unsigned(key.secret.data()), initial_vector, encrypting) == 1);
   Buffer to = Buffer::allocate(from.size() + block_size);
   auto* out = reinterpret_cast<unsigned char*>(to.mutable_data());
   int first = 0, last = 0;
-  if (EVP_CipherUpdate(context.get(), out, &first, as_unsigned(from.data()), static_cast<int>(from.size())) != 1)
+  if (EVP_CipherUpdate(context, out, &first, as_unsigned(from.data()), static_cast<int>(from.size())) != 1)
     return Errc::malformed;
-  if (EVP_CipherFinal_ex(context.get(), out + first, &last) != 1) return Errc::malformed;
+  if (EVP_CipherFinal_ex(context, out + first, &last) != 1) return Errc::malformed;
   return to.slice(0, static_cast<std::size_t>(first + last));
 }
 
@@ -113,9 +137,12 @@ Result<Buffer> unseal_bytes(const CryptoKey& key, const Buffer& cipher) {
 Digest hmac_sha256(ByteView key, ByteView text) {
   Digest digest{};
   if (key.empty()) return digest;
-  unsigned size = digest.size();
-  CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), as_unsigned(text.data()), text.size(),
-             reinterpret_cast<unsigned char*>(digest.data()), &size));
+  EVP_MAC_CTX* context = hmac_context();
+  std::size_t size = 0;
+  CHECK(EVP_MAC_init(context, as_unsigned(key.data()), key.size(), nullptr) == 1);
+  CHECK(EVP_MAC_update(context, as_unsigned(text.data()), text.size()) == 1);
+  CHECK(EVP_MAC_final(context, reinterpret_cast<unsigned char*>(digest.data()), &size, digest.size()) == 1);
+  CHECK(size == digest.size());
   return digest;
 }
 

@@ -30,11 +30,21 @@ struct FrameCipher::Context {
   ~Context() { EVP_CIPHER_CTX_free(evp); }
 };
 
+namespace {
+
+/// Looked up once: OpenSSL would do it for every connection.
+const EVP_CIPHER* aes_128_gcm() {
+  static const EVP_CIPHER* found = EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr);
+  return found;
+}
+
+}  // namespace
+
 FrameCipher::FrameCipher(const FrameSecret& secret, bool encrypting) : context_(std::make_unique<Context>()) {
   context_->nonce = secret.nonce;
   context_->encrypting = encrypting;
-  CHECK(context_->evp);
-  CHECK(EVP_CipherInit_ex(context_->evp, EVP_aes_128_gcm(), nullptr,
+  CHECK(context_->evp && aes_128_gcm());
+  CHECK(EVP_CipherInit_ex(context_->evp, aes_128_gcm(), nullptr,
                           reinterpret_cast<const unsigned char*>(secret.key.data()), nullptr, encrypting) == 1);
 }
 FrameCipher::~FrameCipher() = default;

@@ -10,7 +10,7 @@
 namespace spirula::msg {
 using namespace frame_layout;
 
-FrameReader::FrameReader() : memory_buffer_(Buffer::allocate(limits::read_ahead_bytes)) {
+FrameReader::FrameReader() : memory_buffer_(Buffer::allocate(limits::read_ahead_bytes, frame_layout::page_size)) {
   static_assert(limits::read_ahead_bytes >= limits::control_bytes_max + 4096, "a whole head fits");
   memory_ = memory_buffer_.mutable_data();
 }

@@ -32,6 +32,10 @@ Task<Result<wire::Hello>> greet(Transport& transport, EntityType self) {
   std::uint16_t size = static_cast<std::uint16_t>(payload.size() - 4);
   transport.batch().append_copy(std::as_bytes(std::span(&size, 1)));
   transport.batch().append_copy(payload.view().subspan(4));
+  wire::Hello hello;
+  hello.type = self;
+  hello.peer = Address::msgr2(transport.remote(), 0);
+  transport.put(hello);
   CO_TRY(co_await transport.flush());
 
   CO_TRY(Buffer prefix, co_await transport.read_raw(banner.size() + 2));
@@ -52,11 +56,6 @@ Task<Result<wire::Hello>> greet(Transport& transport, EntityType self) {
     co_return Errc::unsupported;
   }
 
-  wire::Hello hello;
-  hello.type = self;
-  hello.peer = Address::msgr2(transport.remote(), 0);
-  transport.put(hello);
-  CO_TRY(co_await transport.flush());
   CO_TRY(co_await transport.read_control());
   co_return transport.take<wire::Hello>();
 }
