@@ -1,0 +1,161 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "base/config.h"
+#include "base/coroutine.h"
+#include "base/log_capture.h"
+#include "base/simulation.h"
+#include "mon/mkfs.h"
+#include "mon/monitor.h"
+#include "mon/options.h"
+#include "mon/test_storage.h"
+#include "msg/fake_messenger.h"
+#include "msg/pool_stats.h"
+
+/// What a client that has logged in may send a monitor: it gets an error or loses its connection, one line in the log
+/// says why, and the monitor goes on. (Who does not even log in: msg/bad_input_test.cc. Damaged logs and full disks:
+/// decision_log_test.cc, monitor_test.cc.)
+namespace spirula::mon {
+namespace {
+
+struct BadInput : testing::Test {
+  sim::Simulation world{1};
+  sim::Host& host = world.add_host();
+  Config config{"mon", "a"};
+  MemoryStorage::Disk disk;
+  std::unique_ptr<Monitor> monitor;
+  LogCapture log;
+
+  BadInput() {
+    config.add(options());
+    Endpoint at = *Endpoint::parse(host.address() + ":3300");
+    EXPECT_TRUE(
+        config.parse_file_text(fmt::format("[global]\nmon host = {}\npublic addr = {}\nauth service required = none\n"
+                                           "mon data = /\nmon legacy port = 0\n",
+                                           at.describe(), at.describe())));
+    auto fsid = *msg::Uuid::parse("11111111-2222-3333-4444-555555555555");
+    auto state = initial_state(fsid, "a", msg::Address::msgr2(at, 0), {}, msg::Time{1'700'000'000, 0});
+    MemoryStorage storage(disk);
+    EXPECT_TRUE(DecisionLog::create(storage, state->save()));
+  }
+  void run(Task<> (*test)(BadInput&)) {
+    world.run([](BadInput& all, Task<> (*body)(BadInput&)) -> Task<> {
+      auto opened = Monitor::open(all.host, all.config, std::make_unique<MemoryStorage>(all.disk));
+      EXPECT_TRUE(opened);
+      all.monitor = std::move(*opened);
+      Result<> started = co_await all.monitor->start();
+      EXPECT_TRUE(started);
+      co_await body(all);
+      co_await all.monitor->stop();
+      all.monitor.reset();
+    }(*this, test));
+  }
+
+  /// A client at 10.9.9.N whose key has these capabilities.
+  msg::FakeConnectionRef client(int number, std::string caps) {
+    auto from = *Endpoint::parse(fmt::format("10.9.9.{}", number));
+    auto made = std::make_shared<msg::FakeConnection>(host, msg::EntityType::client,
+                                                      msg::AddressVector(msg::Address::msgr2(from, 5)));
+    made->who = {*msg::KeyName::parse(fmt::format("client.c{}", number)), 4100, true, std::move(caps)};
+    monitor->on_accept(made);
+    return made;
+  }
+  void send(const msg::FakeConnectionRef& from, std::uint16_t type, std::string_view front) {
+    msg::Message message;
+    message.type = type;
+    message.version = message.compat = 1;
+    message.front = Buffer::copy_of(front);
+    monitor->on_message(from, std::move(message));
+  }
+  Task<std::int32_t> command(msg::FakeConnectionRef from, std::string json) {
+    msg::MonCommand request;
+    request.command = {std::move(json)};
+    monitor->on_message(from, msg::make_message(request, 7));
+    (void)co_await host.clock().sleep(std::chrono::milliseconds(10));
+    auto reply = msg::read_message<msg::MonCommandAck>(from->take(msg::MonCommandAck::message_type));
+    EXPECT_TRUE(reply);
+    co_return reply ? reply->result : 0;
+  }
+};
+
+TEST_F(BadInput, a_message_of_no_known_type) {
+  run([](BadInput& all) -> Task<> {
+    auto from = all.client(1, "allow *");
+    all.send(from, 0x7abc, "whatever");
+    EXPECT_FALSE(from->closed());
+    EXPECT_EQ(all.log.lines("10.9.9.1").size(), 1u);
+    EXPECT_EQ(all.log.lines("10.9.9.1", "0x7abc", "not understood").size(), 1u);
+    std::int32_t served = co_await all.command(from, R"({"prefix": "fsid"})");
+    EXPECT_EQ(served, 0);
+  });
+}
+
+TEST_F(BadInput, a_message_that_does_not_decode) {
+  run([](BadInput& all) -> Task<> {
+    int number = 0;
+    for (std::uint16_t type :
+         {msg::MonSubscribe::message_type, msg::MonCommand::message_type, msg::Statfs::message_type,
+          msg::PoolOp::message_type, msg::Auth::message_type, msg::GetPoolStats::message_type, msg::Log::message_type,
+          msg::OsdBoot::message_type, msg::MdsBeacon::message_type}) {
+      auto from = all.client(++number, "allow *");
+      all.send(from, type, "\xff\xff\xff");
+      EXPECT_TRUE(from->closed()) << type;
+      auto lines = all.log.lines(fmt::format("10.9.9.{}:", number));
+      EXPECT_EQ(lines.size(), 1u) << type;
+      if (!lines.empty()) EXPECT_NE(lines[0].find("does not decode"), std::string::npos) << lines[0];
+    }
+    std::int32_t served = co_await all.command(all.client(20, "allow *"), R"({"prefix": "fsid"})");
+    EXPECT_EQ(served, 0);
+  });
+}
+
+TEST_F(BadInput, a_daemon_s_message_from_a_client) {
+  run([](BadInput& all) -> Task<> {
+    auto from = all.client(1, "allow *");
+    all.monitor->on_message(from, msg::make_message(msg::OsdBoot{}));
+    EXPECT_EQ(all.log.lines("10.9.9.1").size(), 1u);
+    EXPECT_EQ(all.log.lines("10.9.9.1", "not theirs to send").size(), 1u);
+    EXPECT_TRUE(all.monitor->state().osd().map().osds.empty());
+    co_return;
+  });
+}
+
+TEST_F(BadInput, a_command_that_makes_no_sense) {
+  run([](BadInput& all) -> Task<> {
+    int number = 0;
+    for (const char* json :
+         {"", "{", "[]", "17", "{\"prefix\": 5}", "{\"prefix\": \"osd explode\"}", "{\"pool\": \"x\"}",
+          "{\"prefix\": \"osd pool create\"}", "{\"prefix\": \"osd pool create\", \"pool\": {\"a\": 1}}",
+          "{\"prefix\": \"osd in\", \"ids\": {\"a\": 1}}", "\xff\xfe{}"}) {
+      auto from = all.client(++number, "allow *");
+      std::int32_t result = co_await all.command(from, json);
+      EXPECT_EQ(result, -22) << json;
+      EXPECT_EQ(all.log.lines(fmt::format("10.9.9.{}:", number)).size(), 1u) << json;
+      EXPECT_FALSE(from->closed());
+    }
+    std::string deep(20'000, '[');
+    auto from = all.client(40, "allow *");
+    std::int32_t result = co_await all.command(from, deep);
+    EXPECT_EQ(result, -22);
+    EXPECT_EQ(all.log.lines("10.9.9.40:").size(), 1u);
+  });
+}
+
+TEST_F(BadInput, capabilities_that_do_not_parse_allow_nothing) {
+  run([](BadInput& all) -> Task<> {
+    auto from = all.client(1, "allow everything to everybody");
+    auto lines = all.log.lines("10.9.9.1");
+    EXPECT_EQ(lines.size(), 1u);
+    if (!lines.empty()) EXPECT_NE(lines[0].find("do not parse"), std::string::npos) << lines[0];
+    std::int32_t result = co_await all.command(from, R"({"prefix": "osd dump"})");
+    EXPECT_EQ(result, -13);
+    // Nor can such be given to a key.
+    auto admin = all.client(2, "allow *");
+    result = co_await all.command(
+        admin, R"({"prefix": "auth get-or-create", "entity": "client.x", "caps": ["mon", "allow everything"]})");
+    EXPECT_EQ(result, -22);
+  });
+}
+
+}  // namespace
+}  // namespace spirula::mon
