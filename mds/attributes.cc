@@ -121,6 +121,14 @@ Result<> apply_layout(Tree& tree, Inode& inode, const msg::FileLayout& layout, A
   TRY(attempt.claims_met(tree));
   const ChangeContext change = attempt.change(request.stamp);
   const RecursiveStats before = inode.record.contribution();
+  const std::int64_t old_pool = inode.record.layout.pool;
+  if (inode.record.is_file() && layout.pool != old_pool) {
+    auto& old_pools = inode.record.old_pools;
+    if (old_pools.size() >= limits::old_pools_max) return Errc::no_space;
+    std::erase(old_pools, layout.pool);
+    if (std::ranges::find(old_pools, old_pool) == old_pools.end()) old_pools.push_back(old_pool);
+    tree.replace_backtrace(inode);
+  }
   inode.record.layout = layout;
   inode.record.has_layout = inode.is_dir();
   inode.record.ctime = std::max(inode.record.ctime, change.stamp);

@@ -43,7 +43,7 @@ struct RecursiveStats {
 
 /// An inode as it is stored: in the record of its primary name.
 struct InodeRecord {
-  static constexpr std::uint8_t version = 1, compat = 1;
+  static constexpr std::uint8_t version = 2, compat = 1;
   Ino ino;
   std::uint32_t mode = 0, uid = 0, gid = 0, links = 1, rdev = 0;
   std::uint64_t size = 0;
@@ -65,7 +65,8 @@ struct InodeRecord {
   std::uint64_t files = 0, subdirs = 0;  ///< entries of a directory
   RecursiveStats below;                  ///< of a directory
   Time rctime;
-  std::vector<Location> other_names;  ///< hard links besides the primary name
+  std::vector<Location> other_names;    ///< hard links besides the primary name
+  std::vector<std::int64_t> old_pools;  ///< of a file's earlier layouts: a backtrace may be there still
 
   bool is_dir() const { return (mode & 0170000) == 0040000; }
   bool is_file() const { return (mode & 0170000) == 0100000; }
@@ -113,6 +114,7 @@ struct InodeRecord {
     wire(self.below);
     wire(self.rctime);
     wire(self.other_names, limits::links_max);
+    wire.since(2, self.old_pools, limits::old_pools_max);
   }
 };
 

@@ -324,7 +324,14 @@ Task<> Server::purge(Ino ino) {
   if (inode->record.is_file()) {
     const InodeRecord& record = inode->record;
     std::uint64_t size = std::max({record.size, record.size_seen, record.writable_size, record.truncate_from});
-    done = co_await store_.purge(ino, record.layout, size);
+    // (Copies: the record may change under a purge, not what is to be purged.)
+    msg::FileLayout layout = record.layout;
+    const std::vector<std::int64_t> old_pools = record.old_pools;
+    done = co_await store_.purge(ino, layout, size);
+    for (std::int64_t pool : old_pools) {
+      layout.pool = pool;
+      if (done) done = co_await store_.purge(ino, layout, 0);
+    }
   } else {
     done = co_await store_.remove(MetadataStore::directory_object(ino));
   }

@@ -127,7 +127,7 @@ class Server {
   Task<Result<>> load_entry(Ino dir, std::string name);
   Task<Result<>> load_after(Ino dir, EntryKey after);
   Task<Result<>> find(Ino ino);
-  Task<Result<>> find_once(Ino ino);
+  Task<Result<>> find_once(Ino ino, std::size_t depth);
   bool is_loaded_whole(const Inode& dir) const;
   void taken_in(const std::vector<Inode*>& inodes);
   void trim_cache();

@@ -98,29 +98,28 @@ Task<Result<>> Server::find(Ino ino) {
   // What was found on the way may have been dropped again before we are there, if memory is very short.
   Result<> found = Errc::stale;
   for (int attempts = 0; attempts < 3 && !found && found.error() == Errc::stale; ++attempts)
-    found = co_await find_once(ino);
+    found = co_await find_once(ino, 0);
   co_return found;
 }
 
-Task<Result<>> Server::find_once(Ino ino) {
-  // Up the backtraces to something in memory, then down again.
-  std::vector<Location> chain;
-  for (Ino at = ino; !tree_.find(at); at = chain.back().dir) {
-    if (chain.size() > backtrace_depth_max) co_return Errc::stale;
-    Result<Location> place = co_await write_back_.find(at, options_.data_pools);
-    if (!place && place.error() == Errc::not_found) co_return Errc::stale;
-    if (!place) co_return place.error();
-    chain.push_back(*std::move(place));
+/// Up the backtraces to something in memory, then down again.
+Task<Result<>> Server::find_once(Ino ino, std::size_t depth) {
+  if (tree_.find(ino)) co_return Result<>{};
+  if (depth > backtrace_depth_max) co_return Errc::stale;
+  auto places = co_await write_back_.find(ino, options_.data_pools);
+  if (!places && places.error() == Errc::not_found) co_return Errc::stale;
+  if (!places) co_return places.error();
+  for (const Location& place : *places) {
+    Result<> above = co_await find_once(place.dir, depth + 1);
+    if (!above && above.error() == Errc::stale) continue;
+    CO_TRY(above);
+    Inode* dir = tree_.find(place.dir);
+    if (!dir || !dir->is_dir()) continue;
+    const bool known = dir->dir && (tree_.lookup(*dir, place.name) || dir->dir->knows(EntryKey(place.name)));
+    if (!known) CO_TRY(co_await load_entry(dir->ino(), place.name));
+    if (tree_.find(ino)) co_return Result<>{};
   }
-  for (; !chain.empty(); chain.pop_back()) {
-    Inode* dir = tree_.find(chain.back().dir);
-    if (!dir || !dir->is_dir()) co_return Errc::stale;
-    const bool known =
-        dir->dir && (tree_.lookup(*dir, chain.back().name) || dir->dir->knows(EntryKey(chain.back().name)));
-    if (!known) CO_TRY(co_await load_entry(dir->ino(), chain.back().name));
-  }
-  if (!tree_.find(ino)) co_return Errc::stale;
-  co_return Result<>{};
+  co_return Errc::stale;
 }
 
 void Server::trim_cache() {

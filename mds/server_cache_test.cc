@@ -216,5 +216,37 @@ TEST(ServerCache, clients_are_asked_for_the_caps_they_hold) {
   });
 }
 
+TEST(ServerCache, an_old_backtrace_does_not_hide_the_right_one) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t ino = 0;
+    {
+      Server server(shard, store, test_options());
+      co_await boot(server, true);
+      Client client(shard, server, 7);
+      co_await client.open();
+      (void)co_await client.call(Client::request(MdsOp::mkdir, "d"));
+      ParsedReply made = co_await client.call(Client::request(MdsOp::mknod, "d/f"));
+      if (!made.target) co_return;
+      ino = made.target->ino;
+      EXPECT_TRUE(co_await server.write_back_all());
+      co_await server.stop();
+    }
+    // As if the file had been elsewhere when its layout named another pool (here: the metadata pool, looked at first).
+    store.metadata[MetadataStore::data_object(Ino{ino}, 0)].parent = encode(Backtrace{Ino{ino}, {inos::root, "gone"}});
+    ServerOptions options = test_options();
+    options.reconnect_timeout = 1ms;
+    Server server(shard, store, options);
+    co_await boot(server, false);
+    Client client(shard, server, 8);
+    co_await client.open();
+    ClientRequest by_number = Client::request(MdsOp::getattr, "");
+    by_number.path = {ino, ""};
+    ParsedReply stat = co_await client.call(by_number);
+    EXPECT_EQ(stat.head.result, 0);
+    co_await server.stop();
+  });
+}
+
 }  // namespace
 }  // namespace spirula::mds

@@ -149,6 +149,8 @@ class Tree {
   void drop_stray(Inode& inode);
   /// After changing `inode.record`: `before` is what contribution() was.
   void changed(Inode& inode, const RecursiveStats& before, const ChangeContext& change);
+  /// Its backtrace has to be written anew.
+  void replace_backtrace(Inode& inode) { mark(inode, true); }
   /// For records that no client sees changed (a purge's progress, the writable size).
   void changed_quietly(Inode& inode);
 

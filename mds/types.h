@@ -67,6 +67,7 @@ inline constexpr std::size_t xattrs_bytes_max = 64
                                                 << 10;  ///< of one inode, names and values (mds_max_xattr_pairs_size)
 inline constexpr std::size_t links_max =
     4096;  ///< names of one file: an inode's record lists them, so it must stay small
+inline constexpr std::size_t old_pools_max = 64;                         ///< that the layout of one file has had
 inline constexpr std::uint64_t file_bytes_max = std::uint64_t{1} << 40;  ///< mds max_file_size, Ceph's default
 inline constexpr std::size_t session_completed_max =
     100'000;  ///< requests (and flushes) a client has not yet told us to forget

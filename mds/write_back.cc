@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/check.h"
@@ -215,19 +216,21 @@ Task<Result<std::optional<DentryRecord>>> WriteBack::read_name(Ino dir, EntryKey
   co_return std::optional<DentryRecord>(std::move(decoded));
 }
 
-Task<Result<Location>> WriteBack::find(Ino ino, std::vector<std::int64_t> data_pools) {
-  if (auto it = places_.find(ino); it != places_.end()) co_return it->second;
+Task<Result<std::vector<Location>>> WriteBack::find(Ino ino, std::vector<std::int64_t> data_pools) {
+  if (auto it = places_.find(ino); it != places_.end()) co_return std::vector<Location>{it->second};
   data_pools.insert(data_pools.begin(), -1);
+  std::vector<Location> found;
   for (std::int64_t pool : data_pools) {
     Result<Buffer> value = co_await store_.parent(pool, MetadataStore::data_object(ino, 0));
     if (!value && value.error() == Errc::not_found) continue;
     if (!value) co_return value.error();
     Result<Backtrace> trace = decode<Backtrace>(*value);
-    if (trace && trace->ino == ino) co_return trace->at;
+    if (trace && trace->ino == ino && std::ranges::find(found, trace->at) == found.end()) found.push_back(trace->at);
   }
   // It may have got a record here meanwhile.
-  if (auto it = places_.find(ino); it != places_.end()) co_return it->second;
-  co_return Errc::not_found;
+  if (auto it = places_.find(ino); it != places_.end()) co_return std::vector<Location>{it->second};
+  if (found.empty()) co_return Errc::not_found;
+  co_return found;
 }
 
 BatchId WriteBack::oldest(BatchId otherwise) const {

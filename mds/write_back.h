@@ -36,9 +36,9 @@ class WriteBack {
   Task<Result<Page>> read_names(Ino dir, EntryKey after, std::uint64_t count_max);
   /// One; nullopt: it is not there.
   Task<Result<std::optional<DentryRecord>>> read_name(Ino dir, EntryKey name);
-  /// Where an inode's primary name is, by a record waiting here or by its backtrace in one of the pools.
-  /// Errc::not_found.
-  Task<Result<Location>> find(Ino ino, std::vector<std::int64_t> data_pools);
+  /// Where an inode's primary name is: by a record waiting here, which is right, or by backtraces in the pools, of
+  /// which one may be out of date when its layout has changed. Errc::not_found.
+  Task<Result<std::vector<Location>>> find(Ino ino, std::vector<std::int64_t> data_pools);
 
   const std::map<ClientId, SessionRecord>& sessions() const { return sessions_; }
   Ino next_ino() const { return next_ino_; }
