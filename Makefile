@@ -46,7 +46,7 @@ test_folders := $(sort $(patsubst %/,%,$(dir $(filter %_test.cc,$(sources)))))
 bench_folders := $(sort $(patsubst %/,%,$(dir $(filter %_bench.cc,$(sources)))))
 group = -Wl,--start-group $(libraries) -Wl,--end-group $(LDLIBS)
 
-.PHONY: all help deps check check-slow test run bench fuzz image lint fmt clean
+.PHONY: all help deps check check-slow test run bench fuzz image appliance lint fmt clean
 all: $(programs) $(libraries)
 
 help:
@@ -59,6 +59,7 @@ help:
 	@echo 'make bench       measure against the device and the stock peer (FULL=1: the long form)'
 	@echo 'make fuzz        build the fuzz targets (SAN=address is implied)'
 	@echo 'make image       build the disk image into build/image (tests/image boots it)'
+	@echo 'make appliance   boot that image in QEMU, with its page on this machine'
 	@echo 'make lint fmt    check or repair format and layering'
 	@echo 'SAN=address|thread|undefined builds into build-$$SAN'
 
@@ -150,6 +151,9 @@ run: all
 	tests/run-appliance
 image: all
 	appliance/image/build build/image
+appliance:
+	[ -e build/image/spirula.img ] || $(MAKE) image
+	tests/run-image
 clean:
 	rm -rf build build-*
 

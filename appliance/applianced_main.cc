@@ -5,8 +5,10 @@
 #include <filesystem>
 
 #include "appliance/access_api.h"
+#include "appliance/addresses.h"
 #include "appliance/box_api.h"
 #include "appliance/console.h"
+#include "appliance/doorstep.h"
 #include "appliance/files.h"
 #include "appliance/http_server.h"
 #include "appliance/live_api.h"
@@ -15,6 +17,8 @@
 #include "appliance/tls.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/task_group.h"
+#include "base/wait.h"
 
 /// applianced: owns the box. Serves the page and the API in the foreground until SIGTERM.
 namespace {
@@ -27,11 +31,50 @@ int complain(std::string_view what, std::string_view why) {
   return 1;
 }
 
-BoxOptions box_options(const Config& config) {
+/// The owner chose "reset the password" in the boot menu, which takes being at the box: a new claim code is shown. Once
+/// a boot; `boot_file` is in memory.
+void reset_access(DocumentStore& documents, const std::string& boot_file) {
+  auto text = read_file(boot_file);
+  const std::string done = boot_file + ".reset-done";
+  if (!text || text->find("reset=access") == text->npos || read_file(done)) return;
+  Document document = documents.current();
+  document.password_hash.clear();
+  document.metrics_token_hash.clear();
+  if (documents.save(std::move(document)) && write_file(done, "", 0600))
+    log_warning("box", "the password was reset from the boot menu");
+}
+
+/// This machine's address, for which we wait a moment after a start; without a network the box serves itself.
+Task<std::string> find_address(Shard& shard, std::string wished) {
+  if (wished != "auto") co_return wished;
+  constexpr int tries = 60;
+  for (int i = 0; i < tries; ++i) {
+    if (auto address = primary_address()) co_return *address;
+    if (!co_await shard.clock().sleep(std::chrono::milliseconds(500))) break;
+  }
+  co_return "127.0.0.1";
+}
+
+/// Ends us when the address is another one: systemd starts us again, and everything follows from the new address.
+Task<> watch_address(Shard& shard, std::string address, Event& over) {
+  while (co_await shard.clock().sleep(std::chrono::seconds(3))) {
+    auto now = primary_address();
+    if (!now || *now == address) continue;
+    log_warning("box", "the address was {} and is {} now: starting anew", address, *now);
+    over.set();
+    co_return;
+  }
+}
+
+Task<> watch_signals(Shard& shard, Event& over) {
+  co_await wait_for_termination(shard);
+  over.set();
+}
+
+BoxOptions box_options(const Config& config, const std::string& address) {
   BoxOptions options;
-  options.places = {.state = config.text("state"),
-                    .address = config.text("address"),
-                    .mon_port = static_cast<unsigned>(config.integer("mon_port"))};
+  options.places = {
+      .state = config.text("state"), .address = address, .mon_port = static_cast<unsigned>(config.integer("mon_port"))};
   options.programs = config.text("programs");
   if (options.programs.empty()) {
     std::error_code error;
@@ -56,7 +99,9 @@ std::string page_url(Endpoint at, const std::string& address) {
 }
 
 Task<int> serve(Shard& shard, Config& config) {
-  const std::string state = config.text("state"), address = config.text("address");
+  const std::string state = config.text("state");
+  const bool follow = config.text("address") == "auto";
+  const std::string address = co_await find_address(shard, config.text("address"));
   auto at = Endpoint::parse(config.text("page_address"));
   if (!at) co_return complain("--page-address", "not an address with a port");
   if (!Endpoint::parse(address)) co_return complain("--address", "not an address");
@@ -67,6 +112,7 @@ Task<int> serve(Shard& shard, Config& config) {
   auto documents = DocumentStore::open(state, problem);
   if (!documents) co_return complain(state + "/config.json", problem);
   if (!documents->notice().empty()) log_warning("box", "{}", documents->notice());
+  if (auto boot = config.text("boot_file"); !boot.empty()) reset_access(*documents, boot);
   auto identity = load_or_make_identity(state, {documents->current().name + ".local", "localhost"}, {address});
   if (!identity) co_return complain(state + "/tls.crt", identity.error().message());
   if (auto made = make_folder(state + "/log", 0700); !made) co_return complain(state, made.error().message());
@@ -77,7 +123,7 @@ Task<int> serve(Shard& shard, Config& config) {
   Sessions sessions;
   JobBoard jobs(shard);
   auto supervisor = kind == "systemd" ? supervise_with_systemd(workers) : supervise_children(shard, state + "/log");
-  Box box(shard, box_options(config), *documents, jobs, *supervisor, workers);
+  Box box(shard, box_options(config, address), *documents, jobs, *supervisor, workers);
   Watcher watcher(shard, box, *documents, workers, metrics);
   auto access = AccessApi::open(shard, *documents, sessions, workers, metrics, state);
   LiveApi live(shard, jobs, sessions, metrics);
@@ -87,7 +133,11 @@ Task<int> serve(Shard& shard, Config& config) {
   const PageFiles page;
   Router router(shard, sessions);
   std::unique_ptr<HttpServer> server;
+  std::optional<Doorstep> doorstep;
+  std::unique_ptr<HttpServer> door;
   std::optional<Console> console;
+  TaskGroup tasks(shard);
+  Event over;
   int status = 0;
   if (access) {
     (*access)->add_to(router);
@@ -105,15 +155,32 @@ Task<int> serve(Shard& shard, Config& config) {
   if (server) {
     const std::string url = page_url(server->local(), address);
     log_info("page", "serving {}, certificate {}", url, identity->fingerprint);
-    if (auto path = config.text("console_file"); !path.empty()) {
-      console.emplace(shard, Console::Fixed{path, url, identity->fingerprint, config.flag("console_mounts")}, **access,
-                      *documents, box);
+    Console::Fixed fixed{.file = config.text("console_file"),
+                         .issue = config.text("issue_file"),
+                         .page = url,
+                         .fingerprint = identity->fingerprint,
+                         .mounts = config.flag("console_mounts")};
+    if (!fixed.file.empty() || !fixed.issue.empty()) {
+      console.emplace(shard, std::move(fixed), **access, *documents, box, workers);
       console->start();
+    }
+    if (auto where = config.text("door_address"); !where.empty()) {
+      doorstep.emplace(url, identity->fingerprint);
+      auto opened = Endpoint::parse(where);
+      if (opened) {
+        auto served = HttpServer::open(shard, *opened, nullptr, *doorstep);
+        if (served) door = std::move(*served);
+      }
+      if (!door) log_warning("page", "cannot serve {}", where);
     }
     box.start();
     watcher.start();
-    co_await wait_for_termination(shard);
+    tasks.spawn(watch_signals(shard, over));
+    if (follow) tasks.spawn(watch_address(shard, address, over));
+    (void)co_await over.wait();
     log_info("box", "stopping");
+    co_await tasks.stop();
+    if (door) co_await door->stop();
     co_await server->stop();
   }
   if (console) co_await console->stop();

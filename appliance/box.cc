@@ -226,11 +226,22 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
   co_return Result<>{};
 }
 
+Task<> Box::stop_daemons() {
+  std::vector<std::string> names(std::begin(mds_names), std::end(mds_names));
+  for (const DiskRecord& disk : documents_.current().disks) names.push_back(osd_name(disk.osd));
+  names.emplace_back("mon.a");
+  for (const std::string& name : names) (void)co_await supervisor_.stop(name);
+}
+
 Task<Result<>> Box::bring_up(JobBoard::Progress& progress) {
   troubles_.clear();
   progress.at(0.1, "Starting the monitor");
   std::string words;
+  auto before = read_file(options_.places.conf());
   Result<> done = render();
+  auto now = read_file(options_.places.conf());
+  // Daemons that outlived us and were told something else, such as another address, are started anew.
+  if (done && supervisor_.outlives_us() && (!before || !now || *before != *now)) co_await stop_daemons();
   if (done) done = co_await start_monitor(words);
   if (!done) {
     troubles_.push_back(words);

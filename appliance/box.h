@@ -55,6 +55,7 @@ class Box {
 
  private:
   Task<Result<>> make(JobBoard::Progress& progress);
+  Task<> stop_daemons();
   Task<Result<>> bring_up(JobBoard::Progress& progress);
   Result<> render();
   Result<> make_keys();

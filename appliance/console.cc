@@ -2,14 +2,24 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "appliance/files.h"
+#include "appliance/tools.h"
 #include "base/coroutine.h"
 #include "base/log.h"
 
 namespace spirula::appliance {
 
-Console::Console(Shard& shard, Fixed fixed, AccessApi& access, DocumentStore& documents, Box& box)
-    : shard_(shard), fixed_(std::move(fixed)), access_(access), documents_(documents), box_(box), tasks_(shard) {}
+Console::Console(Shard& shard, Fixed fixed, AccessApi& access, DocumentStore& documents, Box& box,
+                 BlockingPool& workers)
+    : shard_(shard),
+      fixed_(std::move(fixed)),
+      access_(access),
+      documents_(documents),
+      box_(box),
+      workers_(workers),
+      tasks_(shard) {}
 
 void Console::start() {
   tasks_.spawn(watch());
@@ -23,11 +33,32 @@ Task<> Console::watch() {
   do {
     std::string now = co_await text();
     if (now == shown) continue;
-    if (write_file(fixed_.file, now, 0600))
-      shown = std::move(now);
-    else
+    if (!fixed_.file.empty() && !write_file(fixed_.file, now, 0600)) {
       log_warning("page", "cannot write {}", fixed_.file);
+      continue;
+    }
+    if (!fixed_.issue.empty()) co_await show_issue();
+    shown = std::move(now);
   } while (co_await shard_.clock().sleep(std::chrono::milliseconds(500)));
+}
+
+Task<> Console::show_issue() {
+  const std::string code = access_.claim_code();
+  co_await workers_.run([&] {
+    std::string text;
+    if (auto picture = run_tool({"qrencode", "-t", "UTF8", "-m", "1", fixed_.page}); picture && picture->fine())
+      text = picture->output;
+    text += fmt::format("\nOpen       {}\n", fixed_.page);
+    if (!code.empty()) text += fmt::format("Claim code {}\n", code);
+    // In two lines, as a screen of 80 columns shows them.
+    const std::size_t half = fixed_.fingerprint.size() / 2 + 1;
+    text += fmt::format("Certificate (SHA-256)\n  {}\n  {}\n\n", fixed_.fingerprint.substr(0, half),
+                        fixed_.fingerprint.substr(half));
+    (void)make_folder(std::filesystem::path(fixed_.issue).parent_path(), 0755);
+    // Whoever is at the screen may claim the box; nobody else can read the file.
+    if (!write_file(fixed_.issue, text, 0600)) log_warning("page", "cannot write {}", fixed_.issue);
+    (void)run_tool({"agetty", "--reload"});
+  });
 }
 
 Task<std::string> Console::text() {

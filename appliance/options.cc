@@ -6,7 +6,8 @@ std::span<const Option> options() {
   static constexpr Option table[] = {
       {"state", OptionType::text, "/var/lib/spirula", "folder for the configuration, keys and stores"},
       {"page_address", OptionType::text, "[::]:443", "where the page is served"},
-      {"address", OptionType::text, "127.0.0.1", "where the daemons serve"},
+      {"door_address", OptionType::text, "", "where plain HTTP shows the way to the page; empty: nowhere"},
+      {"address", OptionType::text, "127.0.0.1", "where the daemons serve; auto: this machine's, also when it changes"},
       {"mon_port", OptionType::integer, "3300", "port of the monitor", 1, 65535},
       {"disks", OptionType::text, "", "offer only these, separated by commas; empty: every disk but loop devices"},
       {"programs", OptionType::text, "", "folder of cmon, cosd and cmds; empty: where this program is"},
@@ -15,6 +16,8 @@ std::span<const Option> options() {
       {"console_mounts", OptionType::boolean, "false",
        "shares' mount lines, which hold keys, go to the console file too"},
       {"console_file", OptionType::text, "", "keep what the console should show in this file"},
+      {"issue_file", OptionType::text, "", "and in this one for agetty, with a QR code"},
+      {"boot_file", OptionType::text, "", "what the boot menu was asked, from the initial RAM disk"},
       {"help", OptionType::boolean, "false", "print this"},
   };
   return table;

@@ -22,7 +22,7 @@ function need(condition, words) {
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
 const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: desktop, permissions: ["clipboard-read", "clipboard-write"] });
 const page = await context.newPage();
-page.setDefaultTimeout(60_000);
+page.setDefaultTimeout(Number(process.env.SPIRULA_PATIENCE ?? 60) * 1000);
 const complaints = [];
 page.on("console", (message) => {
   // A refused request is the page's to explain; anything else is a mistake in it.
@@ -105,6 +105,8 @@ try {
   await boxes.first().waitFor();
   await look("disks");
   for (let i = 0; i < (await boxes.count()); ++i) {
+    // Not those in use, and not those that hold something.
+    if (await boxes.nth(i).isDisabled() || (await boxes.nth(i).locator("xpath=ancestor::li").getByText("It holds").count())) continue;
     await tabTo(boxes.nth(i));
     await page.keyboard.press("Space");
     ++acts;

@@ -102,7 +102,9 @@ class Appliance:
         self.images = [self.path(f"disk{number}.img") for number in range(disk_count)]
         self.devices = []
         self.process = None
-        self.mon_port = network.free_ports("127.0.0.1", 1)[0]
+        self.address = "127.0.0.1"
+        self.mon_port, door = network.free_ports("127.0.0.1", 2)
+        self.door = f"127.0.0.1:{door}"
         try:
             for image in self.images:
                 with open(image, "wb") as f:
@@ -122,7 +124,7 @@ class Appliance:
             os.unlink(console)
         self.process = processes.spawn(
             [os.path.join(BIN, "applianced"), "--state", self.path("state"), "--page-address", "127.0.0.1:0",
-             "--console-file", console, "--mon-port", str(self.mon_port), "--disks",
+             "--console-file", console, "--door-address", self.door, "--address", self.address, "--mon-port", str(self.mon_port), "--disks",
              ",".join(self.devices) or "/dev/null"], self.folder, self.path("log"))
         deadline = time.monotonic() + 20
         while not os.path.exists(console):

@@ -29,13 +29,13 @@ def node_modules():
     return os.path.join(folder, "node_modules")
 
 
-def drive(address, code, timeout=140):
-    """Through the whole page; what it said about the share it made. RuntimeError when anything is not as it should."""
+def drive(address, code, timeout=140, patience=60):
+    """Through the whole page, waiting up to `patience` seconds for anything; what it said about the share it made. RuntimeError when anything is not as it should."""
     pictures = os.environ.get("SPIRULA_PICTURES", "")
     if pictures:
         os.makedirs(pictures, exist_ok=True)
     done = subprocess.run(["node", os.path.join(_HERE, "drive.mjs"), address, code, *([pictures] if pictures else [])],
-                          env={**os.environ, "SPIRULA_NODE_MODULES": node_modules()}, timeout=timeout,
+                          env={**os.environ, "SPIRULA_NODE_MODULES": node_modules(), "SPIRULA_PATIENCE": str(patience)}, timeout=timeout,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-4000:])

@@ -6,7 +6,7 @@ import subprocess
 import time
 import unittest
 
-from harness import disks, processes
+from harness import disks, network, processes
 from harness.appliance import Appliance
 
 
@@ -72,17 +72,21 @@ class ApplianceLifeTest(unittest.TestCase):
         processes.kill_all(processes.marked(self.box.folder))  # power loss, as far as processes go
         for store in disks.mounts_below(self.box.folder):
             disks.unmount(store)
+        self.box.address = "127.0.0.2"  # as a lease may end; the daemons and the mount lines follow
+        self.box.mon_port = network.free_ports("127.0.0.2", 1)[0]
         self.box.start()
         self.log_in()
         starting = self.owner.need("GET", "/api/v1/jobs")["jobs"]
         self.assertEqual(self.owner.wait_for_job(starting[0]["id"])["state"], "done")
-        target = self.mount(self.owner.need("GET", "/api/v1/shares/photos"))
+        moved = self.owner.need("GET", "/api/v1/shares/photos")
+        self.assertIn(f"mount -t ceph 127.0.0.2:{self.box.mon_port}:/photos ", moved["kernel"])
+        target = self.mount(moved)
         with open(os.path.join(target, "shell"), "rb") as f:
             self.assertEqual(f.read(), b"chamber " * 100_000)
         self.unmount(target)
 
         self.assertEqual(self.owner.ask("DELETE", "/api/v1/shares/photos").status, 200)
-        refused = subprocess.run([*shlex.split(photos["fuse"])[:-1], "-f", target], timeout=60, stderr=subprocess.STDOUT,
+        refused = subprocess.run([*shlex.split(moved["fuse"])[:-1], "-f", target], timeout=60, stderr=subprocess.STDOUT,
                                  stdout=subprocess.PIPE)
         self.assertNotEqual(refused.returncode, 0)
         again = self.owner.need("POST", "/api/v1/shares", {"name": "photos"})

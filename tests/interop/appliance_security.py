@@ -1,5 +1,6 @@
 """Who may do what with the page, and what a hostile client gets."""
 
+import http.client
 import os
 import re
 import socket
@@ -8,7 +9,7 @@ import threading
 import time
 import unittest
 
-from harness.appliance import PASSWORD, Appliance, Page
+from harness.appliance import PASSWORD, Appliance, Page, Reply
 
 #: What anybody may ask. Everything else takes a session.
 OPEN = {("GET", "/api/v1/state"), ("POST", "/api/v1/claim"), ("POST", "/api/v1/session"),
@@ -208,6 +209,27 @@ class ApplianceSecurityTest(unittest.TestCase):
                     raise OSError("closed")
         with self.raw() as stream:
             self.assertIn(stream.version(), ("TLSv1.2", "TLSv1.3"))
+
+    def test_the_door_shows_the_way_and_takes_nothing(self):
+        self.claim()
+        host, _, port = self.box.door.rpartition(":")
+
+        def ask(method, path, headers=None):
+            connection = http.client.HTTPConnection(host, int(port), timeout=10)
+            try:
+                connection.request(method, path, headers=headers or {})
+                return Reply(connection.getresponse())
+            finally:
+                connection.close()
+
+        reply = ask("GET", "/", {"Host": "<script>evil", "Cookie": self.owner.cookie})
+        self.assertEqual(reply.status, 200)
+        self.assertIn(self.box.console()["fingerprint"].encode(), reply.body)
+        self.assertIn(self.box.console()["page"].encode(), reply.body)
+        self.assertNotIn(b"<script", reply.body)
+        self.assertIsNone(reply.headers["Set-Cookie"])
+        self.assertNotIn(b"csrf", ask("GET", "/api/v1/session", {"Cookie": self.owner.cookie}).body)
+        self.assertEqual(ask("POST", "/api/v1/session").status, 405)
 
     def test_metrics_with_a_token(self):
         self.claim()
