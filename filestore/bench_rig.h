@@ -61,7 +61,8 @@ struct Outcome {
 /// A disk and a store of its own.
 class Rig {
  public:
-  explicit Rig(const testing::TestDisk::Size& size, const std::function<void(FilestoreOptions&)>& change = {});
+  explicit Rig(const testing::TestDisk::Size& size, const std::function<void(FilestoreOptions&)>& change = {},
+               Integrity integrity = Integrity::index_checksums);
   ~Rig();
   void open();
   /// As a crash would: nothing is committed.
@@ -100,6 +101,9 @@ class Rig {
   ShardThread thread_{"bench"};
   std::unique_ptr<Filestore> store_;
 };
+
+/// The case "integrity": btrfs's checksums or the index's (integrity_bench.cc).
+void measure_integrity(const Settings& settings, Table& table);
 
 /// A loop device like the store's with nothing on it, for fio.
 class RawDevice {

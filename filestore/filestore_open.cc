@@ -118,6 +118,7 @@ Result<std::unique_ptr<Filestore>> Filestore::open(const FilestoreOptions& optio
 Result<> Filestore::mount() {
   TRY(btrfs::require(options_.path));
   TRY(superblock_, read_superblock(options_.path));
+  if (!options_.cluster_fsid.empty() && superblock_.cluster_fsid != options_.cluster_fsid) return Errc::stale;
   TRY(root_, open_directory(AT_FDCWD, options_.path.c_str()));
   if (::flock(root_.get(), LOCK_EX | LOCK_NB) < 0) return Errc::busy;
   TRY(auto device, open_journal_patiently(options_));

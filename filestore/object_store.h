@@ -115,6 +115,7 @@ const char* to_text(Integrity integrity);
 struct FilestoreOptions {
   std::string path;                           ///< mount point of the btrfs (or a directory on one)
   std::string journal;                        ///< raw partition, or the path of a preallocated file
+  std::string cluster_fsid;                   ///< the store must be of this cluster; empty: of any
   std::uint64_t memory_bytes_max = 64 << 20;  ///< index caches and pending data
   enum class JournalEngine : std::uint8_t { automatic, io_uring, libaio };
   JournalEngine journal_engine = JournalEngine::automatic;  ///< automatic: io_uring unless the kernel refuses it
@@ -139,7 +140,10 @@ struct FilestoreIdentity {
   Integrity integrity = Integrity::index_checksums;
 };
 Result<FilestoreIdentity> read_filestore_identity(const std::string& path);
-/// Rolls back to the newest good snapshot, replays the journal. Blocks: call before the shards run, or on a pool.
+/// Rolls back to the newest good snapshot, replays the journal. Errc::not_found: no store or no journal there;
+/// Errc::unsupported: not on btrfs, or of a newer format; Errc::read_only: mounted so; Errc::stale: the store is of
+/// another cluster, or the journal of another store; Errc::busy: open elsewhere; Errc::malformed, Errc::io. Blocks:
+/// call before the shards run, or on a pool.
 Result<std::unique_ptr<ObjectStore>> open_filestore(const FilestoreOptions& options);
 
 }  // namespace spirula::filestore

@@ -82,9 +82,9 @@ T Rig::run(Task<T> task) {
 template Result<BufferList> Rig::run(Task<Result<BufferList>>);
 template Result<ObjectPage> Rig::run(Task<Result<ObjectPage>>);
 
-Rig::Rig(const TestDisk::Size& size, const std::function<void(FilestoreOptions&)>& change)
+Rig::Rig(const TestDisk::Size& size, const std::function<void(FilestoreOptions&)>& change, Integrity integrity)
     : disk_(size), journal_bytes_(size.journal_bytes) {
-  disk_.format();
+  disk_.format(integrity);
   options_ = disk_.options();
   if (change) change(options_);
   open();

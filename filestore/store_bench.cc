@@ -214,6 +214,8 @@ class Bench {
     latencies("4 MiB writes, depth 4", writes, reads, rig.store().commit_statistics());
   }
 
+  void integrity() { measure_integrity(settings_, table_); }
+
   void read_cached() {
     Rig& rig = filled();
     constexpr std::uint32_t warm = 32;
@@ -378,6 +380,7 @@ const std::vector<std::pair<const char*, Case>> cases{
     {"create_small", &Bench::create_small},
     {"many_objects", &Bench::many_objects},
     {"replay", &Bench::replay},
+    {"integrity", &Bench::integrity},
 };
 
 int run(int argc, char** argv) {

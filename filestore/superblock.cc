@@ -104,6 +104,10 @@ Result<std::vector<std::uint64_t>> list_snapshots(const std::string& path) {
   while (const dirent* entry = ::readdir(directory)) {
     std::string_view name = entry->d_name;
     if (!name.starts_with(snapshot_prefix)) continue;
+    struct stat status{};
+    constexpr ino_t subvolume_root = 256;  // what a file or directory of that name is not
+    if (::fstatat(::dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0) continue;
+    if (!S_ISDIR(status.st_mode) || status.st_ino != subvolume_root) continue;
     name.remove_prefix(snapshot_prefix.size());
     std::uint64_t sequence = 0;
     auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), sequence);
