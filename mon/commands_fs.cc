@@ -64,8 +64,8 @@ CommandResult fs_new(const CommandCall& call, Draft& draft) {
   if (metadata.id == data.id)
     return CommandResult::fail(-EINVAL, "the metadata and the data of a filesystem need pools of their own");
   bool force = call.arguments.flag("force");
-  if (const auto* usage = &call.around.stats.summarize(draft->osd().map()).pools[metadata.id];
-      usage->sum.objects > 0 && !force)
+  auto summary = call.around.stats.summarize(draft->osd().map());
+  if (summary.pools[metadata.id].sum.objects > 0 && !force)
     return CommandResult::fail(
         -EINVAL, fmt::format("pool '{}' already contains some objects. Use an empty pool instead.", metadata.name));
   for (const auto* pool : {&metadata, &data})

@@ -216,6 +216,8 @@ Task<> Monitor::stop() {
   co_await tasks_.stop();
   if (legacy_port_) co_await legacy_port_->stop();
   if (messenger_) co_await messenger_->stop();
+  auto last = sessions_.all();
+  for (const auto& session : last) sessions_.remove(session->connection);  // each holds the other
   co_await decider_->stop();
 }
 
