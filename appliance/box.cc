@@ -144,7 +144,7 @@ Task<Result<std::string>> Box::share_key(ShareRecord share) {
 Task<Result<>> Box::make(JobBoard::Progress& progress) {
   progress.at(0.02, "Making keys");
   std::string words;
-  Result<> done = render();
+  Result<> done = co_await render();
   if (done) done = make_keys();
   if (!done) {
     progress.failed(
@@ -237,11 +237,7 @@ Task<Result<>> Box::bring_up(JobBoard::Progress& progress) {
   troubles_.clear();
   progress.at(0.1, "Starting the monitor");
   std::string words;
-  auto before = read_file(options_.places.conf());
-  Result<> done = render();
-  auto now = read_file(options_.places.conf());
-  // Daemons that outlived us and were told something else, such as another address, are started anew.
-  if (done && supervisor_.outlives_us() && (!before || !now || *before != *now)) co_await stop_daemons();
+  Result<> done = co_await render();
   if (done) done = co_await start_monitor(words);
   if (!done) {
     troubles_.push_back(words);
@@ -263,10 +259,15 @@ Task<Result<>> Box::bring_up(JobBoard::Progress& progress) {
   co_return done;
 }
 
-Result<> Box::render() {
+Task<Result<>> Box::render() {
   const Places& places = options_.places;
-  for (const char* folder : {"/log", "/run", "/keys"}) TRY(make_folder(places.state + folder, 0700));
-  return write_file(places.conf(), ceph_conf(documents_.current(), places), 0600);
+  for (const char* folder : {"/log", "/run", "/keys"}) CO_TRY(make_folder(places.state + folder, 0700));
+  const std::string text = ceph_conf(documents_.current(), places);
+  auto before = read_file(places.conf());
+  if (before && *before == text) co_return Result<>{};
+  // Daemons that outlived us were told something else, such as another address: they are started anew.
+  if (before && supervisor_.outlives_us()) co_await stop_daemons();
+  co_return write_file(places.conf(), text, 0600);
 }
 
 Result<> Box::make_keys() {

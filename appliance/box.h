@@ -57,7 +57,7 @@ class Box {
   Task<Result<>> make(JobBoard::Progress& progress);
   Task<> stop_daemons();
   Task<Result<>> bring_up(JobBoard::Progress& progress);
-  Result<> render();
+  Task<Result<>> render();
   Result<> make_keys();
   Task<Result<>> start_monitor(std::string& words);
   Task<Result<>> start_osd(DiskRecord disk, std::string& words);

@@ -130,6 +130,20 @@ TEST(Status, health_in_words) {
   }
 }
 
+TEST(Status, disks_that_speak_for_themselves) {
+  auto good =
+      parse_smartctl(R"({"smart_status":{"passed":true},"temperature":{"current":31},"power_on_time":{"hours":4000}})");
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->describe(), "healthy, 31 °C, 4000 hours on");
+  auto bad = parse_smartctl(R"({"smart_status":{"passed":false}})");
+  ASSERT_TRUE(bad);
+  EXPECT_FALSE(bad->passed);
+  for (auto silent : {"", "{}", "[1]", R"({"smart_status":{}})", R"({"smart_status":{"passed":1}})"})
+    EXPECT_FALSE(parse_smartctl(silent)) << silent;
+  auto status = boost::json::parse(R"({"osdmap":{"num_osds":1,"num_up_osds":1},"fsmap":{"up":1}})");
+  EXPECT_EQ(health_words(status, {}, 0, {"S1"}).sentence, "The disk S1 says that it is about to fail.");
+}
+
 TEST(Status, rates) {
   Totals before{.read_bytes = 100, .write_bytes = 100, .reads = 1, .writes = 1, .write_seconds = 1};
   Totals after{.read_bytes = 300, .write_bytes = 50, .reads = 3, .writes = 3, .write_seconds = 1.02};

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration look_every = 3s;
+constexpr Duration ask_disks_every = 10min;
 constexpr std::size_t samples_max = 1200;  // an hour
 constexpr double space_low = 0.8, space_critical = 0.93;
 
@@ -75,7 +76,8 @@ Sample rate_between(const Totals& before, const Totals& after, double seconds, s
   return sample;
 }
 
-HealthWords health_words(const json::value& status, const std::vector<std::string>& troubles, double used_share) {
+HealthWords health_words(const json::value& status, const std::vector<std::string>& troubles, double used_share,
+                         const std::vector<std::string>& failing) {
   if (!troubles.empty())
     return {"bad", "Not everything could be started. " + troubles.front(),
             "Check the disk's power and cable, then try again. Files on the other disks can be read meanwhile."};
@@ -86,6 +88,9 @@ HealthWords health_words(const json::value& status, const std::vector<std::strin
   if (up < osds)
     return {"bad", fmt::format("{:.0f} of {:.0f} disks do not work.", osds - up, osds),
             "Check the disks' power and cables. What is on them cannot be read until they are back."};
+  if (!failing.empty())
+    return {"bad", fmt::format("The disk {} says that it is about to fail.", failing.front()),
+            "Copy its files elsewhere now, then replace it."};
   if (number_at(status, "/fsmap/up") < 1)
     return {"bad", "The file system is not available yet.",
             "It should be within a minute. Programs that use a share wait until then."};
@@ -135,6 +140,22 @@ Task<> Watcher::watch() {
   } while (co_await shard_.clock().sleep(look_every));
 }
 
+/// Where they are now is known only while they are mounted: the path of a disk may change with every start.
+Task<> Watcher::ask_disks(std::vector<DiskRecord> disks) {
+  const MonotonicTime now = shard_.clock().now();
+  if (disks_asked_ != MonotonicTime{} && now - disks_asked_ < ask_disks_every) co_return;
+  disks_asked_ = now;
+  std::map<std::string, DiskHealth> health;
+  co_await workers_.run([&] {
+    for (const DiskRecord& disk : disks) {
+      auto where = find_filesystem(disk.filesystem);
+      auto said = where ? ask_disk(*where) : std::nullopt;
+      if (said) health[disk.filesystem] = *said;
+    }
+  });
+  disk_health_ = std::move(health);
+}
+
 Task<> Watcher::look() {
   looks_.add();
   json::value status, df;
@@ -147,6 +168,7 @@ Task<> Watcher::look() {
   const Document document = documents_.current();
   Asked asked;
   co_await workers_.run([&] { asked = ask_all(box_.options().places, document); });
+  co_await ask_disks(document.disks);
   auto services = co_await box_.supervisor().status();
 
   const MonotonicTime now = shard_.clock().now();
@@ -159,9 +181,13 @@ Task<> Watcher::look() {
   last_at_ = now;
 
   const double total = number_at(df, "/stats/total_bytes"), used = number_at(df, "/stats/total_used_raw_bytes");
+  std::vector<std::string> failing;
+  for (const DiskRecord& disk : document.disks)
+    if (auto at = disk_health_.find(disk.filesystem); at != disk_health_.end() && !at->second.passed)
+      failing.push_back(disk.serial.empty() ? disk.path : disk.serial);
   const bool starting = documents_.current().setup == SetupState::making;
   HealthWords words = starting ? HealthWords{"warning", "Storage is being set up.", "Wait until it is done."}
-                               : health_words(status, box_.troubles(), total > 0 ? used / total : 0);
+                               : health_words(status, box_.troubles(), total > 0 ? used / total : 0, failing);
   bytes_used_.set(static_cast<std::int64_t>(used));
   bytes_total_.set(static_cast<std::int64_t>(total));
   clients_.set(static_cast<std::int64_t>(asked.clients.size()));
@@ -172,11 +198,13 @@ Task<> Watcher::look() {
     daemons.push_back(json::object{{"name", name}, {"running", service.running}, {"restarts", service.restarts}});
   for (const DiskRecord& disk : document.disks) {
     auto at = services.find(fmt::format("osd.{}", disk.osd));
+    auto health = disk_health_.find(disk.filesystem);
     disks.push_back(json::object{{"name", fmt::format("osd.{}", disk.osd)},
                                  {"path", disk.path},
                                  {"serial", disk.serial},
                                  {"bytes", disk.bytes},
-                                 {"works", at != services.end() && at->second.running}});
+                                 {"works", at != services.end() && at->second.running},
+                                 {"health", health == disk_health_.end() ? "" : health->second.describe()}});
   }
   json::object sample;
   if (!samples_.empty()) {

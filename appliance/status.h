@@ -2,9 +2,11 @@
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 
 #include "appliance/box.h"
+#include "appliance/smart.h"
 #include "base/metrics.h"
 #include "base/task_group.h"
 
@@ -30,7 +32,9 @@ struct HealthWords {
   std::string sentence, advice;
 };
 /// From the monitor's `status`, what the box could not start, and the share of space in use (0 to 1).
-HealthWords health_words(const boost::json::value& status, const std::vector<std::string>& troubles, double used_share);
+/// `failing`: disks that say of themselves that they are about to fail.
+HealthWords health_words(const boost::json::value& status, const std::vector<std::string>& troubles, double used_share,
+                         const std::vector<std::string>& failing = {});
 
 /// Looks at the box every few seconds. Lives on one shard; stop() before destruction.
 class Watcher {
@@ -47,6 +51,7 @@ class Watcher {
  private:
   Task<> watch();
   Task<> look();
+  Task<> ask_disks(std::vector<DiskRecord> disks);
 
   Shard& shard_;
   Box& box_;
@@ -55,6 +60,8 @@ class Watcher {
   boost::json::object status_;
   std::uint64_t version_ = 0;
   std::deque<Sample> samples_;
+  std::map<std::string, DiskHealth> disk_health_;  ///< by the UUID of its btrfs
+  MonotonicTime disks_asked_{};
   Totals last_;
   MonotonicTime last_at_{};
   Gauge &bytes_used_, &bytes_total_, &clients_, &healthy_;

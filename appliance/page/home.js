@@ -93,7 +93,7 @@ export function Overview() {
       </section>
       <section aria-labelledby="disks-title">
         <h2 id="disks-title">Disks</h2>
-        <ul>${now.disks.map((disk) => html`<li>${bytes(disk.bytes)} at ${disk.path}${disk.serial && `, serial number ${disk.serial}`}: ${disk.works ? "works" : "does not work"}</li>`)}</ul>
+        <ul>${now.disks.map((disk) => html`<li>${bytes(disk.bytes)} at ${disk.path}${disk.serial && `, serial number ${disk.serial}`}: ${disk.works ? "works" : "does not work"}${disk.health && `; ${disk.health}`}</li>`)}</ul>
       </section>`}
   <//>`;
 }

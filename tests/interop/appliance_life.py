@@ -52,6 +52,11 @@ class ApplianceLifeTest(unittest.TestCase):
         self.assertEqual(job["state"], "done", job)
         self.assertEqual(self.owner.ask("POST", "/api/v1/setup", {"copies": 1, "disks": []}).status, 409)
 
+        memory = {process.pid: process.memory_mib() for process in processes.marked(self.box.folder)}
+        self.assertLess(memory[self.box.process.pid], 48)
+        self.assertLess(sum(memory.values()), 512)
+        print(f"     memory: applianced {memory[self.box.process.pid]:.0f} MiB, all of the box {sum(memory.values()):.0f} MiB")
+
         photos = self.owner.need("POST", "/api/v1/shares", {"name": "photos"})
         music = self.owner.need("POST", "/api/v1/shares", {"name": "music"})
         self.assertEqual(self.owner.ask("POST", "/api/v1/shares", {"name": "photos"}).code, "exists")
