@@ -101,8 +101,15 @@ Task<> Server::activate() {
   tree_.for_each([&](Inode& inode) {
     if (inode.record.writable_size && !is_written(inode)) unwritten.push_back(inode.ino());
   });
-  for (Ino ino : unwritten)
-    if (Inode* inode = tree_.find(ino)) recover_size(*inode);
+  for (Ino ino : unwritten) {
+    Inode* inode = tree_.find(ino);
+    if (!inode) continue;
+    // When all clients came back, so has who wrote it, and tells what there is to tell.
+    if (sessions_lost_)
+      recover_size(*inode);
+    else
+      settle_writing(*inode);
+  }
   for (auto& [key, dentry] : tree_.find(inos::stray)->dir->entries)
     if (dentry.is_primary()) strays.push_back(dentry.inode->ino());
   for (const auto& [ino, batch] : write_back_.truncating()) uncut.push_back(ino);
@@ -421,8 +428,12 @@ Task<> Server::recover(Ino ino) {
   CHECK(tree_.find(ino) == inode);
   if (probed) {
     const RecursiveStats before = inode->record.contribution();
-    inode->record.size = std::max(inode->record.size, std::min(probed->end, limits::file_bytes_max));
-    if (probed->end) inode->record.mtime = std::max(inode->record.mtime, probed->mtime);
+    const std::uint64_t size = std::min(probed->end, limits::file_bytes_max);
+    if (size > inode->record.size) {
+      // (Otherwise the time is what its writer said, which may have set it after writing.)
+      inode->record.size = size;
+      inode->record.mtime = std::max(inode->record.mtime, probed->mtime);
+    }
     tree_.changed(*inode, before, {ClientId{}, current_batch(), inode->record.mtime});
     log_debug("mds", "inode 0x{:x}: size {} found out, was {}", ino.value, inode->record.size, record.size);
   }

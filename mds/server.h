@@ -116,6 +116,7 @@ class Server {
   Task<> cut(Ino ino);
   void purge_if_unused(Inode& inode);
   void cut_if_needed(Inode& inode);
+  void settle_writing(Inode& inode);
   bool is_written(const Inode& inode) const;
   void recover_size(Inode& inode);
   void start_recoveries();
@@ -253,6 +254,7 @@ class Server {
   std::map<std::pair<ClientId, std::uint64_t>, RequestRef> lock_waiters_;
   WaitList reconnected_;
   std::size_t reconnects_running_ = 0;
+  bool sessions_lost_ = false;  ///< some did not come back after the restart
   Figures figures_;
 };
 

@@ -97,15 +97,19 @@ void Server::evaluate(Inode& inode, std::optional<ClientId> replying_to) {
   }
 }
 
+/// Once nobody writes or wants to, the size is what it is.
+void Server::settle_writing(Inode& inode) {
+  if (!inode.record.writable_size || inode.recovering || inode.caps.anybody_has(cap::any_file_write)) return;
+  if (std::ranges::any_of(inode.caps.all(), [](const Cap& cap) { return cap.wanted & cap::any_file_write; })) return;
+  inode.record.writable_size = 0;
+  tree_.changed_quietly(inode);
+}
+
 void Server::remove_cap(Session& session, Inode& inode) {
   inode.caps.remove(session.client());
   session.caps.erase(&inode);
   tree_.count(inode);
-  if (!inode.recovering && !inode.caps.anybody_has(cap::any_file_write) && inode.record.writable_size) {
-    // Nobody writes: the size is what it is.
-    inode.record.writable_size = 0;
-    tree_.changed_quietly(inode);
-  }
+  settle_writing(inode);
   evaluate(inode);
   wake(inode.ino());
   purge_if_unused(inode);
@@ -286,6 +290,7 @@ void Server::update_cap(const SessionRef& session, const ClientCaps& body, std::
       more_room = (cap->pending & cap::file_write) != 0;
     }
   }
+  settle_writing(*inode);
   const std::uint32_t sequence = cap->sequence;
   evaluate(*inode);
   cap = inode->caps.find(session->client());

@@ -77,6 +77,7 @@ void Server::handle_releases(Session& session, const ClientRequest& body) {
     inode->caps.confirm(*cap, release.sequence, release.caps);
     const cap::Bits wanted = wanted_by(session, *inode, release.wanted);
     cap->wanted = release.issue_sequence == cap->issue_sequence ? wanted : cap->wanted | wanted;
+    settle_writing(*inode);
     wake(inode->ino());
   }
 }
@@ -135,6 +136,13 @@ bool Server::try_request(const RequestRef& request) {
   for (Inode* inode : outcome.touched) evaluate(*inode);
   if (outcome.dir) evaluate(*outcome.dir);
   if (outcome.target) evaluate(*outcome.target);
+  if (outcome.changed && request->body.is_replay()) {
+    // The caps it brought back came with what was before, and the reply says nothing.
+    const ClientId client = request->session->client();
+    for (Inode* inode : outcome.touched) regrant(inode->ino(), client);
+    if (outcome.dir) regrant(outcome.dir->ino(), client);
+    if (outcome.target) regrant(outcome.target->ino(), client);
+  }
   if (outcome.target) cut_if_needed(*outcome.target);
   if (outcome.unlinked) {
     Ino ino = outcome.unlinked->ino();

@@ -227,5 +227,63 @@ TEST(ServerRestart, what_a_writer_that_never_came_back_wrote_is_found) {
   });
 }
 
+TEST(ServerRestart, the_times_of_a_writer_that_came_back_stay_as_it_set_them) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t ino = co_await make_file(shard, store, "f");
+    write_data(store, ino, 0, 10);
+    Server server(shard, store, test_options());
+    EXPECT_TRUE(co_await server.replay());
+    Client client(shard, server, 7, 100);
+    TaskGroup group(shard);
+    bool reconnected = false;
+    group.spawn(reconnect_in_background(server, reconnected));
+    (void)co_await shard.clock().sleep(2ms);
+    msg::ClientReconnect caps;
+    caps.caps.push_back({ino, "f", 2, 0, cap::pin | cap::any_shared, 1, 1, {}, {}, 0});  // closed meanwhile
+    server.on_message(client.connection, msg::make_reconnect(caps));
+    co_await group.join();
+    co_await server.activate();
+    (void)co_await shard.clock().sleep(20ms);
+    ParsedReply stat = co_await client.call(Client::getattr("f"));
+    EXPECT_TRUE(stat.target);
+    if (stat.target) EXPECT_EQ(stat.target->mtime, (msg::Time{100, 0}));
+    Inode* inode = server.tree().find(Ino{ino});
+    EXPECT_TRUE(inode && inode->record.writable_size == 0);
+    co_await server.stop();
+  });
+}
+
+TEST(ServerRestart, the_client_hears_what_its_replayed_request_changed) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    std::uint64_t ino = co_await make_file(shard, store, "f");
+    Server server(shard, store, test_options());
+    EXPECT_TRUE(co_await server.replay());
+    Client client(shard, server, 7, 100);
+    TaskGroup group(shard);
+    bool reconnected = false;
+    group.spawn(reconnect_in_background(server, reconnected));
+    (void)co_await shard.clock().sleep(2ms);
+    ClientRequest change = Client::request(MdsOp::setattr, "");
+    change.path = {ino, ""};
+    ClientRequest::Setattr args;
+    args.mask = ClientRequest::Setattr::mode_bit;
+    args.mode = 0751;
+    change.set(args);
+    client.send(replayed(change, 0), 50);
+    msg::ClientReconnect caps;
+    caps.caps.push_back({ino, "f", 2, 0, cap::pin | cap::any_shared, 1, 1, {}, {}, 0});
+    server.on_message(client.connection, msg::make_reconnect(caps));
+    co_await group.join();
+    co_await server.activate();
+    co_await client.safe(50);
+    std::vector<ClientCaps> told = client.caps();
+    EXPECT_FALSE(told.empty());
+    if (!told.empty()) EXPECT_EQ(told.back().mode & 07777, 0751u) << "the import said what was before";
+    co_await server.stop();
+  });
+}
+
 }  // namespace
 }  // namespace spirula::mds

@@ -220,6 +220,7 @@ Task<Result<>> Server::reconnect() {
   std::vector<ClientId> gone;
   for (const auto& [client, session] : sessions_)
     if (!session->reconnected) gone.push_back(client);
+  sessions_lost_ = !gone.empty();
   for (ClientId client : gone) {
     log_warning("mds", "client.{} did not reconnect in time: evicted", client.value);
     Result<bool> evicted = co_await evict(client);
