@@ -17,7 +17,7 @@ Duration delay_after(unsigned wrong, Duration max) {
 }  // namespace
 
 Duration GuessDelays::wait_for(const std::string& address, MonotonicTime now) const {
-  MonotonicTime until = all_.not_before;
+  MonotonicTime until = trusted_.contains(address) ? MonotonicTime{} : all_.not_before;
   if (auto at = by_address_.find(address); at != by_address_.end()) until = std::max(until, at->second.not_before);
   return until > now ? until - now : Duration::zero();
 }
@@ -36,6 +36,8 @@ void GuessDelays::wrong(const std::string& address, MonotonicTime now) {
 void GuessDelays::right(const std::string& address) {
   by_address_.erase(address);
   all_ = {};
+  if (trusted_.size() >= limits::trusted_addresses_max) trusted_.erase(trusted_.begin());
+  trusted_.insert(address);
 }
 
 Sessions::Opened Sessions::open(const std::string& remote, MonotonicTime now) {

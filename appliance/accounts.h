@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,8 @@
 namespace spirula::appliance {
 
 /// How long somebody who guessed wrong has to wait. Never a lock: the owner gets in after at most
-/// guess_delay_max from a guessing address, and guess_delay_any_address_max from any other.
+/// guess_delay_max from a guessing address, and guess_delay_any_address_max from any other. Where the right password
+/// came from before, guesses from elsewhere cost nothing: nobody can keep the owner busy waiting.
 class GuessDelays {
  public:
   /// Zero: go ahead. Otherwise the time to wait; what was typed is not even looked at.
@@ -25,6 +27,7 @@ class GuessDelays {
   };
   std::map<std::string, Guesses> by_address_;
   Guesses all_;
+  std::set<std::string> trusted_;  ///< the right password came from there
 };
 
 struct Session {

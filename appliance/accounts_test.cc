@@ -66,6 +66,17 @@ TEST(GuessDelays, many_addresses_together_are_slowed_too) {
   EXPECT_LT(looked_at, 120);
 }
 
+TEST(GuessDelays, who_was_right_before_does_not_wait_for_others) {
+  GuessDelays delays;
+  MonotonicTime now{};
+  delays.right("10.0.0.1");
+  for (int i = 0; i < 20; ++i) delays.wrong("10.0.0." + std::to_string(100 + i), now);
+  EXPECT_EQ(delays.wait_for("10.0.0.1", now), 0s);
+  EXPECT_GT(delays.wait_for("10.0.0.2", now), 0s);
+  delays.wrong("10.0.0.1", now);
+  EXPECT_EQ(delays.wait_for("10.0.0.1", now), 1s) << "for its own guesses it does";
+}
+
 TEST(Sessions, end_when_idle_old_or_closed) {
   Sessions sessions;
   MonotonicTime now{};

@@ -30,7 +30,7 @@ inline constexpr std::chrono::seconds guess_delay_max{300};
 /// The same over all addresses together: enough to make guessing from many addresses hopeless, little enough that
 /// nobody can keep the owner out.
 inline constexpr std::chrono::seconds guess_delay_any_address_max{10};
-inline constexpr std::size_t guessing_addresses_max = 4096;
+inline constexpr std::size_t guessing_addresses_max = 4096, trusted_addresses_max = 256;
 
 inline constexpr std::size_t jobs_kept_max = 50;
 inline constexpr std::size_t document_bytes_max = 4 << 20;

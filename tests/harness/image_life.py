@@ -5,10 +5,11 @@ A network of its own (bridge, DHCP server) holds the appliance, a browser and a 
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
-from . import browser, disks, network
+from . import browser, kernel, network
 from .appliance import Page
 from .guest import Guest
 
@@ -84,7 +85,6 @@ def serve_addresses(scratch, address):
 
 def open_ports(address):
     """Which TCP ports answer."""
-    import socket
     found = set()
     for port in [*range(1, 1100), *range(3290, 3310), 5355, 6789, 8080, 8443, 9090]:
         with socket.socket() as probe:
@@ -114,6 +114,8 @@ def guest(netns, script, line):
 
 def live(argv_of, scratch):
     """`argv_of(more)`: the command line of the machine with this network and these disks. Prints what it took; raises LifeError."""
+    kernel.prepare()  # what has to be fetched, while there is a way to the outside
+    browser.node_modules()
     netns = f"spirula-image-{os.getpid()}"
     network.make(netns, taps=2)
     network.enter(netns)
