@@ -66,7 +66,7 @@ class Posix(ClusterTest):
             disks.unmount(target)
 
     def test_fuse(self):
-        mount, client = self.world.mount_fuse("posix")
+        mount, client = self.world.mount_fuse("posix", "--client_acl_type=posix_acl", "--fuse_default_permissions=false")
         self.holds_in(mount + "/posix", FUSE_BREAKS)
         self.world.unmount_fuse(mount, client)
 

@@ -19,6 +19,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <tuple>
 
 namespace {
 
@@ -687,6 +688,57 @@ void lock_rules() {
   EXPECT(0, unlink("f"));
 }
 
+/// An access control list as the attribute has it: version 2, then tag, rights and id of each entry.
+std::string acl_of(std::initializer_list<std::tuple<int, int, unsigned>> entries) {
+  std::string bytes("\2\0\0\0", 4);
+  auto put = [&](unsigned value, int size) {
+    for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i));
+  };
+  for (const auto& [tag, rights, id] : entries)
+    put(static_cast<unsigned>(tag), 2), put(static_cast<unsigned>(rights), 2), put(id, 4);
+  return bytes;
+}
+
+void acl_rules() {
+  constexpr int owner = 1, user = 2, group = 4, mask = 16, other = 32;
+  constexpr unsigned none = ~0u, nobody = 65534;
+  const std::string reads =
+      acl_of({{owner, 6, none}, {user, 4, nobody}, {group, 0, none}, {mask, 4, none}, {other, 0, none}});
+  make("f", "text", 0600);
+  as_nobody([] { EXPECT(EACCES, opened("f", O_RDONLY)); });
+  EXPECT(0, setxattr("f", "system.posix_acl_access", reads.data(), reads.size(), 0));
+  RULE((status("f").st_mode & 0777) == 0640);  // the mask shows as the group's rights
+  as_nobody([] {
+    EXPECT(0, opened("f", O_RDONLY));
+    EXPECT(EACCES, opened("f", O_WRONLY));
+    EXPECT(EPERM, removexattr("f", "system.posix_acl_access"));
+  });
+  char back[200];
+  RULE(getxattr("f", "system.posix_acl_access", back, sizeof back) == static_cast<ssize_t>(reads.size()));
+  RULE(std::string(back, reads.size()) == reads);
+  EXPECT(0, chmod("f", 0600));  // the mask, that is
+  as_nobody([] { EXPECT(EACCES, opened("f", O_RDONLY)); });
+  EXPECT(0, chmod("f", 0640));
+  as_nobody([] { EXPECT(0, opened("f", O_RDONLY)); });
+  EXPECT(0, removexattr("f", "system.posix_acl_access"));
+  as_nobody([] { EXPECT(EACCES, opened("f", O_RDONLY)); });
+  EXPECT(EINVAL, setxattr("f", "system.posix_acl_access", reads.data(), reads.size() - 1, 0));
+  EXPECT(0, unlink("f"));
+
+  mkdir("d", 0755);
+  const std::string inherited =
+      acl_of({{owner, 7, none}, {user, 6, nobody}, {group, 5, none}, {mask, 7, none}, {other, 0, none}});
+  EXPECT(0, setxattr("d", "system.posix_acl_default", inherited.data(), inherited.size(), 0));
+  EXPECT(0, opened("d/f", O_CREAT | O_WRONLY, 0660));
+  EXPECT(0, mkdir("d/sub", 0770));
+  RULE(getxattr("d/f", "system.posix_acl_access", back, sizeof back) > 0);
+  RULE(getxattr("d/sub", "system.posix_acl_default", back, sizeof back) == static_cast<ssize_t>(inherited.size()));
+  as_nobody([] { EXPECT(0, opened("d/f", O_RDWR)); });
+  EXPECT(0, unlink("d/f"));
+  EXPECT(0, rmdir("d/sub"));
+  EXPECT(0, rmdir("d"));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -701,7 +753,7 @@ int main(int argc, char** argv) {
   const std::pair<const char*, void (*)()> groups[] = {
       {"paths", path_rules},           {"open", open_rules},     {"content", content_rules}, {"folders", folder_rules},
       {"links", link_rules},           {"rename", rename_rules}, {"times", time_rules},      {"rights", right_rules},
-      {"attributes", attribute_rules}, {"locks", lock_rules}};
+      {"attributes", attribute_rules}, {"locks", lock_rules},    {"acls", acl_rules}};
   for (const auto& [name, group] : groups) {
     int before = counts->broken;
     group();
