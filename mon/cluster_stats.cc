@@ -184,7 +184,7 @@ ClusterStats::Rates ClusterStats::rates(MonotonicTime now) const {
   const auto &first = samples_.front(), &last = samples_.back();
   double seconds = std::chrono::duration<double>(last.when - first.when).count();
   if (seconds < 0.5) return {};
-  auto rate = [&](double Rates::* field) { return (last.total.*field - first.total.*field) / seconds; };
+  auto rate = [&](double Rates::*field) { return (last.total.*field - first.total.*field) / seconds; };
   return {rate(&Rates::read_bytes), rate(&Rates::written_bytes),   rate(&Rates::reads),
           rate(&Rates::writes),     rate(&Rates::recovered_bytes), rate(&Rates::recovered_objects)};
 }
@@ -195,6 +195,15 @@ bool ClusterStats::all_active(std::int64_t pool, const maps::OsdMap& map) const 
   for (std::uint32_t seed = 0; seed < found->pg_num; ++seed)
     if (!(state_of({pool, seed}, map) & active)) return false;
   return true;
+}
+
+bool ClusterStats::needs(std::int32_t id, const maps::OsdMap& map) const {
+  const auto* report = osd(id);
+  if (report ? report->beacon.pgs_held > 0 : map.is_in(id)) return true;
+  for (const auto& [pool_id, pool] : map.pools)
+    for (std::uint32_t seed = 0; seed < pool.pg_num; ++seed)
+      if (std::ranges::count(map.place({pool_id, seed}).acting, id) > 0) return true;
+  return false;
 }
 
 std::uint64_t ClusterStats::available_to(const maps::Pool& pool, const maps::OsdMap& map) const {

@@ -55,6 +55,9 @@ class ClusterStats {
   Rates rates(MonotonicTime now) const;
   /// Whether every PG of a pool was reported active since it was created.
   bool all_active(std::int64_t pool, const maps::OsdMap& map) const;
+  /// Whether an OSD holds or should hold anything, by the map and by its own word; an OSD that is in and has not
+  /// reported is taken to.
+  bool needs(std::int32_t osd, const maps::OsdMap& map) const;
   /// How many bytes clients can still write to a pool (Ceph: get_rule_avail, divided by the replicas).
   std::uint64_t available_to(const maps::Pool& pool, const maps::OsdMap& map) const;
   /// Counts what take() has accepted; changes when anything may have changed.

@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "mon/cluster_stats.h"
+#include "mon/command_arguments.h"
 #include "mon/command_tables.h"
 #include "mon/dump.h"
 #include "mon/fs_edit.h"
@@ -16,11 +17,6 @@
 /// File systems and MDSs.
 namespace spirula::mon {
 namespace {
-
-CommandResult outcome(Result<> done, std::string text) {
-  if (!done) return CommandResult::fail(done.error(), done.error().message());
-  return CommandResult::say(std::move(text));
-}
 
 double blocklist_seconds(const CommandCall& call) {
   return std::chrono::duration<double>(call.around.config.duration("mds_blocklist_interval")).count();

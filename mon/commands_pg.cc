@@ -8,6 +8,7 @@
 #include "crush/edit.h"
 #include "crush/tree.h"
 #include "mon/cluster_stats.h"
+#include "mon/command_arguments.h"
 #include "mon/command_tables.h"
 #include "mon/dump.h"
 #include "mon/session.h"
@@ -81,12 +82,6 @@ std::vector<Line> all_lines(const CommandCall& call, const auto& wanted) {
       if (wanted(line)) lines.push_back(std::move(line));
     }
   return lines;
-}
-
-JsonArray numbers(const std::vector<std::int32_t>& ids) {
-  JsonArray array;
-  for (auto id : ids) array.emplace_back(id);
-  return array;
 }
 
 JsonObject dump_usage(const msg::PgUsage& sum, std::uint64_t copies) {
@@ -609,12 +604,7 @@ CommandResult safe_to_destroy(const CommandCall& call) {
   JsonArray safe, active_osds;
   std::string stuck;
   for (auto id : check.osds) {
-    const auto* report = call.around.stats.osd(id);
-    bool holds = report && report->beacon.pgs_held > 0;
-    for (const auto& [pool_id, pool] : call.state.osd().map().pools)
-      for (std::uint32_t seed = 0; seed < pool.pg_num && !holds; ++seed)
-        holds = std::ranges::count(call.state.osd().map().place({pool_id, seed}).acting, id) > 0;
-    if (holds) {
+    if (call.around.stats.needs(id, call.state.osd().map())) {
       active_osds.emplace_back(id);
       stuck += fmt::format("{}{}", stuck.empty() ? "" : ",", id);
     } else {

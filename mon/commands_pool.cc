@@ -5,6 +5,7 @@
 
 #include "base/config.h"
 #include "mon/cluster_stats.h"
+#include "mon/command_arguments.h"
 #include "mon/command_tables.h"
 #include "mon/dump.h"
 #include "mon/osd_edit.h"
@@ -13,26 +14,7 @@
 /// Pools.
 namespace spirula::mon {
 
-PoolArgument find_pool(const State& state, const std::string& name) {
-  PoolArgument found;
-  const auto& map = state.osd().map();
-  auto id = map.pool_by_name(name);
-  if (!id) {
-    found.problem = CommandResult::fail(-ENOENT, fmt::format("unrecognized pool '{}'", name));
-    return found;
-  }
-  found.id = *id;
-  found.pool = map.pool(*id);
-  found.name = name;
-  return found;
-}
-
 namespace {
-
-CommandResult outcome(Result<> done, std::string text) {
-  if (!done) return CommandResult::fail(done.error(), done.error().message());
-  return CommandResult::say(std::move(text));
-}
 
 CommandResult lspools(const CommandCall& call) {
   const auto& map = call.state.osd().map();
