@@ -2,10 +2,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <set>
 
 #include "base/config.h"
+#include "mon/ceph_options.h"
+#include "mon/command_arguments.h"
 #include "mon/command_tables.h"
+#include "mon/config_location.h"
 #include "mon/dump.h"
+#include "mon/session.h"
 #include "mon/text_table.h"
 
 /// The central configuration, and the drawer of opaque keys.
@@ -20,14 +26,19 @@ std::string option_name(std::string name) {
   return name;
 }
 
-/// "global", "osd", "osd.3", "client.x". A problem in words, or nothing.
-std::string check_section(const std::string& who) {
-  if (who.find('/') != who.npos) return fmt::format("'{}': masks (host:, class:) are not supported", who);
-  if (who == "global") return {};
-  std::string type = who.substr(0, who.find('.'));
-  for (auto known : {"mon", "mgr", "osd", "mds", "client"})
-    if (type == known) return {};
-  return fmt::format("unrecognized config target '{}'", who);
+/// The target that an argument names.
+struct TargetArgument {
+  ConfigTarget target;
+  std::optional<CommandResult> problem;
+};
+TargetArgument find_target(const CommandCall& call) {
+  TargetArgument found;
+  std::string words;
+  if (auto target = ConfigTarget::parse(call.arguments.text("who"), words))
+    found.target = std::move(*target);
+  else
+    found.problem = CommandResult::fail(-EINVAL, words);
+  return found;
 }
 
 CommandResult apply_steps(const CommandCall& call, Draft& draft, std::vector<ConfigService::Step> steps,
@@ -37,44 +48,67 @@ CommandResult apply_steps(const CommandCall& call, Draft& draft, std::vector<Con
 }
 
 CommandResult config_set(const CommandCall& call, Draft& draft) {
-  std::string who = call.arguments.text("who"), name = option_name(call.arguments.text("name"));
-  if (auto problem = check_section(who); !problem.empty()) return CommandResult::fail(-EINVAL, problem);
-  // Daemons have options of their own, of which the monitor knows some: what it knows it checks.
-  if (call.around.config.knows(name)) {
-    Config trial("mon", "x");
-    trial.add(call.around.option_rows);
-    if (!trial.set(name, call.arguments.text("value")))
-      return CommandResult::fail(
-          -EINVAL, fmt::format("error parsing value: '{}' is no value for {}", call.arguments.text("value"), name));
-  }
-  return apply_steps(call, draft, {{who, name, call.arguments.text("value")}}, "");
+  auto [target, problem] = find_target(call);
+  if (problem) return std::move(*problem);
+  std::string name = option_name(call.arguments.text("name")), value = call.arguments.text("value");
+  if (auto refused = refuse_option(call.around.option_rows, name, value, call.arguments.flag("force")))
+    return CommandResult::fail(-EINVAL, *refused);
+  return apply_steps(call, draft, {{target.describe(), name, value}}, "");
 }
 
 CommandResult config_rm(const CommandCall& call, Draft& draft) {
-  std::string who = call.arguments.text("who"), name = option_name(call.arguments.text("name"));
-  if (auto problem = check_section(who); !problem.empty()) return CommandResult::fail(-EINVAL, problem);
-  return apply_steps(call, draft, {{who, name, std::nullopt}}, "");
+  auto [target, problem] = find_target(call);
+  if (problem) return std::move(*problem);
+  return apply_steps(call, draft, {{target.describe(), option_name(call.arguments.text("name")), std::nullopt}}, "");
 }
 
+/// One value that is set, and where.
 struct Row {
-  std::string who, name, value;
+  ConfigTarget target;
+  std::string name, value;
 };
+
+std::vector<Row> rows_of(const CommandCall& call, const std::vector<std::string>& targets) {
+  std::vector<Row> rows;
+  for (const auto& text : targets) {
+    std::string problem;
+    auto target = ConfigTarget::parse(text, problem);
+    if (!target) continue;
+    for (const auto& [name, value] : call.state.config().sections().at(text)) rows.push_back({*target, name, value});
+  }
+  return rows;
+}
+
+JsonObject dump_mask(const ConfigTarget& target) {
+  JsonObject mask;
+  if (!target.place_type.empty()) {
+    mask["location_type"] = target.place_type;
+    mask["location_value"] = target.place;
+  }
+  if (!target.device_class.empty()) mask["device_class"] = target.device_class;
+  return mask;
+}
 
 CommandResult show_rows(const CommandCall& call, const std::vector<Row>& rows, bool as_map) {
   if (!call.is_plain()) {
     JsonArray list;
     JsonObject map;
     for (const auto& row : rows) {
-      if (as_map)
-        map[row.name] = JsonObject{
-            {"value", row.value}, {"section", row.who}, {"mask", JsonObject{}}, {"can_update_at_runtime", true}};
-      else
-        list.push_back(JsonObject{{"section", row.who},
-                                  {"name", row.name},
-                                  {"value", row.value},
-                                  {"level", "advanced"},
-                                  {"can_update_at_runtime", true},
-                                  {"mask", ""}});
+      if (as_map) {
+        map[row.name] = JsonObject{{"value", row.value},
+                                   {"section", row.target.section},
+                                   {"mask", dump_mask(row.target)},
+                                   {"can_update_at_runtime", true}};
+        continue;
+      }
+      JsonObject one{{"section", row.target.section},
+                     {"name", row.name},
+                     {"value", row.value},
+                     {"level", "advanced"},
+                     {"can_update_at_runtime", true},
+                     {"mask", row.target.describe_mask()}};
+      for (const auto& part : dump_mask(row.target)) one[part.key()] = part.value();
+      list.push_back(std::move(one));
     }
     return as_map ? call.json(map) : call.json(list);
   }
@@ -85,77 +119,143 @@ CommandResult show_rows(const CommandCall& call, const std::vector<Row>& rows, b
                    {"OPTION", left, left},
                    {"VALUE", left, left},
                    {"RO", left, left}});
-  std::string last;
-  int depth = 0;
   for (const auto& row : rows) {
-    depth = row.who == "global" ? 0 : row.who.find('.') == row.who.npos ? 1 : 2;
-    table.add({row.who == last ? "" : std::string(static_cast<std::size_t>(depth) * 2, ' ') + row.who, "", "advanced",
-               row.name, row.value, ""});
-    if (row.who == last) continue;
-    last = row.who;
+    const auto& who = row.target.section;
+    std::size_t depth = who == "global" ? 0 : who.find('.') == who.npos ? 1 : 2;
+    table.add({std::string(depth * 2, ' ') + who, row.target.describe_mask(), "advanced", row.name, row.value, ""});
   }
   return CommandResult::print(table.print());
 }
 
 CommandResult config_dump(const CommandCall& call) {
+  std::vector<std::string> targets;
+  for (const auto& [target, section] : call.state.config().sections()) targets.push_back(target);
+  std::ranges::sort(targets, {}, [](const std::string& target) { return std::pair(!target.starts_with("global"), target); });
+  return show_rows(call, rows_of(call, targets), false);
+}
+
+/// What applies to an entity, each option once and from the target that decides.
+std::vector<Row> effective_rows(const CommandCall& call, const std::string& entity) {
+  std::map<std::string, Row> decided;
+  for (auto& row : rows_of(call, call.state.config().targets_for(entity, locate(call.state, entity, {}))))
+    decided[row.name] = row;
   std::vector<Row> rows;
-  auto add = [&](const std::string& who, const auto& section) {
-    for (const auto& [name, value] : section) rows.push_back({who, name, value});
-  };
-  const auto& sections = call.state.config().sections();
-  if (auto global = sections.find("global"); global != sections.end()) add("global", global->second);
-  for (const auto& [who, section] : sections)
-    if (who != "global") add(who, section);
-  return show_rows(call, rows, false);
+  for (auto& [name, row] : decided) rows.push_back(std::move(row));
+  return rows;
 }
 
 CommandResult config_get(const CommandCall& call) {
+  auto [target, problem] = find_target(call);
+  if (problem) return std::move(*problem);
+  auto rows = effective_rows(call, call.arguments.text("who"));
+  if (!call.arguments.has("key")) return show_rows(call, rows, true);
+  std::string name = option_name(call.arguments.text("key")), value;
+  auto found = std::ranges::find(rows, name, &Row::name);
+  if (found != rows.end()) {
+    value = found->value;
+  } else {
+    const Option* known = nullptr;
+    for (const Option& row : call.around.option_rows)
+      if (name == row.name) known = &row;
+    if (!known && !call.around.config.knows(name))
+      return CommandResult::fail(
+          -ENOENT, find_option(call.around.option_rows, name)
+                       ? fmt::format("'{}' is not set, and its default is the daemon's or client's own", name)
+                       : fmt::format("unrecognized key '{}'", name));
+    value = known ? known->default_value : call.around.config.text(name);
+  }
+  if (!call.is_plain()) return call.json(Json(value));
+  return CommandResult::print(value + "\n");
+}
+
+/// What the monitor tells a daemon that is up; what the daemon has from elsewhere only it knows (`ceph tell ... config
+/// show`).
+CommandResult config_show(const CommandCall& call) {
   std::string who = call.arguments.text("who");
-  if (auto problem = check_section(who); !problem.empty()) return CommandResult::fail(-EINVAL, problem);
-  auto values = call.state.config().for_entity(who);
+  bool up = who == "mon." + call.around.config.id();
+  if (auto id = parse_osd(who); id && who.starts_with("osd.")) up = call.state.osd().map().is_up(*id);
+  for (const auto& session : call.around.sessions.all()) up |= session->name().describe() == who;
+  if (!up) return CommandResult::fail(-ENOENT, fmt::format("no config state for daemon {}", who));
+  auto rows = effective_rows(call, who);
   if (call.arguments.has("key")) {
-    std::string name = option_name(call.arguments.text("key")), value;
-    if (auto found = values.find(name); found != values.end()) {
-      value = found->second;
-    } else {
-      const Option* known = nullptr;
-      for (const Option& row : call.around.option_rows)
-        if (name == row.name) known = &row;
-      if (!known && !call.around.config.knows(name))
-        return CommandResult::fail(-ENOENT, fmt::format("unrecognized key '{}'", name));
-      value = known ? known->default_value : call.around.config.text(name);
-    }
-    if (!call.is_plain()) return call.json(Json(value));
-    return CommandResult::print(value + "\n");
+    std::string name = option_name(call.arguments.text("key"));
+    auto found = std::ranges::find(rows, name, &Row::name);
+    if (found == rows.end()) return CommandResult::fail(-ENOENT, fmt::format("'{}' is not set", name));
+    return CommandResult::print(found->value + "\n");
   }
-  std::vector<Row> rows;
-  for (const auto& [name, value] : values) {
-    std::string from = "global";
-    for (const auto& [section, contents] : call.state.config().sections())
-      if ((who == section || who.starts_with(section + ".")) && contents.contains(name)) from = section;
-    rows.push_back({from, name, value});
+  JsonArray list;
+  using enum TextTable::Align;
+  TextTable table({{"NAME", left, left},
+                   {"VALUE", left, left},
+                   {"SOURCE", left, left},
+                   {"OVERRIDES", left, left},
+                   {"IGNORES", left, left}});
+  for (const auto& row : rows) {
+    list.push_back(JsonObject{{"name", row.name}, {"value", row.value}, {"source", "mon"}});
+    table.add({row.name, row.value, "mon", "", ""});
   }
-  return show_rows(call, rows, true);
+  return call.is_plain() ? CommandResult::print(table.print()) : call.json(list);
+}
+
+const char* type_name(OptionType type) {
+  switch (type) {
+    case OptionType::text:
+      return "str";
+    case OptionType::integer:
+      return "int";
+    case OptionType::size:
+      return "size";
+    case OptionType::real:
+      return "float";
+    case OptionType::boolean:
+      return "bool";
+    case OptionType::duration:
+      return "secs";
+  }
+  return "str";
 }
 
 CommandResult config_help(const CommandCall& call) {
   std::string name = option_name(call.arguments.text("key"));
-  for (const Option& row : call.around.option_rows)
-    if (name == row.name) {
-      if (!call.is_plain())
-        return call.json(JsonObject{{"name", row.name}, {"desc", row.description}, {"default", row.default_value}});
-      return CommandResult::print(
-          fmt::format("{} - {}\n  Default: {}\n", row.name, row.description, row.default_value));
-    }
-  return CommandResult::fail(-ENOENT, fmt::format("configuration option '{}' not recognized", name));
+  auto type = find_option(call.around.option_rows, name);
+  if (!type) return CommandResult::fail(-ENOENT, fmt::format("configuration option '{}' not recognized", name));
+  Option row{name.c_str(), *type};
+  for (const Option& own : call.around.option_rows)
+    if (name == own.name) row = own;
+  if (!call.is_plain())
+    return call.json(JsonObject{{"name", row.name},
+                                {"type", type_name(*type)},
+                                {"level", "advanced"},
+                                {"desc", row.description},
+                                {"long_desc", ""},
+                                {"default", row.default_value},
+                                {"daemon_default", ""},
+                                {"tags", JsonArray{}},
+                                {"services", JsonArray{}},
+                                {"see_also", JsonArray{}},
+                                {"enum_values", JsonArray{}},
+                                {"min", ""},
+                                {"max", ""},
+                                {"can_update_at_runtime", true},
+                                {"flags", JsonArray{}}});
+  return CommandResult::print(fmt::format("{} - {}\n  ({}, advanced)\n  Default: {}\n", row.name, row.description,
+                                          type_name(*type), row.default_value));
 }
 
 CommandResult config_ls(const CommandCall& call) {
+  std::set<std::string> all;
+  for (const Option& row : call.around.option_rows) all.insert(row.name);
+  for (const auto& [type, names] : ceph_options())
+    for (std::size_t at = 0; at < names.size();) {
+      auto end = names.find(' ', at);
+      all.emplace(names.substr(at, end - at));
+      at = end + 1;
+    }
   JsonArray names;
   std::string text;
-  for (const Option& row : call.around.option_rows) {
-    names.emplace_back(row.name);
-    text += fmt::format("{}\n", row.name);
+  for (const auto& name : all) {
+    names.emplace_back(name);
+    text += name + "\n";
   }
   return call.is_plain() ? CommandResult::print(text) : call.json(names);
 }
@@ -191,7 +291,10 @@ CommandResult config_log(const CommandCall& call) {
 CommandResult config_reset(const CommandCall& call, Draft& draft) {
   auto target = static_cast<std::uint64_t>(call.arguments.integer("num").value_or(0));
   const auto& service = draft->config();
-  if (target > service.number()) return CommandResult::fail(-EINVAL, fmt::format("there is no version {}", target));
+  if (target > service.number())
+    return CommandResult::fail(-EINVAL,
+                               "must specify a valid historical version to revert to; see 'ceph config log' for "
+                               "a list of available configuration historical versions");
   if (!service.history().empty() && target + 1 < service.history().front().number)
     return CommandResult::fail(-ENOENT, fmt::format("version {} is no longer remembered", target));
   std::vector<ConfigService::Step> steps;
@@ -203,34 +306,34 @@ CommandResult config_reset(const CommandCall& call, Draft& draft) {
 
 CommandResult config_assimilate(const CommandCall& call, Draft& draft) {
   std::vector<ConfigService::Step> steps;
-  std::string section = "global", rest;
+  std::map<std::string, std::string> rest;
+  std::string section = "global";
+  auto trim = [](const std::string& text) {
+    auto first = text.find_first_not_of(" \t\r"), last = text.find_last_not_of(" \t\r");
+    return first == text.npos ? std::string() : text.substr(first, last - first + 1);
+  };
   for (std::size_t at = 0; at < call.input.size();) {
     auto end = std::min(call.input.find('\n', at), call.input.size());
-    std::string line = call.input.substr(at, end - at);
+    std::string line = trim(call.input.substr(at, end - at));
     at = end + 1;
-    auto trim = [](std::string text) {
-      auto first = text.find_first_not_of(" \t\r"), last = text.find_last_not_of(" \t\r");
-      return first == text.npos ? std::string() : text.substr(first, last - first + 1);
-    };
     line = trim(line.substr(0, line.find_first_of("#;")));
     if (line.empty()) continue;
     if (line.front() == '[' && line.back() == ']') {
       section = line.substr(1, line.size() - 2);
-      if (!check_section(section).empty()) rest += line + "\n";
       continue;
     }
     auto equals = line.find('=');
     if (equals == line.npos) return CommandResult::fail(-EINVAL, fmt::format("failed to parse '{}'", line));
-    std::string name = option_name(trim(line.substr(0, equals)));
-    // What a client needs to find the monitors at all stays in its file.
-    bool stays = name == "fsid" || name == "mon_host" || name == "keyring" || !check_section(section).empty();
-    if (stays)
-      rest += fmt::format("\t{} = {}\n", name, trim(line.substr(equals + 1)));
+    std::string name = option_name(trim(line.substr(0, equals))), value = trim(line.substr(equals + 1)), problem;
+    auto target = ConfigTarget::parse(section, problem);
+    // What cannot be kept here stays in the file: what a client needs to find us at all, and what nobody knows.
+    if (!target || refuse_option(call.around.option_rows, name, value, false))
+      rest[section] += fmt::format("\t{} = {}\n", name, value);
     else
-      steps.push_back({section, name, trim(line.substr(equals + 1))});
+      steps.push_back({target->describe(), name, value});
   }
   auto result = apply_steps(call, draft, std::move(steps), "assimilate-conf");
-  result.output = rest.empty() ? "" : "[global]\n" + rest;
+  for (const auto& [name, lines] : rest) result.output += fmt::format("\n[{}]\n{}", name, lines);
   return result;
 }
 
@@ -251,7 +354,7 @@ CommandResult key_get(const CommandCall& call) {
   auto found = call.state.config_key().keys().find(key);
   if (found == call.state.config_key().keys().end())
     return CommandResult::fail(-ENOENT, fmt::format("key '{}' doesn't exist", key));
-  return CommandResult::print(found->second, fmt::format("obtained '{}'", key));
+  return CommandResult::print(found->second);
 }
 
 CommandResult key_exists(const CommandCall& call) {
@@ -309,9 +412,11 @@ constexpr CommandRow rows[] = {
      config_rm},
     {"config get name=who,type=CephString name=key,type=CephString,req=false", "show what applies to an entity",
      "config", "r", config_get},
+    {"config show name=who,type=CephString name=key,type=CephString,req=false",
+     "show what the monitor tells a running daemon", "config", "r", config_show},
     {"config dump", "show every option that is set", "mon", "r", config_dump},
     {"config help name=key,type=CephString", "describe an option", "config", "r", config_help},
-    {"config ls", "list the monitor's options", "config", "r", config_ls},
+    {"config ls", "list options", "config", "r", config_ls},
     {"config log name=num,type=CephInt,req=false", "show recent changes", "config", "r", config_log},
     {"config reset name=num,type=CephInt,range=0", "go back to an earlier version", "config", "rw", nullptr,
      config_reset},

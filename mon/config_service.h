@@ -12,8 +12,29 @@
 
 namespace spirula::mon {
 
-/// The central configuration: values by section ("global", "osd", "osd.3", "client.rgw") and option name, which is
-/// written with '_' (options of modules keep their '/'). A service of mon/state.h.
+/// Where an entity is, for values that hold only there.
+struct ConfigLocation {
+  std::vector<std::pair<std::string, std::string>> places;  ///< CRUSH type and bucket, from the nearest outwards
+  std::string device_class;                                 ///< of an OSD
+};
+
+/// Where a value holds: a section ("global", "osd", "osd.3", "client.rgw"), there perhaps only for the entities of a
+/// place or a device class. As text "osd", "osd/rack:r1", "osd/class:ssd", "osd/rack:r1/class:ssd" (Ceph: OptionMask).
+struct ConfigTarget {
+  std::string section;
+  std::string place_type, place;
+  std::string device_class;
+
+  /// `problem` explains in words what is no target.
+  static std::optional<ConfigTarget> parse(const std::string& text, std::string& problem);
+  std::string describe() const;
+  std::string describe_mask() const;  ///< "rack:r1", "class:ssd", or nothing
+  bool is_masked() const { return !place_type.empty() || !device_class.empty(); }
+  bool holds_at(const ConfigLocation& where) const;
+};
+
+/// The central configuration: values by target and option name, which is written with '_' (options of modules keep
+/// their '/'). A service of mon/state.h.
 class ConfigService {
  public:
   static constexpr std::uint8_t service_id = 5;
@@ -64,11 +85,15 @@ class ConfigService {
   };
   Result<> apply(const Change& change);
 
+  /// By ConfigTarget::describe().
   const std::map<std::string, Section>& sections() const { return sections_; }
   std::uint64_t number() const { return number_; }
   const std::deque<Past>& history() const { return history_; }
-  /// What applies to one entity: global, then its type, then each dotted prefix of its name.
-  Section for_entity(const std::string& name) const;
+  /// What applies to one entity: global, then its type, then each dotted prefix of its name; in each of these first
+  /// what holds everywhere, then what holds at its place (the nearest wins), then what holds for its device class.
+  Section for_entity(const std::string& name, const ConfigLocation& where = {}) const;
+  /// The targets that apply to an entity, from the weakest to the strongest.
+  std::vector<std::string> targets_for(const std::string& name, const ConfigLocation& where = {}) const;
 
   static void fields(auto& self, auto& wire) {
     wire(self.sections_);

@@ -6,6 +6,8 @@
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "base/promise.h"
+#include "maps/daemon_link.h"
+#include "mon/config_location.h"
 #include "mon/health.h"
 #include "mon/options.h"
 #include "msg/credentials.h"
@@ -189,7 +191,7 @@ void Monitor::tick() {
 }
 
 void Monitor::take_own_config() {
-  config_.set_from_monitor(state().config().for_entity("mon." + config_.id()));
+  config_.set_from_monitor(config_for(state(), "mon." + config_.id(), maps::hostname()));
 }
 
 void Monitor::note_health() {

@@ -5,6 +5,7 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "mon/config_location.h"
 #include "mon/monitor.h"
 #include "mon/osd_edit.h"
 #include "msg/pool_stats.h"
@@ -78,7 +79,7 @@ void Monitor::dispatch(const SessionRef& session, const msg::Message& message) {
       return handle_pool_stats(session, message);
     case GetConfig::message_type:
       return with<GetConfig>(session, message, [&](const GetConfig& body) {
-        session->send(ConfigMessage{state().config().for_entity(body.name.describe())}, message.tid);
+        session->send(ConfigMessage{config_for(state(), body.name.describe(), body.host)}, message.tid);
       });
     default:
       if (dispatch_daemon(session, message)) return;

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/log.h"
+#include "mon/config_location.h"
 
 namespace spirula::mon {
 namespace {
@@ -122,7 +123,7 @@ bool Publisher::serve_one(Session& session, const std::string& what, const Subsc
     return true;
   }
   if (what == "config") {
-    auto values = state.config().for_entity(session.name().describe());
+    auto values = config_for(state, session.name().describe(), session.hostname);
     version = state.config().number();
     if (session.config_sent && *session.config_sent == values) return false;
     send_config(session, state);
@@ -194,7 +195,7 @@ void Publisher::send_monmap(Session& session, const State& state) {
 }
 
 void Publisher::send_config(Session& session, const State& state) {
-  session.config_sent = state.config().for_entity(session.name().describe());
+  session.config_sent = config_for(state, session.name().describe(), session.hostname);
   session.send(msg::ConfigMessage{*session.config_sent});
 }
 
