@@ -3,9 +3,10 @@
 namespace spirula::mon {
 
 const CommandTable& all_commands() {
-  static const CommandTable table({cluster_commands(), osd_commands(), osd_change_commands(), blocklist_commands(),
-                                   pool_commands(), crush_commands(), crush_rule_commands(), crush_map_commands(),
-                                   pg_commands(), fs_commands(), auth_commands(), config_commands()});
+  static const CommandTable table({cluster_commands(), health_commands(), osd_commands(), osd_change_commands(),
+                                   blocklist_commands(), pool_commands(), crush_commands(), crush_rule_commands(),
+                                   crush_map_commands(), pg_commands(), fs_commands(), auth_commands(),
+                                   config_commands()});
   return table;
 }
 

@@ -6,7 +6,8 @@
 /// The tables that make up all_commands(), each in a file of its own.
 namespace spirula::mon {
 
-std::span<const CommandRow> cluster_commands();     ///< status, health, df, versions, log, monitors
+std::span<const CommandRow> cluster_commands();  ///< status, health, df, versions, log, monitors
+std::span<const CommandRow> health_commands();
 std::span<const CommandRow> osd_commands();         ///< the OSD map as it is
 std::span<const CommandRow> osd_change_commands();  ///< what is done to it
 std::span<const CommandRow> blocklist_commands();

@@ -129,7 +129,9 @@ std::string status_text(const CommandCall& call, const Health& health) {
   text += fmt::format("    id:     {}\n    health: {}\n", map.fsid.describe(), name_of(health.status()));
   for (auto severity : {HealthStatus::error, HealthStatus::warning})
     for (const auto& [code, check] : health.checks)
-      if (check.severity == severity) text += "            " + check.summary + "\n";
+      if (check.severity == severity && !check.muted) text += "            " + check.summary + "\n";
+  if (auto muted = health.muted_codes(); !muted.empty())
+    text += fmt::format("            (muted: {})\n", join(muted, " "));
   text += " \n  services:\n";
   text += fmt::format("    mon: {} daemons, quorum {} (age {})\n", call.state.mon().map().monitors.size(),
                       call.around.config.id(), print_age(call.around.uptime_seconds));
@@ -213,13 +215,6 @@ CommandResult status(const CommandCall& call) {
   auto health = assess(call.state, call.around);
   if (!call.is_plain()) return status_json(call, health);
   return CommandResult::print(status_text(call, health));
-}
-
-CommandResult health(const CommandCall& call) {
-  auto health = assess(call.state, call.around);
-  bool detail = call.arguments.has("detail");
-  if (!call.is_plain()) return call.json(dump(health, detail));
-  return CommandResult::print(print(health, detail) + (detail ? "" : "\n"));
 }
 
 JsonObject space_json(const msg::OsdSpace& space) {
@@ -578,7 +573,6 @@ CommandResult report(const CommandCall& call) {
 
 constexpr CommandRow rows[] = {
     {"status", "show cluster status", "mon", "r", status},
-    {"health name=detail,type=CephChoices,strings=detail,req=false", "show cluster health", "mon", "r", health},
     {"df name=detail,type=CephChoices,strings=detail,req=false", "show how full the cluster is", "mon", "r", df},
     {"versions", "count daemons by version", "mon", "r", versions},
     {"osd versions", "count OSDs by version", "osd", "r", osd_versions_command},

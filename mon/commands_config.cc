@@ -130,7 +130,8 @@ CommandResult show_rows(const CommandCall& call, const std::vector<Row>& rows, b
 CommandResult config_dump(const CommandCall& call) {
   std::vector<std::string> targets;
   for (const auto& [target, section] : call.state.config().sections()) targets.push_back(target);
-  std::ranges::sort(targets, {}, [](const std::string& target) { return std::pair(!target.starts_with("global"), target); });
+  std::ranges::sort(targets, {},
+                    [](const std::string& target) { return std::pair(!target.starts_with("global"), target); });
   return show_rows(call, rows_of(call, targets), false);
 }
 

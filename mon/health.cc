@@ -32,6 +32,8 @@ class Assessor {
     pools();
     file_systems();
     daemons();
+    health_.mutes = state_.health().mutes();
+    for (auto& [code, check] : health_.checks) check.muted = health_.mutes.contains(code);
     return std::move(health_);
   }
 
@@ -260,7 +262,8 @@ const char* name_of(HealthStatus status) {
 
 HealthStatus Health::status() const {
   HealthStatus worst = HealthStatus::ok;
-  for (const auto& [code, check] : checks) worst = std::max(worst, check.severity);
+  for (const auto& [code, check] : checks)
+    if (!check.muted) worst = std::max(worst, check.severity);
   return worst;
 }
 
@@ -278,28 +281,62 @@ JsonObject dump(const Health& health, bool with_detail) {
       for (const auto& line : check.detail) detail.push_back(JsonObject{{"message", line}});
       one["detail"] = detail;
     }
-    one["muted"] = false;
+    one["muted"] = check.muted;
     checks[code] = one;
   }
-  return {{"status", name_of(health.status())}, {"checks", checks}, {"mutes", JsonArray{}}};
+  JsonArray mutes;
+  for (const auto& [code, mute] : health.mutes) {
+    JsonObject one{{"code", code}};
+    if (mute.until != msg::Time{}) one["ttl"] = mute.until.describe();
+    one["sticky"] = mute.sticky;
+    one["summary"] = mute.summary;
+    one["count"] = mute.count;
+    mutes.push_back(std::move(one));
+  }
+  return {{"status", name_of(health.status())}, {"checks", checks}, {"mutes", mutes}};
 }
 
-std::string print(const Health& health, bool with_detail) {
-  std::string text = name_of(health.status()), summaries;
+std::vector<std::string> Health::muted_codes() const {
+  std::vector<std::string> codes;
+  for (const auto& [code, check] : checks)
+    if (check.muted) codes.push_back(code);
+  return codes;
+}
+
+std::map<std::string, std::string> mutes_over(const Health& health, msg::Time now) {
+  std::map<std::string, std::string> over;
+  for (const auto& [code, mute] : health.mutes) {
+    auto check = health.checks.find(code);
+    if (mute.until != msg::Time{} && mute.until < now)
+      over[code] = "ttl has passed";
+    else if (!mute.sticky && check == health.checks.end())
+      over[code] = "health alert cleared";
+    else if (!mute.sticky && check->second.count > mute.count)
+      over[code] = fmt::format("count increased from {} to {}", mute.count, check->second.count);
+  }
+  return over;
+}
+
+std::string print(const Health& health, bool with_detail, msg::Time now) {
+  std::string text = name_of(health.status()), summaries, paragraphs;
+  if (auto muted = health.muted_codes(); !muted.empty()) text += fmt::format(" (muted: {})", join(muted, " "));
   // Errors first, as the stock command has them.
-  for (auto severity : {HealthStatus::error, HealthStatus::warning})
-    for (const auto& [code, check] : health.checks)
-      if (check.severity == severity) summaries += (summaries.empty() ? " " : "; ") + check.summary;
-  text += summaries;
-  if (!with_detail) return text;
-  text += '\n';
   for (auto severity : {HealthStatus::error, HealthStatus::warning})
     for (const auto& [code, check] : health.checks) {
       if (check.severity != severity) continue;
-      text += fmt::format("[{}] {}: {}\n", severity == HealthStatus::error ? "ERR" : "WRN", code, check.summary);
-      for (const auto& line : check.detail) text += "    " + line + "\n";
+      if (!check.muted) summaries += (summaries.empty() ? " " : "; ") + check.summary;
+      if (check.muted) {
+        const auto& mute = health.mutes.at(code);
+        paragraphs += mute.sticky ? "(MUTED, STICKY" : "(MUTED";
+        if (mute.until != msg::Time{})
+          paragraphs +=
+              fmt::format(" ttl {:.0f}s", std::chrono::duration<double>(mute.until.wall() - now.wall()).count());
+        paragraphs += ") ";
+      }
+      paragraphs += fmt::format("[{}] {}: {}\n", severity == HealthStatus::error ? "ERR" : "WRN", code, check.summary);
+      for (const auto& line : check.detail) paragraphs += "    " + line + "\n";
     }
-  return text;
+  return text + summaries + (with_detail ? "\n" + paragraphs : "");
 }
 
 }  // namespace spirula::mon

@@ -210,6 +210,18 @@ void Monitor::note_health() {
       if (!seen.contains(code)) log_.info(fmt::format("Health check cleared: {} (was: {})", code, summary));
     if (seen.empty() && !health_noted_.empty()) log_.info("Cluster is now healthy");
   }
+  if (auto over = mutes_over(health, wall()); !over.empty()) {
+    for (const auto& [code, why] : over) log_.info(fmt::format("Health alert mute {} cleared ({})", code, why));
+    decider_->submit(
+        [over](Draft& draft) {
+          HealthService::Change change;
+          for (const auto& [code, why] : over) change.removed.insert(code);
+          return draft.change<HealthService>(change);
+        },
+        [](Result<> result) {
+          if (!result) log_warning("mon", "health mutes: {}", result.error().message());
+        });
+  }
   health_noted_ = std::move(seen);
   health_known_ = true;
 }

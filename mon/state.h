@@ -10,6 +10,7 @@
 #include "mon/auth_service.h"
 #include "mon/config_service.h"
 #include "mon/fs_service.h"
+#include "mon/health_service.h"
 #include "mon/log_service.h"
 #include "mon/mon_service.h"
 #include "mon/osd_service.h"
@@ -61,6 +62,7 @@ class State {
   const ConfigService& config() const { return get<ConfigService>(); }
   const ConfigKeyService& config_key() const { return get<ConfigKeyService>(); }
   const LogService& log() const { return get<LogService>(); }
+  const HealthService& health() const { return get<HealthService>(); }
 
   /// The next state of one service. On error nothing has changed.
   template <Service S>
@@ -81,7 +83,8 @@ class State {
  private:
   std::tuple<std::shared_ptr<const MonService>, std::shared_ptr<const OsdService>, std::shared_ptr<const FsService>,
              std::shared_ptr<const AuthService>, std::shared_ptr<const ConfigService>,
-             std::shared_ptr<const ConfigKeyService>, std::shared_ptr<const LogService>>
+             std::shared_ptr<const ConfigKeyService>, std::shared_ptr<const LogService>,
+             std::shared_ptr<const HealthService>>
       services_;
 };
 
