@@ -3,6 +3,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "base/coroutine.h"
 #include "base/log.h"
 
@@ -15,6 +17,22 @@ std::string hostname() {
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
+namespace {
+
+/// The value of the first line `key<separator>value` of a file of such lines, without quotes.
+std::string line_of(const char* path, std::string_view key, char separator) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    auto at = line.find(separator);
+    if (at == line.npos || !line.starts_with(key) || line.find_first_not_of(" \t", key.size()) < at) continue;
+    auto first = line.find_first_not_of(" \t\"", at + 1), last = line.find_last_not_of(" \t\"");
+    return first == line.npos ? std::string() : line.substr(first, last - first + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
 msg::Metadata daemon_metadata() {
   msg::Metadata facts;
   facts["hostname"] = hostname();
@@ -24,8 +42,17 @@ msg::Metadata daemon_metadata() {
   utsname system{};
   if (::uname(&system) == 0) {
     facts["kernel_version"] = system.release;
+    facts["kernel_description"] = system.version;
     facts["arch"] = system.machine;
     facts["os"] = system.sysname;
+  }
+  facts["distro"] = line_of("/etc/os-release", "ID", '=');
+  facts["distro_description"] = line_of("/etc/os-release", "PRETTY_NAME", '=');
+  facts["distro_version"] = line_of("/etc/os-release", "VERSION_ID", '=');
+  facts["cpu"] = line_of("/proc/cpuinfo", "model name", ':');
+  for (auto [name, key] : {std::pair("mem_total_kb", "MemTotal"), std::pair("mem_swap_kb", "SwapTotal")}) {
+    std::string amount = line_of("/proc/meminfo", key, ':');
+    facts[name] = amount.substr(0, amount.find(' '));
   }
   return facts;
 }

@@ -184,7 +184,7 @@ ClusterStats::Rates ClusterStats::rates(MonotonicTime now) const {
   const auto &first = samples_.front(), &last = samples_.back();
   double seconds = std::chrono::duration<double>(last.when - first.when).count();
   if (seconds < 0.5) return {};
-  auto rate = [&](double Rates::*field) { return (last.total.*field - first.total.*field) / seconds; };
+  auto rate = [&](double Rates::* field) { return (last.total.*field - first.total.*field) / seconds; };
   return {rate(&Rates::read_bytes), rate(&Rates::written_bytes),   rate(&Rates::reads),
           rate(&Rates::writes),     rate(&Rates::recovered_bytes), rate(&Rates::recovered_objects)};
 }
@@ -223,6 +223,17 @@ std::uint64_t ClusterStats::available_to(const maps::Pool& pool, const maps::Osd
     if (least < 0 || available < least) least = available;
   }
   return least < 0 ? 0 : static_cast<std::uint64_t>(least / std::max<unsigned>(1, pool.size));
+}
+
+std::vector<std::pair<std::uint64_t, std::string>> states_by_count(const ClusterStats::Usage& usage) {
+  std::map<std::string, std::uint64_t> named;
+  for (const auto& [state, count] : usage.states) named[describe_pg_state(state)] += count;
+  std::vector<std::pair<std::uint64_t, std::string>> sorted;
+  for (const auto& [name, count] : named) sorted.emplace_back(count, name);
+  std::ranges::sort(sorted, [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  return sorted;
 }
 
 }  // namespace spirula::mon

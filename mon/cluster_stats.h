@@ -75,4 +75,7 @@ class ClusterStats {
   std::uint64_t version_ = 0;
 };
 
+/// How many PGs are in which state, most frequent first, as Ceph prints them.
+std::vector<std::pair<std::uint64_t, std::string>> states_by_count(const ClusterStats::Usage& usage);
+
 }  // namespace spirula::mon

@@ -95,7 +95,12 @@ CommandResult auth_ls(const CommandCall& call) {
 CommandResult auth_export(const CommandCall& call) {
   if (call.arguments.has("entity")) return auth_get(call);
   std::string text;
-  for (const auto& [name, entry] : call.state.auth().entries()) text += print_keyring(name, entry);
+  JsonArray list;
+  for (const auto& [name, entry] : call.state.auth().entries()) {
+    text += print_keyring(name, entry);
+    list.emplace_back(dump(name, entry));
+  }
+  if (!call.is_plain()) return call.json(list, "exported master keyring");
   return CommandResult::print(std::move(text), "exported master keyring");
 }
 
@@ -117,7 +122,7 @@ CommandResult auth_add(const CommandCall& call, Draft& draft) {
   }
   if (const auto* known = draft->auth().find(*name)) {
     if (known->caps == entry.caps && (call.input.empty() || known->key == entry.key)) return {};
-    return CommandResult::fail(-EEXIST, fmt::format("entity {} exists but {} does not match", text,
+    return CommandResult::fail(-EINVAL, fmt::format("entity {} exists but {} does not match", text,
                                                     known->caps == entry.caps ? "key" : "caps"));
   }
   auto result = draft_set(draft, *name, std::move(entry));

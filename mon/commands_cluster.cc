@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/config.h"
+#include "crush/dump.h"
 #include "maps/daemon_link.h"
 #include "mon/cluster_stats.h"
 #include "mon/command_tables.h"
@@ -35,18 +36,6 @@ JsonObject osd_summary(const CommandCall& call) {
           {"num_in_osds", map.count_in()},
           {"osd_in_since", map.last_in_change.seconds},
           {"num_remapped_pgs", call.around.stats.summarize(map).pgs_remapped}};
-}
-
-/// The numbers of states, most frequent first, as Ceph prints them.
-std::vector<std::pair<std::uint64_t, std::string>> states_by_count(const ClusterStats::Usage& usage) {
-  std::map<std::string, std::uint64_t> named;
-  for (const auto& [state, count] : usage.states) named[describe_pg_state(state)] += count;
-  std::vector<std::pair<std::uint64_t, std::string>> sorted;
-  for (const auto& [name, count] : named) sorted.emplace_back(count, name);
-  std::ranges::sort(sorted, [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  return sorted;
 }
 
 JsonObject mds_summary(const maps::FsMap& map) {
@@ -458,11 +447,21 @@ CommandResult quorum_status(const CommandCall& call) {
                  {"monmap", dump(call.state.mon().map())}});
 }
 
+/// Facts about a monitor; there is one, and it is us.
+msg::Metadata mon_facts(const maps::MonMap& map, const std::string& name) {
+  auto facts = maps::daemon_metadata();
+  if (auto found = map.monitors.find(name); found != map.monitors.end())
+    facts["addrs"] = found->second.addresses.describe();
+  return facts;
+}
+
 CommandResult mon_metadata(const CommandCall& call) {
+  const auto& map = call.state.mon().map();
   JsonArray all;
-  for (const auto& [name, monitor] : call.state.mon().map().monitors) {
+  for (const auto& [name, monitor] : map.monitors) {
     if (call.arguments.has("id") && call.arguments.text("id") != name) continue;
-    JsonObject one{{"name", name}, {"addrs", monitor.addresses.describe()}, {"ceph_version", own_version()}};
+    JsonObject one{{"name", name}};
+    for (const auto& [key, value] : mon_facts(map, name)) one[key] = value;
     if (call.arguments.has("id")) return call.json(one);
     all.emplace_back(one);
   }
@@ -470,9 +469,45 @@ CommandResult mon_metadata(const CommandCall& call) {
   return call.json(all);
 }
 
+CommandResult mon_count_metadata(const CommandCall& call) {
+  const auto& map = call.state.mon().map();
+  std::map<std::string, std::uint64_t> counts;
+  for (const auto& [name, monitor] : map.monitors) {
+    auto facts = mon_facts(map, name);
+    auto found = facts.find(call.arguments.text("property"));
+    ++counts[found == facts.end() ? "unknown" : found->second];
+  }
+  return call.json(dump_counts(counts));
+}
+
+/// There is one monitor: without it there is none.
+CommandResult mon_ok_to_stop(const CommandCall& call) {
+  return CommandResult::fail(-EBUSY, fmt::format("not enough monitors would be available () after stopping mons [{}]",
+                                                 join(call.arguments.list("ids"), ",")));
+}
+
+CommandResult mon_feature_ls(const CommandCall& call) {
+  JsonObject features = mon::dump(call.state.mon().map())["features"].as_object();
+  JsonObject all{{"all", JsonObject{{"supported", features["persistent"]}, {"persistent", features["persistent"]}}},
+                 {"monmap", features}};
+  if (!call.is_plain()) return call.json(all);
+  std::string names;
+  for (const auto& each : features["persistent"].as_array())
+    names += (names.empty() ? "" : ",") + std::string(each.as_string());
+  return CommandResult::print(
+      fmt::format("all features\n\tsupported: [{0}]\n\tpersistent: [{0}]\non current monmap "
+                  "(epoch {1})\n\tpersistent: [{0}]\n\trequired: [{0}]\n",
+                  names, call.state.mon().map().epoch.value));
+}
+
+/// It is always spoken, and nothing else is.
+CommandResult mon_enable_msgr2(const CommandCall&) {
+  return {};
+}
+
 CommandResult node_ls(const CommandCall& call) {
   std::map<std::string, JsonArray> mons, osds, mdss;
-  for (const auto& [name, monitor] : call.state.mon().map().monitors) mons["unknown"].emplace_back(name);
+  for (const auto& [name, monitor] : call.state.mon().map().monitors) mons[maps::hostname()].emplace_back(name);
   auto host = [](const msg::Metadata& facts) {
     auto found = facts.find("hostname");
     return found == facts.end() ? std::string("unknown") : found->second;
@@ -496,8 +531,7 @@ CommandResult node_ls(const CommandCall& call) {
 }
 
 CommandResult time_sync_status(const CommandCall& call) {
-  return call.json(JsonObject{{"time_skew_status", JsonObject{}},
-                              {"timechecks", JsonObject{{"epoch", 1}, {"round", 0}, {"round_status", "finished"}}}});
+  return call.json(JsonObject{{"timechecks", JsonObject{{"epoch", 1}, {"round", 0}, {"round_status", "finished"}}}});
 }
 
 CommandResult mgr_dump(const CommandCall& call) {
@@ -515,8 +549,24 @@ CommandResult mgr_stat(const CommandCall& call) {
   return call.json(JsonObject{{"epoch", 1}, {"available", false}, {"active_name", ""}, {"num_standby", 0}});
 }
 
+CommandResult mgr_none_list(const CommandCall& call) {
+  return call.json(JsonArray{});
+}
+CommandResult mgr_none_object(const CommandCall& call) {
+  return call.json(JsonObject{});
+}
+CommandResult mgr_modules(const CommandCall& call) {
+  return call.json(JsonObject{
+      {"always_on_modules", JsonArray{}}, {"enabled_modules", JsonArray{}}, {"disabled_modules", JsonArray{}}});
+}
+CommandResult mgr_module_change(const CommandCall& call) {
+  return CommandResult::fail(-EOPNOTSUPP, fmt::format("module '{}' cannot be enabled or disabled: there is no manager",
+                                                      call.arguments.text("module")));
+}
+
 CommandResult service_dump(const CommandCall& call) {
-  return call.json(JsonObject{{"epoch", 1}, {"services", JsonObject{}}});
+  return call.json(
+      JsonObject{{"epoch", 1}, {"modified", call.state.mon().map().created.describe()}, {"services", JsonObject{}}});
 }
 
 // --- the cluster log ------------------------------------------------------------------------------------------------
@@ -567,6 +617,7 @@ CommandResult report(const CommandCall& call) {
                               {"monmap", mon::dump(call.state.mon().map())},
                               {"osdmap", mon::dump(call.state.osd().map())},
                               {"fsmap", mon::dump(call.state.fs().map())},
+                              {"crushmap", crush::dump(*call.state.osd().map().crush)},
                               {"osdmap_first_committed", call.state.osd().first().value},
                               {"osdmap_last_committed", call.state.osd().epoch().value}});
 }
@@ -589,12 +640,26 @@ constexpr CommandRow rows[] = {
      mon_getmap},
     {"mon stat", "summarize the monitors", "mon", "r", mon_stat},
     {"mon metadata name=id,type=CephString,req=false", "facts about monitors", "mon", "r", mon_metadata},
+    {"mon count-metadata name=property,type=CephString", "count monitors by a fact", "mon", "r", mon_count_metadata},
+    {"mon ok-to-stop name=ids,type=CephString,n=N", "tell whether the others would do", "mon", "r", mon_ok_to_stop},
+    {"mon feature ls name=with_value,type=CephBool,req=false", "list the monitors' features", "mon", "r",
+     mon_feature_ls},
+    {"mon enable-msgr2", "speak the newer protocol: always so", "mon", "rw", mon_enable_msgr2},
     {"node ls name=type,type=CephChoices,strings=all|osd|mon|mds|mgr,req=false", "list daemons by host", "mon", "r",
      node_ls},
     {"time-sync-status", "show how far the monitors' clocks are apart", "mon", "r", time_sync_status},
     {"mgr dump name=epoch,type=CephInt,range=0,req=false", "print the manager map: there is no manager", "mgr", "r",
      mgr_dump},
     {"mgr stat", "summarize the managers: there is none", "mgr", "r", mgr_stat},
+    {"mgr services", "list services of managers: there is none", "mgr", "r", mgr_none_object},
+    {"mgr versions", "count managers by version: there is none", "mgr", "r", mgr_none_object},
+    {"mgr metadata name=who,type=CephString,req=false", "facts about managers: there is none", "mgr", "r",
+     mgr_none_list},
+    {"mgr module ls", "list modules of managers: there is none", "mgr", "r", mgr_modules},
+    {"mgr module enable name=module,type=CephString name=force,type=CephChoices,strings=--force,req=false",
+     "refused: there is no manager", "mgr", "rw", mgr_module_change},
+    {"mgr module disable name=module,type=CephString", "refused: there is no manager", "mgr", "rw", mgr_module_change},
+    {"service status", "print the state of services: there is none", "service", "r", mgr_none_object},
     {"service dump", "print the service map", "service", "r", service_dump},
     {"log last name=num,type=CephInt,range=1,req=false "
      "name=level,type=CephChoices,strings=debug|info|sec|warn|error,req=false "

@@ -293,10 +293,12 @@ CommandResult fs_set(const CommandCall& call, Draft& draft) {
       return CommandResult::fail(-EOPNOTSUPP, "more than one active MDS is not supported: max_mds can only be 1");
     edit = [](maps::MdsMap& map) { map.max_mds = 1; };
   } else if (var == "max_file_size") {
-    if (!need_number(1 << 22, std::int64_t{1} << 62)) return wrong("max_file_size must be at least 4194304");
+    if (!number) return wrong("max_file_size requires an integer value");
+    if (!need_number(1 << 22, std::int64_t{1} << 62))
+      return CommandResult::fail(-ERANGE, "max_file_size must be at least 4194304");
     edit = [n = *number](maps::MdsMap& map) { map.max_file_size = static_cast<std::uint64_t>(n); };
   } else if (var == "session_timeout") {
-    if (!need_number(30, 86400)) return wrong("session_timeout must be between 30 and 86400");
+    if (!need_number(30, 86400)) return CommandResult::fail(-ERANGE, "session_timeout must be at least 30s");
     edit = [n = *number](maps::MdsMap& map) { map.session_timeout_s = static_cast<std::uint32_t>(n); };
   } else if (var == "session_autoclose") {
     if (!need_number(30, 864000)) return wrong("session_autoclose must be between 30 and 864000");
@@ -528,6 +530,56 @@ CommandResult mds_compat_show(const CommandCall& call) {
   return call.json(dump(call.state.fs().map().default_compat));
 }
 
+CommandResult mds_count_metadata(const CommandCall& call) {
+  std::map<std::string, int> counts;
+  std::string key = call.arguments.text("property");
+  for (const auto& [gid, facts] : call.state.fs().metadata()) {
+    auto found = facts.find(key);
+    ++counts[found == facts.end() ? "unknown" : found->second];
+  }
+  JsonObject out;
+  for (const auto& [value, count] : counts) out[value] = count;
+  return call.json(out);
+}
+
+/// Whether every rank keeps somebody to serve it, were these MDSs to stop.
+CommandResult mds_ok_to_stop(const CommandCall& call) {
+  std::size_t active = 0, standbys = call.state.fs().map().standbys.size();
+  for (const auto& name : call.arguments.list("ids")) {
+    auto found = find_mds(call.state, name);
+    if (!found) continue;
+    if (found.file_system)
+      ++active;
+    else
+      --standbys;
+  }
+  if (active <= standbys) return CommandResult::say("should be safe to stop " + join(call.arguments.list("ids"), ","));
+  return CommandResult::fail(
+      -EBUSY, fmt::format("insufficient standby MDS daemons to stop {} active ones: {} are left", active, standbys));
+}
+
+CommandResult mds_repaired(const CommandCall& call, Draft& draft) {
+  std::string role = call.arguments.text("role");
+  auto colon = role.find(':');
+  const auto& map = draft->fs().map();
+  const auto* fs = colon == role.npos ? map.file_system(map.default_fscid) : map.file_system(role.substr(0, colon));
+  auto rank = parse_osd(colon == role.npos ? role : role.substr(colon + 1));
+  if (!fs || !rank) return CommandResult::fail(-EINVAL, fmt::format("invalid role '{}'", role));
+  if (!fs->mds_map.damaged.contains(*rank)) return CommandResult::say("nothing to do: rank is not damaged");
+  return outcome(edit_file_system(draft, fs->fscid, call.around.now,
+                                  [rank = *rank](maps::MdsMap& mds) {
+                                    mds.damaged.erase(rank);
+                                    mds.failed.insert(rank);
+                                  }),
+                 fmt::format("repaired: restoring rank {}", role));
+}
+
+/// Several file systems are allowed from the start.
+CommandResult fs_flag_set(const CommandCall& call, Draft&) {
+  if (call.arguments.flag("val")) return {};
+  return CommandResult::fail(-EOPNOTSUPP, "several file systems are always allowed");
+}
+
 CommandResult fs_feature_ls(const CommandCall& call) {
   return call.json(JsonArray{});
 }
@@ -537,6 +589,13 @@ constexpr CommandRow rows[] = {
     {"mds metadata name=who,type=CephString,req=false", "facts about MDSs", "mds", "r", mds_metadata},
     {"mds fail name=role_or_gid,type=CephString", "drop an MDS; a standby takes its rank", "mds", "rw", nullptr,
      mds_fail},
+    {"mds count-metadata name=property,type=CephString", "count MDSs by a fact", "mds", "r", mds_count_metadata},
+    {"mds ok-to-stop name=ids,type=CephString,n=N", "tell whether a standby could replace MDSs", "mds", "r",
+     mds_ok_to_stop},
+    {"mds repaired name=role,type=CephString", "let a damaged rank start again", "mds", "rw", nullptr, mds_repaired},
+    {"fs flag set name=flag_name,type=CephChoices,strings=enable_multiple name=val,type=CephString "
+     "name=yes_i_really_mean_it,type=CephBool,req=false",
+     "allow several file systems", "fs", "rw", nullptr, fs_flag_set},
     {"mds compat show", "show what an MDS must understand", "mds", "r", mds_compat_show},
     {"fs feature ls", "list features that clients can be required to have", "mds", "r", fs_feature_ls},
     {"fs new name=fs_name,type=CephString,goodchars=[A-Za-z0-9-_.] name=metadata,type=CephString "

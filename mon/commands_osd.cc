@@ -73,7 +73,7 @@ CommandResult osd_info(const CommandCall& call) {
     if (!call.is_plain()) return call.json(all["osds"]);
   } else {
     auto found = find_osd(call, call.state);
-    if (!found.osd) return std::move(found.problem);
+    if (!found.osd) return CommandResult::fail(-EINVAL, std::move(found.problem.text));
   }
   std::string text;
   auto wanted = parse_osd(call.arguments.text("id"));

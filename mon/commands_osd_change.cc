@@ -294,7 +294,7 @@ CommandResult osd_unset_group(const CommandCall& call, Draft& draft) {
   return change_group(call, draft, false);
 }
 
-CommandResult set_ratio(const CommandCall& call, Draft& draft, float maps::OsdMapIncremental::*field,
+CommandResult set_ratio(const CommandCall& call, Draft& draft, float maps::OsdMapIncremental::* field,
                         const char* name) {
   auto ratio = static_cast<float>(call.arguments.real("ratio").value_or(0));
   auto change = next_incremental(draft->osd().map(), call.around.now);

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cmath>
 #include <set>
-
 #include "crush/edit.h"
 #include "crush/tree.h"
 #include "mon/cluster_stats.h"
@@ -19,17 +18,6 @@ namespace spirula::mon {
 namespace {
 
 using namespace msg::pg_state;
-
-std::vector<std::pair<std::uint64_t, std::string>> states_by_count(const ClusterStats::Usage& usage) {
-  std::map<std::string, std::uint64_t> named;
-  for (const auto& [state, count] : usage.states) named[describe_pg_state(state)] += count;
-  std::vector<std::pair<std::uint64_t, std::string>> sorted;
-  for (const auto& [name, count] : named) sorted.emplace_back(count, name);
-  std::ranges::sort(sorted, [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second < b.second;
-  });
-  return sorted;
-}
 
 CommandResult pg_stat(const CommandCall& call) {
   auto summary = call.around.stats.summarize(call.state.osd().map());
@@ -85,43 +73,67 @@ std::vector<Line> all_lines(const CommandCall& call, const auto& wanted) {
 }
 
 JsonObject dump_usage(const msg::PgUsage& sum, std::uint64_t copies) {
-  return {{"num_bytes", sum.bytes},
-          {"num_objects", sum.objects},
-          {"num_object_clones", sum.clones},
-          {"num_object_copies", copies},
-          {"num_objects_missing_on_primary", sum.missing_on_primary},
-          {"num_objects_degraded", sum.degraded},
-          {"num_objects_misplaced", sum.misplaced},
-          {"num_objects_unfound", sum.unfound},
-          {"num_read", sum.reads},
-          {"num_read_kb", sum.read_bytes / 1024},
-          {"num_write", sum.writes},
-          {"num_write_kb", sum.written_bytes / 1024},
-          {"num_scrub_errors", sum.scrub_errors},
-          {"num_objects_recovered", sum.recovered_objects},
-          {"num_bytes_recovered", sum.recovered_bytes},
-          {"num_omap_bytes", sum.omap_bytes},
-          {"num_omap_keys", sum.omap_keys}};
+  JsonObject out{{"num_bytes", sum.bytes},
+                 {"num_objects", sum.objects},
+                 {"num_object_clones", sum.clones},
+                 {"num_object_copies", copies},
+                 {"num_objects_missing_on_primary", sum.missing_on_primary},
+                 {"num_objects_missing", sum.missing_on_primary},
+                 {"num_objects_degraded", sum.degraded},
+                 {"num_objects_misplaced", sum.misplaced},
+                 {"num_objects_unfound", sum.unfound},
+                 {"num_objects_dirty", sum.objects},
+                 {"num_read", sum.reads},
+                 {"num_read_kb", sum.read_bytes / 1024},
+                 {"num_write", sum.writes},
+                 {"num_write_kb", sum.written_bytes / 1024},
+                 {"num_scrub_errors", sum.scrub_errors},
+                 {"num_objects_recovered", sum.recovered_objects},
+                 {"num_bytes_recovered", sum.recovered_bytes},
+                 {"num_omap_bytes", sum.omap_bytes},
+                 {"num_omap_keys", sum.omap_keys}};
+  // What belongs to cache tiers and other things that are not here; programs read them all the same.
+  for (auto never :
+       {"num_whiteouts", "num_objects_hit_set_archive", "num_bytes_hit_set_archive", "num_flush", "num_flush_kb",
+        "num_evict", "num_evict_kb", "num_promote", "num_flush_mode_high", "num_flush_mode_low", "num_evict_mode_some",
+        "num_evict_mode_full", "num_objects_pinned", "num_legacy_snapsets", "num_objects_manifest"})
+    out[never] = 0;
+  return out;
 }
 
-JsonObject dump_pg(const Line& line, std::size_t size) {
+/// Who serves a PG, and how: what `pgs_brief` shows of it.
+JsonObject dump_pg_briefly(const Line& line) {
   const auto& r = line.report;
   return {{"pgid", line.pg.describe()},
-          {"version", r.last_update.describe()},
-          {"reported_seq", r.reported_sequence},
-          {"reported_epoch", r.reported_epoch.value},
           {"state", describe_pg_state(line.state)},
-          {"log_size", r.log_entries},
-          {"ondisk_log_size", r.log_entries},
-          {"last_epoch_clean", r.last_epoch_clean.value},
-          {"last_scrub_stamp", r.last_scrub.describe()},
-          {"last_deep_scrub_stamp", r.last_deep_scrub.describe()},
-          {"snaptrimq_len", r.snaps_to_trim},
-          {"stat_sum", dump_usage(r.usage, r.usage.objects * size)},
           {"up", numbers(r.up)},
           {"acting", numbers(r.acting)},
           {"up_primary", r.up.empty() ? -1 : r.up.front()},
           {"acting_primary", r.acting.empty() ? -1 : r.acting.front()}};
+}
+
+JsonObject dump_pg(const Line& line, std::size_t size) {
+  const auto& r = line.report;
+  JsonArray purged;
+  for (const auto& [first, count] : r.purged_snaps)
+    purged.push_back(JsonObject{{"start", first.value}, {"length", count}});
+  JsonObject out = dump_pg_briefly(line);
+  const JsonObject more{{"version", r.last_update.describe()},
+                        {"reported_seq", r.reported_sequence},
+                        {"reported_epoch", r.reported_epoch.value},
+                        {"log_size", r.log_entries},
+                        {"ondisk_log_size", r.log_entries},
+                        {"last_epoch_clean", r.last_epoch_clean.value},
+                        {"parent", "0.0"},
+                        {"parent_split_bits", 0},
+                        {"last_scrub_stamp", r.last_scrub.describe()},
+                        {"last_deep_scrub_stamp", r.last_deep_scrub.describe()},
+                        {"snaptrimq_len", r.snaps_to_trim},
+                        {"stat_sum", dump_usage(r.usage, r.usage.objects * size)},
+                        {"blocked_by", JsonArray{}},
+                        {"purged_snaps", purged}};
+  for (const auto& each : more) out[each.key()] = each.value();
+  return out;
 }
 
 std::size_t size_of(const CommandCall& call, msg::PgId pg) {
@@ -133,12 +145,7 @@ std::string set_text(const std::vector<std::int32_t>& ids) {
   return fmt::format("[{}]p{}", join_numbers(ids), ids.empty() ? -1 : ids.front());
 }
 
-CommandResult show(const CommandCall& call, const std::vector<Line>& lines) {
-  if (!call.is_plain()) {
-    JsonArray list;
-    for (const auto& line : lines) list.emplace_back(dump_pg(line, size_of(call, line.pg)));
-    return call.json(JsonObject{{"pg_ready", true}, {"pg_stats", list}});
-  }
+std::string pg_table(const std::vector<Line>& lines) {
   using enum TextTable::Align;
   TextTable table({{"PG", left, left},
                    {"OBJECTS", left, right},
@@ -165,7 +172,26 @@ CommandResult show(const CommandCall& call, const std::vector<Line>& lines) {
                r.last_update.describe(), fmt::format("{}:{}", r.reported_epoch.value, r.reported_sequence),
                set_text(r.up), set_text(r.acting), r.last_scrub.describe(), r.last_deep_scrub.describe()});
   }
-  return CommandResult::print(table.print());
+  return table.print();
+}
+
+/// A row of a listing that shows no more than who serves a PG.
+std::vector<std::string> brief_row(const Line& line) {
+  const auto& r = line.report;
+  auto first = [](const std::vector<std::int32_t>& ids) { return std::to_string(ids.empty() ? -1 : ids.front()); };
+  return {line.pg.describe(),
+          describe_pg_state(line.state),
+          fmt::format("[{}]", join_numbers(r.up)),
+          first(r.up),
+          fmt::format("[{}]", join_numbers(r.acting)),
+          first(r.acting)};
+}
+
+CommandResult show(const CommandCall& call, const std::vector<Line>& lines) {
+  if (call.is_plain()) return CommandResult::print(pg_table(lines));
+  JsonArray list;
+  for (const auto& line : lines) list.emplace_back(dump_pg(line, size_of(call, line.pg)));
+  return call.json(JsonObject{{"pg_ready", true}, {"pg_stats", list}});
 }
 
 /// The states a listing is limited to; all of them must hold. False: one is no state.
@@ -196,6 +222,8 @@ CommandResult pg_ls(const CommandCall& call) {
   if (call.arguments.has("osd")) {
     auto parsed = parse_osd(call.arguments.text("osd"));
     if (!parsed) return CommandResult::fail(-EINVAL, "no osd id");
+    if (!call.state.osd().map().is_up(*parsed))
+      return CommandResult::fail(-EAGAIN, fmt::format("osd {} is not up", *parsed));
     osd = *parsed;
   }
   bool primary_only = call.typed.find("ls-by-primary") != call.typed.npos;
@@ -220,69 +248,185 @@ CommandResult pg_dump_stuck(const CommandCall& call) {
       return (line.state & degraded) != 0;
     });
   });
-  auto result = show(call, lines);
-  if (call.is_plain() && lines.empty()) result.output = "ok\n";
-  return result;
+  if (!call.is_plain()) {
+    JsonArray list;
+    for (const auto& line : lines) list.emplace_back(dump_pg(line, size_of(call, line.pg)));
+    return call.json(JsonObject{{"stuck_pg_stats", list}}, "ok");
+  }
+  if (lines.empty()) return CommandResult::say("ok");
+  using enum TextTable::Align;
+  TextTable table({{"PG_STAT", left, left},
+                   {"STATE", left, left},
+                   {"UP", left, left},
+                   {"UP_PRIMARY", left, left},
+                   {"ACTING", left, left},
+                   {"ACTING_PRIMARY", left, left}});
+  for (const auto& line : lines) table.add(brief_row(line));
+  return CommandResult::print(table.print(), "ok");
 }
 
-JsonObject dump_osd_space(std::int32_t id, const ClusterStats::OsdReport& report) {
+JsonObject dump_osd_space(const ClusterStats::OsdReport& report) {
   const auto& b = report.beacon;
   std::uint64_t used = b.space.total - b.space.available;
-  return {
-      {"osd", id},
-      {"num_pgs", b.pgs_held},
-      {"kb", b.space.total / 1024},
-      {"kb_used", used / 1024},
-      {"kb_used_data", b.space.data_stored / 1024},
-      {"kb_used_omap", b.space.omap_used / 1024},
-      {"kb_used_meta", b.space.internal_used / 1024},
-      {"kb_avail", b.space.available / 1024},
-      {"statfs", JsonObject{{"total", b.space.total},
-                            {"available", b.space.available},
-                            {"allocated", used},
-                            {"data_stored", b.space.data_stored},
-                            {"omap_allocated", b.space.omap_used},
-                            {"internal_metadata", b.space.internal_used}}},
-      {"perf_stat", JsonObject{{"commit_latency_ms", b.commit_latency_ms}, {"apply_latency_ms", b.apply_latency_ms}}}};
+  return {{"num_pgs", b.pgs_held},
+          {"num_osds", 1},
+          {"num_per_pool_osds", 1},
+          {"num_per_pool_omap_osds", 1},
+          {"kb", b.space.total / 1024},
+          {"kb_used", used / 1024},
+          {"kb_used_data", b.space.data_stored / 1024},
+          {"kb_used_omap", b.space.omap_used / 1024},
+          {"kb_used_meta", b.space.internal_used / 1024},
+          {"kb_avail", b.space.available / 1024},
+          {"statfs", JsonObject{{"total", b.space.total},
+                                {"available", b.space.available},
+                                {"internally_reserved", 0},
+                                {"allocated", used},
+                                {"data_stored", b.space.data_stored},
+                                {"data_compressed", 0},
+                                {"data_compressed_allocated", 0},
+                                {"data_compressed_original", 0},
+                                {"omap_allocated", b.space.omap_used},
+                                {"internal_metadata", b.space.internal_used}}},
+          {"perf_stat", JsonObject{{"commit_latency_ms", b.commit_latency_ms},
+                                   {"apply_latency_ms", b.apply_latency_ms},
+                                   {"commit_latency_ns", std::uint64_t{b.commit_latency_ms} * 1'000'000},
+                                   {"apply_latency_ns", std::uint64_t{b.apply_latency_ms} * 1'000'000}}},
+          {"alerts", JsonArray{}}};
+}
+
+JsonObject dump_total(const ClusterStats::Usage& usage, std::uint64_t copies) {
+  return {{"stat_sum", dump_usage(usage.sum, copies)},
+          {"log_size", usage.log_entries},
+          {"ondisk_log_size", usage.log_entries}};
+}
+
+/// Tables of pools and OSDs under that of the PGs, as the stock command has them.
+std::string pool_table(const ClusterStats::Summary& summary) {
+  using enum TextTable::Align;
+  TextTable table({{"POOLID", left, left},
+                   {"OBJECTS", left, right},
+                   {"MISSING_ON_PRIMARY", left, right},
+                   {"DEGRADED", left, right},
+                   {"MISPLACED", left, right},
+                   {"UNFOUND", left, right},
+                   {"BYTES", left, right},
+                   {"OMAP_BYTES*", left, right},
+                   {"OMAP_KEYS*", left, right},
+                   {"LOG", left, right},
+                   {"DISK_LOG", left, right}});
+  for (const auto& [id, usage] : summary.pools) {
+    const auto& u = usage.sum;
+    table.add({std::to_string(id), std::to_string(u.objects), std::to_string(u.missing_on_primary),
+               std::to_string(u.degraded), std::to_string(u.misplaced), std::to_string(u.unfound),
+               std::to_string(u.bytes), std::to_string(u.omap_bytes), std::to_string(u.omap_keys),
+               std::to_string(usage.log_entries), std::to_string(usage.log_entries)});
+  }
+  return table.print();
+}
+
+std::string osd_table(const ClusterStats& stats) {
+  using enum TextTable::Align;
+  TextTable table({{"OSD_STAT", left, left},
+                   {"USED", left, right},
+                   {"AVAIL", left, right},
+                   {"TOTAL", left, right},
+                   {"PG_SUM", left, right}});
+  for (const auto& [id, report] : stats.osds()) {
+    const auto& space = report.beacon.space;
+    table.add({std::to_string(id), print_bytes(space.total - space.available), print_bytes(space.available),
+               print_bytes(space.total), std::to_string(report.beacon.pgs_held)});
+  }
+  return table.print();
 }
 
 CommandResult pg_dump(const CommandCall& call) {
   const auto& map = call.state.osd().map();
-  auto everything = all_lines(call, [](const Line&) { return true; });
   auto contents = call.arguments.list("dumpcontents");
-  std::string what = contents.empty() ? "all" : contents.front();
-  if (call.is_plain() && (what == "pgs" || what == "all" || what == "pgs_brief")) {
-    auto result = show(call, everything);
-    result.text = "dumped " + what;
-    return result;
-  }
+  std::set<std::string> what(contents.begin(), contents.end());
+  if (what.empty()) what = {"all"};
+  if (what.erase("sum")) what.insert("summary");
+  if (what.erase("delta")) what.insert("summary");
+  std::string said = "dumped " + (contents.empty() ? std::string("all") : join(contents, ","));
+  auto everything = all_lines(call, [](const Line&) { return true; });
   auto summary = call.around.stats.summarize(map);
-  JsonArray pgs, pools, osds;
-  for (const auto& line : everything) pgs.emplace_back(dump_pg(line, size_of(call, line.pg)));
-  for (const auto& [id, usage] : summary.pools)
-    pools.push_back(JsonObject{{"poolid", id},
-                               {"num_pg", usage.pgs},
-                               {"stat_sum", dump_usage(usage.sum, usage.sum.objects * map.pools.at(id).size)},
-                               {"log_size", usage.log_entries}});
-  for (const auto& [id, report] : call.around.stats.osds()) osds.emplace_back(dump_osd_space(id, report));
-  JsonObject out{{"version", call.around.stats.version()},
-                 {"stamp", call.around.now.describe()},
-                 {"last_osdmap_epoch", map.epoch.value},
-                 {"pg_stats_sum", JsonObject{{"stat_sum", dump_usage(summary.all.sum, summary.all.sum.objects)},
-                                             {"log_size", summary.all.log_entries}}}};
-  if (what == "all" || what == "pgs" || what == "pgs_brief") out["pg_stats"] = pgs;
-  if (what == "all" || what == "pools" || what == "summary") out["pool_stats"] = pools;
-  if (what == "all" || what == "osds") out["osd_stats"] = osds;
-  std::string said = "dumped " + what;
-  if (contents.size() == 1 && what == "pools") return call.json(JsonObject{{"pool_stats", pools}}, said);
-  return call.json(JsonObject{{"pg_ready", true}, {"pg_map", out}}, said);
+  std::string head = fmt::format("version {}\nstamp {}\nlast_osdmap_epoch {}\nlast_pg_scan 0\n",
+                                 call.around.stats.version(), call.around.now.describe(), map.epoch.value);
+  if (call.is_plain()) {
+    if (what.contains("all"))
+      return CommandResult::print(
+          head + pg_table(everything) + "\n" + pool_table(summary) + "\n" + osd_table(call.around.stats), said);
+    std::string text;
+    if (what.contains("summary")) text += head + pool_table(summary);
+    if (what.contains("pgs")) text += pg_table(everything);
+    if (what.contains("pgs_brief")) {
+      using enum TextTable::Align;
+      TextTable table({{"PG_STAT", left, left},
+                       {"STATE", left, left},
+                       {"UP", left, left},
+                       {"UP_PRIMARY", left, left},
+                       {"ACTING", left, left},
+                       {"ACTING_PRIMARY", left, left}});
+      for (const auto& line : everything) table.add(brief_row(line));
+      text += table.print();
+    }
+    if (what.contains("pools")) text += pool_table(summary);
+    if (what.contains("osds")) text += osd_table(call.around.stats);
+    return CommandResult::print(text, said);
+  }
+  JsonArray pgs, brief, pools, osds;
+  std::uint64_t copies = 0;
+  for (const auto& line : everything) {
+    pgs.emplace_back(dump_pg(line, size_of(call, line.pg)));
+    brief.emplace_back(dump_pg_briefly(line));
+  }
+  for (const auto& [id, usage] : summary.pools) {
+    std::uint64_t of_pool = usage.sum.objects * map.pools.at(id).size;
+    copies += of_pool;
+    JsonObject one{{"poolid", id}, {"num_pg", usage.pgs}};
+    for (const auto& each : dump_total(usage, of_pool)) one[each.key()] = each.value();
+    pools.push_back(std::move(one));
+  }
+  ClusterStats::OsdReport sum;
+  for (const auto& [id, report] : call.around.stats.osds()) {
+    JsonObject one{{"osd", id}};
+    for (const auto& each : dump_osd_space(report)) one[each.key()] = each.value();
+    osds.push_back(std::move(one));
+    sum.beacon.pgs_held += report.beacon.pgs_held;
+    sum.beacon.space.data_stored += report.beacon.space.data_stored;
+    sum.beacon.space.omap_used += report.beacon.space.omap_used;
+    sum.beacon.space.internal_used += report.beacon.space.internal_used;
+    sum.beacon.space.total += report.beacon.space.total;
+    sum.beacon.space.available += report.beacon.space.available;
+  }
+  JsonObject out{{"pg_ready", true}};
+  if (what.contains("all") || what.contains("summary")) {
+    JsonObject pg_map{{"version", call.around.stats.version()},
+                      {"stamp", call.around.now.describe()},
+                      {"last_osdmap_epoch", map.epoch.value},
+                      {"last_pg_scan", 0},
+                      {"pg_stats_sum", dump_total(summary.all, copies)},
+                      {"osd_stats_sum", dump_osd_space(sum)}};
+    if (what.contains("all")) {
+      pg_map["pg_stats"] = pgs;
+      pg_map["pool_stats"] = pools;
+      pg_map["osd_stats"] = osds;
+    }
+    out["pg_map"] = std::move(pg_map);
+    return call.json(out, said);
+  }
+  if (what.contains("pgs")) out["pg_stats"] = pgs;
+  if (what.contains("pgs_brief")) out["pg_stats"] = brief;
+  if (what.contains("pools")) out["pool_stats"] = pools;
+  if (what.contains("osds")) out["osd_stats"] = osds;
+  return call.json(out, said);
 }
 
 CommandResult pg_map(const CommandCall& call) {
   const auto& map = call.state.osd().map();
   auto raw = msg::PgId::parse(call.arguments.text("pgid"));
   const auto* pool = raw ? map.pool(raw->pool) : nullptr;
-  if (!pool) return CommandResult::fail(-ENOENT, fmt::format("pgid '{}' does not exist", call.arguments.text("pgid")));
+  if (!pool) return CommandResult::fail(-ENOENT, fmt::format("pg '{}' does not exist", call.arguments.text("pgid")));
   msg::PgId pg{raw->pool, pool->pg_seed(raw->seed)};
   auto place = map.place(pg);
   if (!call.is_plain())
@@ -620,6 +764,44 @@ CommandResult safe_to_destroy(const CommandCall& call) {
   return result;
 }
 
+/// How evenly PGs are spread over the OSDs that are in.
+CommandResult utilization(const CommandCall& call) {
+  const auto& map = call.state.osd().map();
+  std::map<std::int32_t, std::uint64_t> held;
+  for (std::size_t id = 0; id < map.osds.size(); ++id)
+    if (map.is_in(static_cast<std::int32_t>(id))) held[static_cast<std::int32_t>(id)] = 0;
+  std::uint64_t total = 0;
+  for (const auto& [id, pool] : map.pools)
+    for (std::uint32_t seed = 0; seed < pool.pg_num; ++seed)
+      for (auto osd : map.place({id, seed}).acting)
+        if (held.contains(osd)) {
+          ++held[osd];
+          ++total;
+        }
+  if (held.empty()) return CommandResult::say("no OSD is in");
+  double count = static_cast<double>(held.size()), average = static_cast<double>(total) / count, squares = 0;
+  for (const auto& [id, pgs] : held) squares += std::pow(static_cast<double>(pgs) - average, 2);
+  double deviation = std::sqrt(squares / count);
+  // Of as many balls thrown into as many bins (Ceph: OSDMap::summarize_mapping_stats).
+  double expected = std::sqrt(static_cast<double>(total) / count * (1.0 - 1.0 / count));
+  auto [least, most] = std::ranges::minmax_element(held, {}, [](const auto& each) { return each.second; });
+  if (!call.is_plain())
+    return call.json(JsonObject{{"avg_pgs", average},
+                                {"std_dev", deviation},
+                                {"expected_baseline_std_dev", expected},
+                                {"min_osd", least->first},
+                                {"min_osd_pgs", least->second},
+                                {"max_osd", most->first},
+                                {"max_osd_pgs", most->second}});
+  auto share = [&](std::uint64_t pgs) { return average > 0 ? static_cast<double>(pgs) / average : 0.0; };
+  return CommandResult::print(
+      fmt::format("avg {:.6g}\nstddev {:.6g} (expected baseline {:.6g})\nmin osd.{} with {} pgs ({:.6g} * mean)\nmax "
+                  "osd.{} with {} "
+                  "pgs ({:.6g} * mean)\n",
+                  average, deviation, expected, least->first, least->second, share(least->second), most->first,
+                  most->second, share(most->second)));
+}
+
 constexpr CommandRow rows[] = {
     {"pg stat", "summarize the PGs", "pg", "r", pg_stat},
     {"pg dump name=dumpcontents,type=CephChoices,strings=all|summary|sum|delta|pools|osds|pgs|pgs_brief,n=N,req=false",
@@ -648,6 +830,7 @@ constexpr CommandRow rows[] = {
     {"osd pool deep-scrub name=who,type=CephPoolname,n=N", "deep-scrub every PG of pools", "osd", "rw", pg_deep_scrub},
     {"osd pool repair name=who,type=CephPoolname,n=N", "repair every PG of pools", "osd", "rw", pg_repair},
     {"osd pool stats name=pool_name,type=CephPoolname,req=false", "show what goes on in pools", "osd", "r", pool_stats},
+    {"osd utilization", "show how evenly PGs are spread", "osd", "r", utilization},
     {"osd perf", "show how long OSDs take to commit", "osd", "r", osd_perf},
     {"osd df name=output_method,type=CephChoices,strings=plain|tree,req=false "
      "name=filter_by,type=CephChoices,strings=class|name,req=false name=filter,type=CephString,req=false",

@@ -189,6 +189,44 @@ CommandResult set_pg_num(maps::Pool& pool, std::int64_t value, bool placement_on
   return {};
 }
 
+/// Settings of a stock pool that would change nothing here, and so are not taken.
+struct RefusedSetting {
+  std::string_view name, why;
+};
+constexpr std::string_view no_compression = "the file system below the OSDs compresses, if it is mounted so",
+                           no_checksums = "checksums are the OSDs' own matter", no_tiers = "there is no cache tiering",
+                           no_autoscaler = "there is no autoscaler", no_erasure = "there are no erasure-coded pools",
+                           one_schedule = "scrubs follow one schedule for all pools",
+                           one_priority = "recovery gives no pool precedence";
+constexpr RefusedSetting refused_settings[] = {
+    {"compression_mode", no_compression},
+    {"compression_algorithm", no_compression},
+    {"compression_required_ratio", no_compression},
+    {"compression_max_blob_size", no_compression},
+    {"compression_min_blob_size", no_compression},
+    {"csum_type", no_checksums},
+    {"csum_min_block", no_checksums},
+    {"csum_max_block", no_checksums},
+    {"scrub_min_interval", one_schedule},
+    {"scrub_max_interval", one_schedule},
+    {"deep_scrub_interval", one_schedule},
+    {"scrub_priority", one_schedule},
+    {"recovery_priority", one_priority},
+    {"recovery_op_priority", one_priority},
+    {"pg_autoscale_bias", no_autoscaler},
+    {"pg_num_min", no_autoscaler},
+    {"pg_num_max", no_autoscaler},
+    {"target_size_bytes", no_autoscaler},
+    {"target_size_ratio", no_autoscaler},
+    {"fast_read", no_erasure},
+    {"allow_ec_overwrites", no_erasure},
+    {"hit_set_type", no_tiers},
+    {"hit_set_period", no_tiers},
+    {"hit_set_count", no_tiers},
+    {"target_max_bytes", no_tiers},
+    {"target_max_objects", no_tiers},
+};
+
 CommandResult pool_set(const CommandCall& call, Draft& draft) {
   auto found = find_pool(draft.state(), call.arguments.text("pool"));
   if (!found) return std::move(found.problem);
@@ -201,8 +239,9 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
       return CommandResult::fail(-EPERM,
                                  "pool size change is disabled; you must unset nosizechange flag for the pool "
                                  "first");
-    if (!number || *number < 1 || *number > 10) return wrong("pool " + name + " must be between 1 and 10");
+    if (!number) return wrong(fmt::format("error parsing integer value '{}'", text));
     if (name == "size") {
+      if (*number < 1 || *number > 10) return wrong("pool size must be between 1 and 10");
       if (*number == 1 && pool.size != 1 && !call.arguments.flag("yes_i_really_mean_it"))
         return CommandResult::fail(-EPERM,
                                    "WARNING: setting pool size 1 could lead to data loss without recovery. If you are "
@@ -212,7 +251,7 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
       if (pool.min_size > pool.size || before != pool.size)
         pool.min_size = static_cast<std::uint8_t>(pool.size - pool.size / 2);
     } else {
-      if (*number > pool.size)
+      if (*number < 1 || *number > pool.size)
         return wrong(fmt::format("pool min_size must be between 1 and size, which is set to {}", pool.size));
       pool.min_size = static_cast<std::uint8_t>(*number);
     }
@@ -226,6 +265,7 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
     if (!rule) return CommandResult::fail(-ENOENT, fmt::format("crush rule {} does not exist", text));
     pool.crush_rule = static_cast<std::uint8_t>(*rule);
   } else if (name == "pg_autoscale_mode") {
+    if (text != "off" && text != "on" && text != "warn") return wrong(fmt::format("specified invalid mode {}", text));
     if (text != "off")
       return CommandResult::fail(-EOPNOTSUPP, "there is no autoscaler: pg_autoscale_mode can only be off");
     pool.autoscale_mode = 0;
@@ -239,7 +279,10 @@ CommandResult pool_set(const CommandCall& call, Draft& draft) {
                                  "triggers large data movement, pass --yes-i-really-mean-it if you really do.");
     pool.flags = on ? pool.flags | each->flag : pool.flags & ~each->flag;
   } else {
-    return CommandResult::fail(-EOPNOTSUPP, fmt::format("setting '{}' of a pool is not supported", name));
+    auto reason = std::ranges::find(refused_settings, std::string_view(name), &RefusedSetting::name);
+    return CommandResult::fail(-EOPNOTSUPP,
+                               fmt::format("{} cannot be set: {}", name,
+                                           reason == std::end(refused_settings) ? "it is not known" : reason->why));
   }
   return outcome(change_pool(draft, found.id, std::move(pool), call.around.now),
                  fmt::format("set pool {} {} to {}", found.id, name, text));
@@ -261,11 +304,14 @@ CommandResult get_quota(const CommandCall& call) {
   auto found = find_pool(call.state, call.arguments.text("pool"));
   if (!found) return std::move(found.problem);
   const auto& pool = *found.pool;
+  auto usage = call.around.stats.summarize(call.state.osd().map()).pools[found.id].sum;
   if (!call.is_plain())
     return call.json(JsonObject{{"pool_name", found.name},
                                 {"pool_id", found.id},
                                 {"quota_max_objects", pool.quota_objects},
-                                {"quota_max_bytes", pool.quota_bytes}});
+                                {"current_num_objects", usage.objects},
+                                {"quota_max_bytes", pool.quota_bytes},
+                                {"current_num_bytes", usage.bytes}});
   return CommandResult::print(fmt::format("quotas for pool '{}':\n  max objects: {}\n  max bytes  : {}\n", found.name,
                                           pool.quota_objects ? print_count(pool.quota_objects) + " objects" : "N/A",
                                           pool.quota_bytes ? print_bytes(pool.quota_bytes) : "N/A"));
@@ -275,6 +321,8 @@ CommandResult pool_mksnap(const CommandCall& call, Draft& draft) {
   auto found = find_pool(draft.state(), call.arguments.text("pool"));
   if (!found) return std::move(found.problem);
   std::string snap = call.arguments.text("snap");
+  for (const auto& [id, known] : found.pool->snaps)
+    if (known.name == snap) return CommandResult::say(fmt::format("pool {} snap {} already exists", found.name, snap));
   auto made = create_pool_snapshot(draft, found.id, snap, call.around.now);
   if (!made && made.error() == Errc::exists)
     return CommandResult::say(fmt::format("pool {} snap {} already exists", found.name, snap));
@@ -414,7 +462,12 @@ constexpr CommandRow rows[] = {
      "show a setting of a pool", "osd", "r", pool_get},
     {"osd pool set name=pool,type=CephPoolname "
      "name=var,type=CephChoices,strings=size|min_size|pg_num|pgp_num|crush_rule|hashpspool|nodelete|nopgchange|"
-     "nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|pg_autoscale_mode|bulk "
+     "nosizechange|write_fadvise_dontneed|noscrub|nodeep-scrub|pg_autoscale_mode|bulk|compression_mode|"
+     "compression_algorithm|compression_required_ratio|compression_max_blob_size|compression_min_blob_size|csum_type|"
+     "csum_min_block|csum_max_block|scrub_min_interval|scrub_max_interval|deep_scrub_interval|scrub_priority|"
+     "recovery_priority|recovery_op_priority|pg_autoscale_bias|pg_num_min|pg_num_max|target_size_bytes|"
+     "target_size_ratio|fast_read|allow_ec_overwrites|hit_set_type|hit_set_period|hit_set_count|target_max_bytes|"
+     "target_max_objects "
      "name=val,type=CephString name=yes_i_really_mean_it,type=CephBool,req=false",
      "change a setting of a pool", "osd", "rw", nullptr, pool_set},
     {"osd pool set-quota name=pool,type=CephPoolname name=field,type=CephChoices,strings=max_objects|max_bytes "
