@@ -106,7 +106,7 @@ CommandResult status_json(const CommandCall& call, const Health& health) {
       {"fsmap", mds_summary(call.state.fs().map())},
       {"mgrmap",
        JsonObject{{"available", false}, {"num_standbys", 0}, {"modules", JsonArray{}}, {"services", JsonObject{}}}},
-      {"servicemap", JsonObject{{"epoch", 1}, {"services", JsonObject{}}}},
+      {"servicemap", JsonObject{{"epoch", 1}, {"modified", mons.created.describe()}, {"services", JsonObject{}}}},
       {"progress_events", JsonObject{}}});
 }
 
@@ -489,7 +489,9 @@ CommandResult mon_ok_to_stop(const CommandCall& call) {
 CommandResult mon_feature_ls(const CommandCall& call) {
   JsonObject features = mon::dump(call.state.mon().map())["features"].as_object();
   JsonObject all{{"all", JsonObject{{"supported", features["persistent"]}, {"persistent", features["persistent"]}}},
-                 {"monmap", features}};
+                 {"monmap", JsonObject{{"persistent", features["persistent"]},
+                                       {"optional", features["optional"]},
+                                       {"required", features["persistent"]}}}};
   if (!call.is_plain()) return call.json(all);
   std::string names;
   for (const auto& each : features["persistent"].as_array())

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -223,20 +225,30 @@ CommandResult config_help(const CommandCall& call) {
   Option row{name.c_str(), *type};
   for (const Option& own : call.around.option_rows)
     if (name == own.name) row = own;
+  // As Ceph has it: a number where it is one, and nothing where there is no bound.
+  auto typed = [&](std::string_view text) -> Json {
+    double number = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    bool whole = error == std::errc{} && end == text.data() + text.size();
+    if (whole && *type != OptionType::text) return number;
+    if (*type == OptionType::boolean && !text.empty()) return text == "true";
+    return Json(std::string(text));
+  };
+  auto bound = [](double value, double none) { return value == none ? Json("") : Json(value); };
   if (!call.is_plain())
     return call.json(JsonObject{{"name", row.name},
                                 {"type", type_name(*type)},
                                 {"level", "advanced"},
                                 {"desc", row.description},
                                 {"long_desc", ""},
-                                {"default", row.default_value},
+                                {"default", typed(row.default_value)},
                                 {"daemon_default", ""},
                                 {"tags", JsonArray{}},
                                 {"services", JsonArray{}},
                                 {"see_also", JsonArray{}},
                                 {"enum_values", JsonArray{}},
-                                {"min", ""},
-                                {"max", ""},
+                                {"min", bound(row.min, std::numeric_limits<double>::lowest())},
+                                {"max", bound(row.max, std::numeric_limits<double>::max())},
                                 {"can_update_at_runtime", true},
                                 {"flags", JsonArray{}}});
   return CommandResult::print(fmt::format("{} - {}\n  ({}, advanced)\n  Default: {}\n", row.name, row.description,

@@ -507,7 +507,7 @@ CommandResult mds_fail(const CommandCall& call, Draft& draft) {
 
 CommandResult mds_metadata(const CommandCall& call) {
   auto one = [&](const maps::MdsInfo& info) {
-    JsonObject out{{"name", info.name}};
+    JsonObject out{{"name", info.name}, {"addr", info.addresses.describe()}};
     auto facts = call.state.fs().metadata().find(info.gid);
     if (facts != call.state.fs().metadata().end())
       for (const auto& [key, value] : facts->second) out[key] = value;

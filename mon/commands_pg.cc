@@ -23,17 +23,21 @@ CommandResult pg_stat(const CommandCall& call) {
   auto summary = call.around.stats.summarize(call.state.osd().map());
   auto states = states_by_count(summary.all);
   std::uint64_t used = summary.space.total - summary.space.available;
+  auto rates = call.around.stats.rates(call.around.monotonic);
   if (!call.is_plain()) {
     JsonArray list;
     for (const auto& [count, name] : states) list.push_back(JsonObject{{"name", name}, {"num", count}});
-    return call.json(JsonObject{{"pg_ready", true},
-                                {"pg_summary", JsonObject{{"num_pg_by_state", list},
-                                                          {"num_pgs", summary.all.pgs},
-                                                          {"num_bytes", summary.all.sum.bytes},
-                                                          {"total_bytes", summary.space.total},
-                                                          {"total_avail_bytes", summary.space.available},
-                                                          {"total_used_bytes", used},
-                                                          {"total_used_raw_bytes", used}}}});
+    JsonObject out{{"num_pg_by_state", list},
+                   {"num_pgs", summary.all.pgs},
+                   {"num_bytes", summary.all.sum.bytes},
+                   {"total_bytes", summary.space.total},
+                   {"total_avail_bytes", summary.space.available},
+                   {"total_used_bytes", used},
+                   {"total_used_raw_bytes", used}};
+    if (rates.read_bytes >= 1) out["read_bytes_sec"] = static_cast<std::uint64_t>(rates.read_bytes);
+    if (rates.written_bytes >= 1) out["write_bytes_sec"] = static_cast<std::uint64_t>(rates.written_bytes);
+    if (rates.reads + rates.writes >= 1) out["io_sec"] = static_cast<std::uint64_t>(rates.reads + rates.writes);
+    return call.json(JsonObject{{"pg_ready", true}, {"pg_summary", out}});
   }
   std::string text;
   for (const auto& [count, name] : states) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name);
@@ -130,6 +134,7 @@ JsonObject dump_pg(const Line& line, std::size_t size) {
                         {"last_deep_scrub_stamp", r.last_deep_scrub.describe()},
                         {"snaptrimq_len", r.snaps_to_trim},
                         {"stat_sum", dump_usage(r.usage, r.usage.objects * size)},
+                        {"stats_invalid", line.state == 0},
                         {"blocked_by", JsonArray{}},
                         {"purged_snaps", purged}};
   for (const auto& each : more) out[each.key()] = each.value();
@@ -251,7 +256,7 @@ CommandResult pg_dump_stuck(const CommandCall& call) {
   if (!call.is_plain()) {
     JsonArray list;
     for (const auto& line : lines) list.emplace_back(dump_pg(line, size_of(call, line.pg)));
-    return call.json(JsonObject{{"stuck_pg_stats", list}}, "ok");
+    return call.json(JsonObject{{"pg_ready", true}, {"stuck_pg_stats", list}}, "ok");
   }
   if (lines.empty()) return CommandResult::say("ok");
   using enum TextTable::Align;

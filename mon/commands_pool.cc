@@ -150,7 +150,7 @@ CommandResult pool_get(const CommandCall& call) {
   };
   for (const auto& each : switches)
     if (each.flag != maps::Pool::bulk) values[each.name] = (pool.flags & each.flag) != 0;
-  values["use_gmt_hitset"] = pool.use_gmt_hit_set ? 1 : 0;
+  values["use_gmt_hitset"] = pool.use_gmt_hit_set;
   values["fast_read"] = pool.fast_read ? 1 : 0;
   values["pg_autoscale_mode"] = modes[pool.autoscale_mode < 3 ? pool.autoscale_mode : 0];
   values["bulk"] = pool.has(maps::Pool::bulk);

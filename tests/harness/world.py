@@ -124,6 +124,14 @@ class World:
                                  f"{(done.stdout + done.stderr)[-2000:].decode(errors='replace')}")
         return done
 
+    def client_program(self, argv, text=""):
+        """What a program that uses python3-rados prints, given `text`. Raises AssertionError when it fails."""
+        done = subprocess.run(self.inside() + list(map(str, argv)), input=text, text=True, timeout=120,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if done.returncode:
+            raise AssertionError(f"exit status {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
+        return done.stdout
+
     def spawn(self, argv, name):
         """A client in the background; its output is in the run's folder as NAME.out."""
         output = self.scratch(name + ".out")
