@@ -1,5 +1,7 @@
 #include "mon/command.h"
 
+#include <fmt/format.h>
+
 #include <boost/json/parse.hpp>
 #include <cerrno>
 
@@ -7,9 +9,12 @@
 #include "base/metrics.h"
 #include "mon/cluster_log.h"
 #include "mon/cluster_stats.h"
+#include "mon/config_location.h"
 #include "mon/decider.h"
+#include "mon/health.h"
 #include "mon/mds_watch.h"
 #include "mon/options.h"
+#include "mon/osd_edit.h"
 #include "mon/session.h"
 #include "mon/test_state.h"
 #include "mon/test_storage.h"
@@ -190,8 +195,63 @@ TEST_F(CommandTest, configuration_by_section) {
   EXPECT_EQ(run(R"({"prefix": "config set", "who": "nobody", "name": "a", "value": "2"})").result, -EINVAL);
   EXPECT_EQ(run(R"({"prefix": "config set", "who": "mon", "name": "mon_max_pg_per_osd", "value": "x"})").result,
             -EINVAL);
+  EXPECT_EQ(run(R"({"prefix": "config set", "who": "osd", "name": "osd_max_backfils", "value": "2"})").result, -EINVAL)
+      << "nobody has that";
+  EXPECT_EQ(run(R"({"prefix": "config set", "who": "osd", "name": "mon_host", "value": "a"})").result, -EINVAL);
+  EXPECT_EQ(run(R"({"prefix": "config set", "who": "osd", "name": "osd_max_backfills", "value": "x"})").result,
+            -EINVAL);
   run(R"({"prefix": "config reset", "num": 1})");
   EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.3", "key": "debug_osd"})").output, "1\n");
+}
+
+TEST_F(CommandTest, configuration_by_place_and_class) {
+  ASSERT_TRUE(boot(0, 6800));
+  ASSERT_TRUE(boot(1, 6801));
+  for (auto json :
+       {R"({"prefix": "osd crush set", "id": 0, "weight": 1, "args": ["root=default", "rack=r1", "host=h0"]})",
+        R"({"prefix": "osd crush set", "id": 1, "weight": 1, "args": ["root=default", "rack=r1", "host=h1"]})",
+        R"({"prefix": "osd crush set-device-class", "class": "ssd", "ids": ["1"]})",
+        R"({"prefix": "config set", "who": "osd", "name": "debug_osd", "value": "1"})",
+        R"({"prefix": "config set", "who": "osd/rack:r1", "name": "debug_osd", "value": "2"})",
+        R"({"prefix": "config set", "who": "osd/host:h0", "name": "debug_osd", "value": "3"})",
+        R"({"prefix": "config set", "who": "osd/class:ssd", "name": "debug_osd", "value": "4"})",
+        R"({"prefix": "config set", "who": "client/host:h0", "name": "debug_ms", "value": "5"})"})
+    EXPECT_EQ(run(json).result, 0) << json << run(json).text;
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.0", "key": "debug_osd"})").output, "3\n")
+      << "the nearest place";
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.1", "key": "debug_osd"})").output, "4\n") << "then the class";
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.7", "key": "debug_osd"})").output, "1\n");
+  EXPECT_EQ(config_for(state, "client.x", "h0").at("debug_ms"), "5");
+  EXPECT_TRUE(config_for(state, "client.x", "h1").empty());
+  for (auto who : {"osd/", "osd/host", "osd/host:a/rack:b", "osd/class:a/class:b"})
+    EXPECT_EQ(
+        run(fmt::format(R"({{"prefix": "config set", "who": "{}", "name": "debug_osd", "value": "1"}})", who)).result,
+        -EINVAL)
+        << who;
+  run(R"({"prefix": "config rm", "who": "osd/host:h0", "name": "debug_osd"})");
+  EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.0", "key": "debug_osd"})").output, "2\n");
+}
+
+TEST_F(CommandTest, muted_checks_do_not_count) {
+  ASSERT_TRUE(boot(0, 6800));
+  run(R"({"prefix": "osd set", "key": "noout"})");
+  EXPECT_EQ(run(R"({"prefix": "health mute", "code": "NOT_THERE"})").result, -ENOENT);
+  EXPECT_EQ(run(R"({"prefix": "health mute", "code": "OSDMAP_FLAGS", "ttl": "soon"})").result, -EINVAL);
+  EXPECT_EQ(run(R"({"prefix": "health mute", "code": "OSDMAP_FLAGS", "ttl": "1h"})").result, 0);
+  Surroundings around{now, {}, 1.0, system_random(), config, options(), stats, *mds, sessions, *decider, metrics};
+  auto health = assess(state, around);
+  EXPECT_TRUE(health.checks.at("OSDMAP_FLAGS").muted);
+  EXPECT_TRUE(mutes_over(health, now).empty());
+  EXPECT_EQ(mutes_over(health, later(now, 3601)).size(), 1u) << "its time has passed";
+  run(R"({"prefix": "osd set", "key": "nodown"})");
+  EXPECT_EQ(mutes_over(assess(state, around), now).size(), 1u) << "it got worse";
+  EXPECT_EQ(run(R"({"prefix": "health mute", "code": "OSDMAP_FLAGS", "sticky": true})").result, 0);
+  run(R"({"prefix": "osd unset", "key": "nodown"})");
+  run(R"({"prefix": "osd unset", "key": "noout"})");
+  EXPECT_TRUE(mutes_over(assess(state, around), now).empty()) << "it stays";
+  EXPECT_EQ(State::load(state.save())->health().mutes(), state.health().mutes());
+  EXPECT_EQ(run(R"({"prefix": "health unmute"})").result, 0);
+  EXPECT_TRUE(state.health().mutes().empty());
 }
 
 }  // namespace

@@ -59,10 +59,11 @@ class Daemon {
     message.metadata["hostname"] = "box";
     clients_.send(message);
   }
-  void beacon(std::int32_t osd) {
+  void beacon(std::int32_t osd, msg::Epoch oldest_needed = {}) {
     msg::OsdBeacon message;
     message.osd = osd;
     message.map = map.epoch;
+    message.oldest_needed = oldest_needed;
     message.space = {1ull << 40, 1ull << 39, 0, 0, 0};
     clients_.send(message);
   }
@@ -207,6 +208,95 @@ TEST_F(MonitorTest, an_osd_that_falls_silent_is_down_and_later_out) {
     EXPECT_TRUE(watcher->map.is_up(0) && watcher->map.is_in(0)) << "back, and in again by itself";
     co_await osd->stop();
     co_await watcher->stop();
+    co_await t.stop();
+  };
+  world.run(body(*this));
+}
+
+TEST_F(MonitorTest, an_osd_is_down_once_enough_others_have_missed_it_for_long_enough) {
+  auto body = [](MonitorTest& t) -> Task<> {
+    co_await t.start();
+    std::vector<std::unique_ptr<Daemon>> osds;
+    for (std::int32_t i = 0; i < 4; ++i) osds.push_back(t.daemon(msg::EntityType::osd, std::to_string(i)));
+    for (int i = 0; i < 4; ++i) {
+      co_await t.pass(1s);
+      for (std::int32_t id = 0; id < 4; ++id) osds[static_cast<std::size_t>(id)]->boot(id);
+    }
+    const auto& map = [&]() -> const maps::OsdMap& { return t.monitor->state().osd().map(); };
+    EXPECT_EQ(map().count_up(), 4u);
+    auto report = [&](std::int32_t reporter, Duration silent, bool alive = false) {
+      msg::OsdFailure failure;
+      failure.reporter = reporter;
+      failure.target = 0;
+      failure.target_address = osds[0]->address();
+      failure.failed_for_ms =
+          static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(silent).count());
+      failure.alive = alive;
+      osds[static_cast<std::size_t>(reporter)]->monitors().send(failure);
+    };
+    report(1, 30s);
+    co_await t.pass(1s);
+    EXPECT_TRUE(map().is_up(0)) << "one reporter is not enough";
+    report(2, 5s);
+    co_await t.pass(1s);
+    EXPECT_TRUE(map().is_up(0)) << "the second has not missed it for the grace";
+    report(1, 0s, true);
+    report(2, 25s);
+    co_await t.pass(1s);
+    EXPECT_TRUE(map().is_up(0)) << "the first has heard of it again";
+    osds[0]->beacon(0);  // that the monitor hears it does not mean that its peers do
+    co_await t.pass(1s);
+    report(3, 25s);
+    co_await t.pass(1s);
+    EXPECT_FALSE(map().is_up(0));
+    for (std::int32_t i = 1; i < 4; ++i) EXPECT_TRUE(map().is_up(i));
+    for (auto& osd : osds) co_await osd->stop();
+    co_await t.stop();
+  };
+  world.run(body(*this));
+}
+
+TEST_F(MonitorTest, old_maps_are_kept_by_number_and_age_and_for_who_needs_them) {
+  EXPECT_TRUE(config.set("mon_min_osdmap_epochs", "20"));
+  EXPECT_TRUE(config.set("mon_osdmap_keep", "60"));
+  auto body = [](MonitorTest& t) -> Task<> {
+    co_await t.start();
+    auto osd = t.daemon(msg::EntityType::osd, "0");
+    co_await t.pass(2s);
+    osd->boot(0);
+    co_await t.pass(1s);
+    auto many = [&](int count) -> Task<> {
+      for (int i = 0; i < count; ++i) {
+        auto set = co_await t.command(i % 2 ? R"({"prefix": "osd unset", "key": "noout"})"
+                                            : R"({"prefix": "osd set", "key": "noout"})");
+        EXPECT_EQ(set.result, 0);
+      }
+    };
+    auto first = [&] { return t.monitor->state().osd().first(); };
+    auto epoch = [&] { return t.monitor->state().osd().epoch(); };
+    auto start = first();
+    co_await many(60);
+    auto needed = msg::Epoch(epoch().value - 40);
+    co_await t.pass(5s);
+    EXPECT_EQ(first(), start) << "they are young, and an OSD has not said what it needs";
+    for (int i = 0; i < 16; ++i) {
+      co_await t.pass(5s);
+      osd->beacon(0, needed);
+    }
+    EXPECT_EQ(first(), needed) << "as far as the OSD lets us";
+    auto keeps = epoch();
+    for (int i = 0; i < 3; ++i) {
+      co_await t.pass(5s);
+      osd->beacon(0, keeps);
+    }
+    EXPECT_EQ(first().value, epoch().value - 20) << "by number";
+    co_await many(60);
+    for (int i = 0; i < 3; ++i) {
+      co_await t.pass(5s);
+      osd->beacon(0, epoch());
+    }
+    EXPECT_EQ(first(), keeps) << "by age: what came since is young";
+    co_await osd->stop();
     co_await t.stop();
   };
   world.run(body(*this));

@@ -69,9 +69,9 @@ void OsdWatch::take(SessionRef session, const msg::OsdBeacon& beacon) {
   if (!map().is_up(beacon.osd)) return;
   if (session->daemon_address.empty()) session->daemon_address = map().osd(beacon.osd)->client;
   if (session->daemon_address != map().osd(beacon.osd)->client) return;  // an incarnation that is over
+  // What its peers report stands: that we hear it does not mean that they do.
   beacons_[beacon.osd] = now();
   resets_.erase(beacon.osd);
-  reports_.erase(beacon.osd);
   stats_.take(beacon, now());
 }
 
@@ -91,6 +91,7 @@ void OsdWatch::take(SessionRef, const msg::OsdFailure& failure) {
   auto since = now() - std::chrono::milliseconds(failure.failed_for_ms);
   auto [report, is_new] = reporters.try_emplace(failure.reporter, Report{since, now(), failure.refused});
   report->second.newest = now();
+  report->second.since = std::min(report->second.since, since);
   report->second.refused |= failure.refused;
   if (report->second.refused)
     return declare_down(failure.target, fmt::format("osd.{} found nobody listening there", failure.reporter));
