@@ -141,8 +141,9 @@ check: deps
 	$(MAKE) all lint
 	$(MAKE) $(addprefix $(BUILD)/test/,$(addsuffix _test,$(subst /,_,$(test_folders))))
 	tests/check
-check-slow: check fuzz
+check-slow: check
 	tests/check --slow
+	$(MAKE) fuzz
 	tests/fuzz
 bench: all $(foreach f,$(bench_folders),$(BUILD)/bench/$f_bench)
 	$(BUILD)/bench/filestore_bench $(if $(FULL),--full)

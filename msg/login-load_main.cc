@@ -35,12 +35,16 @@ struct Load {
 struct Visit : msg::Dispatcher {
   Event over;
   bool stood = false;
+  std::error_code failed;
   void on_message(msg::ConnectionRef, msg::Message) override {}
   void on_connect(msg::ConnectionRef) override {
     stood = true;
     over.set();
   }
-  void on_connect_failed(msg::ConnectionRef, std::error_code) override { over.set(); }
+  void on_connect_failed(msg::ConnectionRef, std::error_code why) override {
+    failed = why;
+    over.set();
+  }
 };
 
 Task<> come_and_go(Load& load) {
@@ -58,7 +62,7 @@ Task<> come_and_go(Load& load) {
     auto messenger = msg::Messenger::create(load.shard, options, visit);
     (void)messenger->connect(load.shard, msg::EntityType::mon, load.monitor);
     Result<> ended = co_await visit.over.wait_until(load.shard.clock(), load.shard.clock().now() + load.timeout);
-    if (!ended || !visit.stood) load.problem = ended ? "refused" : ended.error().message();
+    if (!visit.stood) load.problem = ended ? visit.failed.message() : ended.error().message();
     load.logins += visit.stood;
     co_await messenger->stop();
   }
