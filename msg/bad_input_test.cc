@@ -217,6 +217,13 @@ TEST_P(BadInput, a_wrong_key_an_unknown_name_and_a_key_without_capabilities) {
   });
 }
 
+TEST_P(BadInput, no_authentication_where_it_is_demanded) {
+  run([](Gate& gate) -> Task<> {
+    gate.open(EntityType::mon, gate.monitor);
+    co_await expect_refused(gate, gate.claim, EntityType::mon, "no way of authentication that we allow");
+  });
+}
+
 TEST_P(BadInput, a_login_cut_short_anywhere_or_played_back) {
   run([](Gate& gate) -> Task<> {
     gate.open(EntityType::mon, gate.monitor);

@@ -168,7 +168,7 @@ Task<Result<Authenticated>> authenticate_accepting(Transport& transport, EntityT
       payload = more.payload;
     }
     Result<AuthAcceptance::Step> step = admissible ? acceptance->step(payload) : admissible.error();
-    if (!step && acceptance) transport.blame(acceptance->problem());
+    if (!step) transport.blame(acceptance ? acceptance->problem() : "it offers no way of authentication that we allow");
     if (step && step->done && !may_be(hello.type, step->outcome.identity)) {
       transport.blame(
           fmt::format("{} says that it is a {}", step->outcome.identity.name.describe(), describe(hello.type)));
