@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 #include <thread>
 
 #include "base/check.h"
@@ -152,7 +154,11 @@ std::string use_store(const RecordedDisk& disk, std::unique_ptr<filestore::Objec
 }
 
 bool make_store(const auto& disk) {
-  return filestore::make_filestore(options_for(disk), {.owner = "crash", .cluster_fsid = "test", .force = true})
+  const char* mode = std::getenv("SPIRULA_INTEGRITY");
+  bool by_btrfs = mode && std::string_view(mode) == "btrfs";
+  auto integrity = by_btrfs ? filestore::Integrity::btrfs_checksums : filestore::Integrity::index_checksums;
+  return filestore::make_filestore(options_for(disk),
+                                   {.owner = "crash", .cluster_fsid = "test", .integrity = integrity, .force = true})
       .has_value();
 }
 
