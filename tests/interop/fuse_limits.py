@@ -10,7 +10,8 @@ from harness.spirula import SpirulaCluster
 from harness.suite import ClusterTest
 
 SLOW = bool(os.environ.get("SPIRULA_SLOW"))
-FILES = 100_000 if SLOW else 8_000
+FILES = 16_000 if SLOW else 8_000  # with little memory each costs a look at the stored folder
+NAMES = 100_000 if SLOW else 3_000
 DEEP = 1_000 if SLOW else 300
 MIB = 1 << 20
 
@@ -76,6 +77,26 @@ class FuseLimits(ClusterTest):
             os.stat(folder + "/none")
         self.tool("rm", "-r", folder)
         self.assertFalse(os.path.exists(folder))
+        self.world.unmount_fuse(mount, client)
+
+    def test_many_names_in_one_folder(self):
+        mount, client = self.world.mount_fuse("many")
+        folder = mount + "/many"
+        os.mkdir(folder)
+        here = os.open(folder, os.O_DIRECTORY)
+        for i in range(NAMES):
+            os.close(os.open(str(i), os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=here))
+        os.close(here)
+        self.world.unmount_fuse(mount, client)
+        self.restart_mds()
+        mount, client = self.world.mount_fuse("many")
+        names = os.listdir(folder)
+        self.assertEqual(len(names), NAMES)
+        self.assertEqual(set(names), {str(i) for i in range(NAMES)})
+        self.assertEqual(int(os.getxattr(folder, "ceph.dir.rfiles")), NAMES)
+        for i in range(0, NAMES, 997):
+            os.unlink(f"{folder}/{i}")
+        self.assertEqual(len(os.listdir(folder)), NAMES - len(range(0, NAMES, 997)))
         self.world.unmount_fuse(mount, client)
 
     def test_deep_folders(self):
