@@ -27,8 +27,9 @@ Buffer zero_bytes(std::uint64_t length) {
 
 }  // namespace
 
-Applier::Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters)
-    : index_(index), files_(files), staging_(staging), counters_(counters) {}
+Applier::Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters,
+                 std::uint64_t inline_bytes_max)
+    : index_(index), files_(files), staging_(staging), counters_(counters), inline_bytes_max_(inline_bytes_max) {}
 Applier::~Applier() = default;
 
 Result<> Applier::apply(const CollectionId& collection, const Transaction& transaction) {
@@ -246,7 +247,7 @@ Result<> Applier::write(const ObjectId& id, Object& object, std::uint64_t offset
   Onode& onode = *object.onode;
   std::uint64_t end = offset + data.size();
   if (data.empty()) return {};
-  if (!onode.has_file && end <= limits::inline_bytes_max && verified) {
+  if (!onode.has_file && end <= inline_bytes_max_ && verified) {
     TRY(std::string * text, inline_data(object));
     if (text->size() < end) text->resize(end);
     std::size_t at = offset;
@@ -411,7 +412,7 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
   Onode& onode = *object.onode;
   if (length == 0) return {};
   std::uint64_t end = offset + length;
-  if (!onode.has_file && end <= limits::inline_bytes_max) {
+  if (!onode.has_file && end <= inline_bytes_max_) {
     TRY(std::string * text, inline_data(object));
     if (offset < text->size()) {
       std::memset(text->data() + offset, 0, std::min<std::uint64_t>(text->size(), end) - offset);
@@ -445,7 +446,7 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
 Result<> Applier::truncate(const ObjectId& id, Object& object, std::uint64_t size) {
   Onode& onode = *object.onode;
   if (!onode.has_file) {
-    if (size > limits::inline_bytes_max) {
+    if (size > inline_bytes_max_) {
       TRY(move_to_file(id, object));
     } else if (size < onode.size && onode.has_inline) {
       TRY(std::string * text, inline_data(object));
@@ -583,7 +584,7 @@ Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T
   bool shareable =
       source->onode->has_file && source != &target && o.source_offset % block_bytes == o.offset % block_bytes;
   std::uint64_t first = blocks_in(o.offset) * block_bytes, last = end / block_bytes * block_bytes;
-  if (!shareable || first >= last || (!target.onode->has_file && end <= limits::inline_bytes_max))
+  if (!shareable || first >= last || (!target.onode->has_file && end <= inline_bytes_max_))
     return copy(o.source_offset, o.length, o.offset);
 
   if (!target.onode->has_file) TRY(move_to_file(target_id, target));

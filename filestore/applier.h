@@ -28,7 +28,8 @@ struct ApplyCounters {
 /// taken for data.
 class Applier {
  public:
-  Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters);
+  Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters,
+          std::uint64_t inline_bytes_max);
   ~Applier();
 
   Result<> apply(const CollectionId& collection, const Transaction& transaction);
@@ -91,6 +92,7 @@ class Applier {
   DataFiles& files_;
   StagingFiles& staging_;
   ApplyCounters& counters_;
+  std::uint64_t inline_bytes_max_;
   std::unordered_map<std::string, Object> objects_;
   std::vector<Object*> dirty_;
   IndexBatch batch_;

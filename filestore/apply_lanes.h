@@ -29,7 +29,7 @@ class ApplyLanes {
 
   /// `from`: where recovery has ended.
   ApplyLanes(const JournalPosition& from, Index& index, DataFiles& files, StagingFiles& staging,
-             ApplyCounters& counters, unsigned count, OnApplied on_applied, OnFailed on_failed);
+             ApplyCounters& counters, const FilestoreOptions& options, OnApplied on_applied, OnFailed on_failed);
   ~ApplyLanes();
 
   unsigned lane_of(const CollectionId& collection) const;

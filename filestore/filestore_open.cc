@@ -201,7 +201,7 @@ Result<> Filestore::roll_back(std::uint64_t sequence) {
 }
 
 Result<JournalPosition> Filestore::replay(const JournalPosition& from) {
-  Applier applier(*index_, *files_, *staging_, counters_);
+  Applier applier(*index_, *files_, *staging_, counters_, options_.inline_bytes_max);
   auto apply = [&](JournalPosition, const Buffer& body) -> Result<> {
     TRY(RecordedTransaction recorded, decode_record(body));
     return applier.apply(recorded.collection, recorded.transaction);
@@ -229,8 +229,8 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   pending_bytes_max_ = options_.memory_bytes_max / 2;
   read_pool_ = std::make_unique<BlockingPool>("store-read", std::max(options_.read_threads, 1u));
   lanes_ = std::make_unique<ApplyLanes>(
-      end, *index_, *files_, *staging_, counters_, options_.apply_threads,
-      [this](auto submissions) { on_applied(submissions); }, [this](std::error_code why) { fail(why, "applying"); });
+      end, *index_, *files_, *staging_, counters_, options_, [this](auto submissions) { on_applied(submissions); },
+      [this](std::error_code why) { fail(why, "applying"); });
   TRY(journal_->start(
       end, tail, [this](Journal::EntryList& entries, Result<> result) { on_durable(entries, result); },
       [this](std::uint64_t bytes) {
@@ -241,6 +241,7 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   std::uint64_t ring_bytes = options_.staging_ring_bytes;
   if (ring_bytes == 0) ring_bytes = std::clamp<std::uint64_t>(space_.total / 16, 64 << 20, std::uint64_t{1} << 30);
   TRY(stager_, Stager::open(*staging_, journal_->incarnation(), ring_bytes, files_->keeps_checksums(),
+                            options_.staged_bytes_min,
                             [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
   commit_last_ = std::chrono::steady_clock::now();
   commit_statistics_.interval = options_.commit_interval_min;

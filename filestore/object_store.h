@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "filestore/limits.h"
 #include "filestore/object_id.h"
 #include "filestore/transaction.h"
 
@@ -120,6 +121,9 @@ struct FilestoreOptions {
   enum class JournalEngine : std::uint8_t { automatic, io_uring, libaio };
   JournalEngine journal_engine = JournalEngine::automatic;  ///< automatic: io_uring unless the kernel refuses it
   std::uint64_t staging_ring_bytes = 0;                     ///< of each staging ring; 0: by the size of the disk
+  /// Where objects become files and from where payloads are staged: other than these only to measure.
+  std::uint64_t inline_bytes_max = limits::inline_bytes_max;
+  std::uint64_t staged_bytes_min = limits::staged_bytes_min;
   unsigned apply_threads = 2, read_threads = 4;
   std::chrono::milliseconds commit_interval_min{1'000}, commit_interval_max{30'000};
 };

@@ -34,7 +34,7 @@ struct Middle {
   explicit Middle(const T::Write& write)
       : begin((write.offset + block_bytes - 1) / block_bytes * block_bytes),
         end((write.offset + write.data.size()) / block_bytes * block_bytes) {}
-  bool worth_it() const { return end > begin && end - begin >= limits::staged_bytes_min; }
+  bool worth_it(std::uint64_t bytes_min) const { return end > begin && end - begin >= bytes_min; }
 };
 
 }  // namespace
@@ -89,9 +89,9 @@ Result<> StagingFiles::remove_before(std::uint64_t generation) {
 }
 
 Result<std::unique_ptr<Stager>> Stager::open(StagingFiles& files, std::uint64_t generation, std::uint64_t ring_bytes,
-                                             bool checksums, OnStaged on_staged) {
-  std::unique_ptr<Stager> stager(
-      new Stager(generation, ring_bytes / block_bytes * block_bytes, checksums, std::move(on_staged)));
+                                             bool checksums, std::uint64_t staged_bytes_min, OnStaged on_staged) {
+  std::unique_ptr<Stager> stager(new Stager(generation, ring_bytes / block_bytes * block_bytes, checksums,
+                                            staged_bytes_min, std::move(on_staged)));
   for (std::uint32_t number = 0; number < limits::staging_rings; ++number) {
     auto ring = std::make_unique<Ring>();
     ring->number = number;
@@ -125,7 +125,7 @@ bool Stager::reserve(Submission& submission) {
   for (const T::Operation& each : submission.transaction.operations())
     if (const auto* on = std::get_if<T::OnObject>(&each))
       if (const auto* write = std::get_if<T::Write>(&on->operation))
-        if (Middle middle(*write); middle.worth_it()) total += middle.end - middle.begin;
+        if (Middle middle(*write); middle.worth_it(staged_bytes_min_)) total += middle.end - middle.begin;
   if (total == 0) return false;
 
   std::lock_guard lock(mutex_);
@@ -140,7 +140,7 @@ bool Stager::reserve(Submission& submission) {
     const auto* on = std::get_if<T::OnObject>(&each);
     const auto* write = on ? std::get_if<T::Write>(&on->operation) : nullptr;
     Middle middle(write ? *write : T::Write{});
-    if (!write || !middle.worth_it()) {
+    if (!write || !middle.worth_it(staged_bytes_min_)) {
       on ? split.add(on->object, on->operation) : split.add(std::get<T::CollectionOperation>(each));
       continue;
     }

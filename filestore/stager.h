@@ -47,7 +47,7 @@ class Stager {
   using OnStaged = std::function<void(std::vector<SubmissionPointer>& submissions, Result<> result)>;
   /// `checksums`: payloads get them, for the index.
   static Result<std::unique_ptr<Stager>> open(StagingFiles& files, std::uint64_t generation, std::uint64_t ring_bytes,
-                                              bool checksums, OnStaged on_staged);
+                                              bool checksums, std::uint64_t staged_bytes_min, OnStaged on_staged);
   ~Stager();
 
   /// Finds room for the whole blocks of the submission's large writes and splits those writes accordingly (head, staged
@@ -75,12 +75,17 @@ class Stager {
     std::condition_variable work;
     std::thread thread;
   };
-  Stager(std::uint64_t generation, std::uint64_t ring_bytes, bool checksums, OnStaged on_staged)
-      : generation_(generation), ring_bytes_(ring_bytes), checksums_(checksums), on_staged_(std::move(on_staged)) {}
+  Stager(std::uint64_t generation, std::uint64_t ring_bytes, bool checksums, std::uint64_t staged_bytes_min,
+         OnStaged on_staged)
+      : generation_(generation),
+        ring_bytes_(ring_bytes),
+        staged_bytes_min_(staged_bytes_min),
+        checksums_(checksums),
+        on_staged_(std::move(on_staged)) {}
   void run(Ring& ring);
   Result<> write(Ring& ring, Submission& submission);
 
-  std::uint64_t generation_, ring_bytes_;
+  std::uint64_t generation_, ring_bytes_, staged_bytes_min_;
   bool checksums_;
   OnStaged on_staged_;
   std::mutex mutex_;

@@ -268,6 +268,75 @@ class Bench {
     memory("4 KiB creates");
   }
 
+  /// Creates of each size, commits included, with the data in the index and in files.
+  void inline_threshold() {
+    for (std::size_t size : {512u, 1024u, 2048u, 3072u, 4096u, 8192u, 32768u}) {
+      std::map<bool, Outcome> outcomes;
+      for (bool in_index : {true, false}) {
+        Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30},
+                [&](auto& options) { options.inline_bytes_max = in_index ? 64u << 10 : 0; });
+        Buffer data = random_buffer(size);
+        std::uint32_t next = 0;
+        std::uint64_t before = rig.device_bytes();
+        auto begin = Time::now();
+        double cpu = cpu_seconds();
+        Outcome outcome = rig.drive(16, settings_.seconds * 2, [&](SeededRandom&) {
+          ObjectId id = object_name(next++);
+          CollectionId pg = pg_of(id);
+          Transaction t;
+          t.write(id, 0, data);
+          t.set_attributes(std::move(id), {{"_", data.slice(0, 250)}, {"snapset", data.slice(0, 31)}});
+          return rig.store().submit(pg, std::move(t));
+        });
+        rig.commit();
+        outcome.seconds = seconds_since(begin);
+        outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(outcome.count);
+        outcome.latency = {static_cast<float>(static_cast<double>(rig.device_bytes() - before) /
+                                              static_cast<double>(outcome.count * size))};
+        outcomes[in_index] = outcome;
+      }
+      auto describe = [&](bool in_index) {
+        const Outcome& o = outcomes[in_index];
+        return fmt::format("{:.0f}, {:.0f} µs CPU, {:.1f} device bytes a byte", o.rate(), o.cpu_us, o.latency[0]);
+      };
+      table_.row(fmt::format("creates of {} bytes in the index, depth 16 (/s)", size), describe(true),
+                 describe(false) + " as files", number(outcomes[true].rate() / outcomes[false].rate(), 2), "", {});
+    }
+  }
+
+  /// Overwrites of each size, commits included, staged and through the journal.
+  void staging_threshold() {
+    for (std::size_t size : {32u << 10, 64u << 10, 128u << 10, 256u << 10, 512u << 10, 1024u << 10}) {
+      std::map<bool, Outcome> outcomes;
+      for (bool staged : {true, false}) {
+        Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30},
+                [&](auto& options) { options.staged_bytes_min = staged ? size : std::size_t{1} << 30; });
+        rig.fill();
+        Buffer data = random_buffer(size);
+        auto begin = Time::now();
+        double cpu = cpu_seconds();
+        Outcome outcome = rig.drive(16, settings_.seconds * 2, [&](SeededRandom& random) {
+          ObjectId id = object_name(static_cast<std::uint32_t>(random.below(Rig::large_count)));
+          CollectionId pg = pg_of(id);
+          Transaction t;
+          t.write(std::move(id), random.below(Rig::large_bytes / size) * size, data);
+          return rig.store().submit(pg, std::move(t));
+        });
+        rig.commit();
+        outcome.seconds = seconds_since(begin);
+        outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(outcome.count);
+        outcomes[staged] = outcome;
+      }
+      auto describe = [&](bool staged) {
+        const Outcome& o = outcomes[staged];
+        return fmt::format("{:.0f} (median {:.1f} ms), {:.0f} µs CPU", o.rate(), o.at(0.5) / 1000, o.cpu_us);
+      };
+      table_.row(fmt::format("overwrites of {} KiB staged, depth 16 (/s)", size >> 10), describe(true),
+                 describe(false) + " through the journal", number(outcomes[true].rate() / outcomes[false].rate(), 2),
+                 "", {});
+    }
+  }
+
   /// Listing, mounting after a clean stop, and replay.
   void many_objects() {
     Rig rig({.data_bytes = std::uint64_t{12} << 30, .journal_bytes = std::uint64_t{1} << 30});
@@ -381,6 +450,8 @@ const std::vector<std::pair<const char*, Case>> cases{
     {"many_objects", &Bench::many_objects},
     {"replay", &Bench::replay},
     {"integrity", &Bench::integrity},
+    {"inline_threshold", &Bench::inline_threshold},
+    {"staging_threshold", &Bench::staging_threshold},
 };
 
 int run(int argc, char** argv) {
