@@ -16,9 +16,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
+#include "filestore/error.h"
+#include "filestore/faults.h"
 #include "filestore/file_descriptor.h"
 
 namespace spirula::filestore::btrfs {
@@ -50,6 +54,7 @@ Result<> mount(const std::string& device, const std::string& directory) {
 }
 
 Result<> sync(int directory) {
+  TRY(fault_at(FaultPoint::sync));
   if (::ioctl(directory, BTRFS_IOC_SYNC) < 0) return last_errno();
   return {};
 }
@@ -63,6 +68,7 @@ Result<> create_subvolume(int directory, const std::string& name) {
 }
 
 Result<> create_snapshot(int directory, const std::string& source, const std::string& name, bool read_only) {
+  TRY(fault_at(FaultPoint::snapshot));
   FileDescriptor from(::openat(directory, source.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!from) return last_errno();
   btrfs_ioctl_vol_args_v2 arguments{};
@@ -100,9 +106,21 @@ Result<> disable_checksums(int fd) {
 }
 
 Result<> clone_range(int source, std::uint64_t source_offset, std::uint64_t length, int target, std::uint64_t offset) {
+  TRY(fault_at(FaultPoint::clone));
   file_clone_range range{source, source_offset, length, offset};
   if (::ioctl(target, FICLONERANGE, &range) < 0) return last_errno();
   return {};
+}
+
+Result<> insist(int directory, const std::function<Result<>()>& call) {
+  constexpr int attempts = 20;
+  constexpr std::chrono::milliseconds pause(50);
+  for (int i = 1;; ++i) {
+    Result<> done = call();
+    if (done || !is(done.error(), Errc::no_space) || i == attempts) return done;
+    (void)sync(directory);
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 Result<Space> space(int directory) {
@@ -120,15 +138,27 @@ Result<Space> space(int directory) {
     btrfs_ioctl_space_info info[slots];
   } answer{};
   if (::ioctl(directory, BTRFS_IOC_SPACE_INFO, &answer) < 0) return last_errno();
-  std::uint64_t allocated = 0;
+  std::uint64_t allocated = 0, own_reserve = 0;
   for (std::size_t i = 0; i < std::min<std::size_t>(answer.total, slots); ++i) {
     const btrfs_ioctl_space_info& info = answer.info[i];
-    if (info.flags & BTRFS_SPACE_INFO_GLOBAL_RSV) continue;
+    if (info.flags & BTRFS_SPACE_INFO_GLOBAL_RSV) {
+      own_reserve = info.total_bytes;
+      continue;
+    }
     std::uint64_t copies = info.flags & (BTRFS_BLOCK_GROUP_DUP | BTRFS_BLOCK_GROUP_RAID1) ? 2 : 1;
     allocated += info.total_bytes * copies;
-    if (info.flags & BTRFS_BLOCK_GROUP_METADATA) space.metadata_available += info.total_bytes - info.used_bytes;
+    std::uint64_t free = info.total_bytes - std::min<std::uint64_t>(info.used_bytes, info.total_bytes);
+    if (info.flags & BTRFS_BLOCK_GROUP_METADATA) {
+      space.metadata_free += free;
+      space.metadata_copies = copies;
+    } else if (info.flags & BTRFS_BLOCK_GROUP_DATA) {
+      space.data_free += free;
+    }
   }
-  if (space.total > allocated) space.metadata_available += (space.total - allocated) / 2;
+  space.metadata_free -= std::min(space.metadata_free, own_reserve);
+  if (space.total > allocated) space.unallocated = space.total - allocated;
+  // The kernel takes a tenth of the file system at a time, at most 1 GiB.
+  space.chunk_bytes = std::clamp<std::uint64_t>(space.total / 10, 16 << 20, std::uint64_t{1} << 30);
   return space;
 }
 

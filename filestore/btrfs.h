@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,19 @@ Result<> disable_checksums(int fd);
 /// end.
 Result<> clone_range(int source, std::uint64_t source_offset, std::uint64_t length, int target, std::uint64_t offset);
 
+/// Calls until it does not say Errc::no_space, with a sync in between, for a while: what btrfs has promised to changes
+/// under way, many times what they take, is free again after a sync. Only for calls that changed nothing when they
+/// fail.
+Result<> insist(int directory, const std::function<Result<>()>& call);
+
 struct Space {
-  std::uint64_t total = 0, used = 0, available = 0;
-  std::uint64_t metadata_available = 0;  ///< in allocated metadata chunks and in what is unallocated
+  std::uint64_t total = 0, used = 0;
+  std::uint64_t available = 0;      ///< for data: in its chunks and in what is unallocated
+  std::uint64_t data_free = 0;      ///< in the chunks that data have
+  std::uint64_t metadata_free = 0;  ///< in the chunks that metadata have, without btrfs's own reserve
+  std::uint64_t metadata_copies = 1;
+  std::uint64_t unallocated = 0;
+  std::uint64_t chunk_bytes = std::uint64_t{1} << 30;  ///< what data take of the unallocated at once, at most
 };
 Result<Space> space(int directory);
 

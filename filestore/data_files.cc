@@ -15,6 +15,7 @@
 
 #include "base/crc32c.h"
 #include "filestore/btrfs.h"
+#include "filestore/faults.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
 #include "filestore/onode.h"
@@ -55,9 +56,13 @@ Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
   changes_.mark(id_);
   while (!pieces.empty()) {
     int count = static_cast<int>(std::min<std::size_t>(pieces.size(), 512));
-    ssize_t put = ::pwritev(fd_.get(), pieces.data(), count, static_cast<off_t>(offset));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return last_errno();
+    TRY(fault_at(FaultPoint::data_write));
+    ssize_t put = 0;
+    TRY(btrfs::insist(fd_.get(), [&]() -> Result<> {
+      do put = ::pwritev(fd_.get(), pieces.data(), count, static_cast<off_t>(offset));
+      while (put < 0 && errno == EINTR);
+      return put < 0 ? Result<>(last_errno()) : Result<>();
+    }));
     offset += static_cast<std::uint64_t>(put);
     auto left = static_cast<std::size_t>(put);
     while (!pieces.empty() && left >= pieces[0].iov_len) {
@@ -88,7 +93,7 @@ Result<> DataFile::truncate(std::uint64_t size) {
 
 Result<> DataFile::share(int source, std::uint64_t from, std::uint64_t length, std::uint64_t offset) {
   changes_.mark(id_);
-  return btrfs::clone_range(source, from, length, fd_.get(), offset);
+  return btrfs::insist(fd_.get(), [&] { return btrfs::clone_range(source, from, length, fd_.get(), offset); });
 }
 
 Result<std::vector<Extent>> DataFile::extents(std::uint64_t offset, std::uint64_t length) const {
@@ -131,10 +136,16 @@ void DataFiles::remember(std::uint64_t id, std::shared_ptr<DataFile> file) {
 }
 
 Result<std::shared_ptr<DataFile>> DataFiles::create(std::uint64_t id, const ObjectId& owner) {
-  FileDescriptor fd(::openat(objects_.get(), path_of(id).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd) return last_errno();
+  FileDescriptor fd;
+  TRY(btrfs::insist(objects_.get(), [&]() -> Result<> {
+    fd = FileDescriptor(::openat(objects_.get(), path_of(id).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    return fd ? Result<>() : Result<>(last_errno());
+  }));
   std::string name = key::object(owner);
-  if (::fsetxattr(fd.get(), owner_attribute, name.data(), name.size(), 0) < 0) return last_errno();
+  TRY(btrfs::insist(objects_.get(), [&]() -> Result<> {
+    return ::fsetxattr(fd.get(), owner_attribute, name.data(), name.size(), 0) < 0 ? Result<>(last_errno())
+                                                                                   : Result<>();
+  }));
   auto file = std::make_shared<DataFile>(std::move(fd), changes_, id);
   remember(id, file);
   return file;
@@ -205,8 +216,9 @@ Result<> DataFiles::remove(std::uint64_t id) {
       open_.erase(it);
     }
   }
-  if (::unlinkat(objects_.get(), path_of(id).c_str(), 0) < 0) return last_errno();
-  return {};
+  return btrfs::insist(objects_.get(), [&]() -> Result<> {
+    return ::unlinkat(objects_.get(), path_of(id).c_str(), 0) < 0 ? Result<>(last_errno()) : Result<>();
+  });
 }
 
 }  // namespace spirula::filestore

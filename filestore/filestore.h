@@ -19,6 +19,7 @@
 #include "filestore/journal.h"
 #include "filestore/object_store.h"
 #include "filestore/pending.h"
+#include "filestore/space.h"
 #include "filestore/stager.h"
 #include "filestore/superblock.h"
 
@@ -63,6 +64,7 @@ class Filestore : public ObjectStore {
                                                              std::set<std::string> keys) override;
   Task<Result<OmapPage>> collection_list(CollectionId collection, std::string after, std::size_t count_max) override;
   StoreStatistics statistics() override;
+  Result<std::shared_ptr<SpaceReservation>> reserve(std::uint64_t bytes, Space kind) override;
   std::uint64_t transaction_bytes_max() const override;
   Task<Result<>> commit() override;
   Task<> stop() override;
@@ -78,6 +80,7 @@ class Filestore : public ObjectStore {
   // opening (filestore_open.cc)
   Result<> mount();
   Result<> roll_back(std::uint64_t sequence);
+  Result<> wait_for_cleaner();
   Result<JournalPosition> replay(const JournalPosition& from);
   Result<> load_collections();
   Result<> start(const JournalPosition& end, const JournalPosition& tail);
@@ -114,7 +117,7 @@ class Filestore : public ObjectStore {
   Result<> commit_now();
   Result<std::optional<std::uint64_t>> append_nothing();
   Result<> drop_old_snapshots();
-  void refresh_space();
+  void observe_space(std::optional<std::uint64_t> mark);
   void shut_down();
 
   FilestoreOptions options_;
@@ -138,8 +141,7 @@ class Filestore : public ObjectStore {
   std::atomic<std::uint64_t> unapplied_bytes_{0};  ///< of them, durable
   std::atomic<bool> failed_{false}, closing_{false};
   std::atomic<bool> committing_{false};  ///< large payloads go into the journal meanwhile
-  std::atomic<std::int64_t> room_{0};    ///< bytes that ordinary transactions may still take
-  std::atomic<std::int64_t> reserve_{0};
+  SpaceLedger space_;
   std::uint64_t pending_bytes_max_ = 0;
 
   mutable std::mutex commit_mutex_;
@@ -152,7 +154,6 @@ class Filestore : public ObjectStore {
   CommitStatistics commit_statistics_;
   std::chrono::steady_clock::time_point commit_last_;
   std::uint64_t journal_bytes_at_commit_ = 0;
-  btrfs::Space space_;
 
   std::unique_ptr<BlockingPool> read_pool_;
   std::unique_ptr<StagingFiles> staging_;

@@ -21,8 +21,8 @@ using std::chrono::microseconds;
 constexpr int interval_per_cost = 10;
 /// Of the ring, written since the last commit: two intervals and what arrives during a commit must fit.
 constexpr std::uint64_t ring_part = 4;
-/// Dirty data in the page cache that one pre-sync has to write.
-constexpr std::uint64_t dirty_bytes_max = std::uint64_t{512} << 20;
+/// Between commits that only find out what is left on a disk that is nearly full.
+constexpr auto low_space_pause = std::chrono::milliseconds(200);
 constexpr auto tick = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -33,23 +33,24 @@ CommitStatistics Filestore::commit_statistics() const {
 }
 
 StoreStatistics Filestore::statistics() {
-  std::lock_guard lock(commit_mutex_);
-  auto left = std::max<std::int64_t>(room_.load(), 0);
-  return {space_.total, space_.used, static_cast<std::uint64_t>(left),
+  btrfs::Space now = space_.last();
+  return {now.total, now.used, space_.available(),
           static_cast<std::uint64_t>(std::max<std::int64_t>(counters_.object_count.load(), 0))};
 }
 
-/// What is left, less what two commit cycles may need before a dropped snapshot gives anything back.
-void Filestore::refresh_space() {
+Result<std::shared_ptr<SpaceReservation>> Filestore::reserve(std::uint64_t bytes, Space kind) {
+  return space_.reserve(bytes, kind);
+}
+
+/// `mark`: of before a sync that has just ended.
+void Filestore::observe_space(std::optional<std::uint64_t> mark) {
   Result<btrfs::Space> now = btrfs::space(root_.get());
   if (!now) return;
-  std::uint64_t reserve = std::clamp<std::uint64_t>(now->total / 20, 64 << 20, std::uint64_t{4} << 30);
-  // Metadata has room of its own that can run out first; an eighth of the data room is far more than it needs.
-  std::uint64_t left = std::min(now->available, now->metadata_available * 8);
-  reserve_.store(static_cast<std::int64_t>(reserve * 3 / 4));  // the rest belongs to btrfs itself and the commit
-  room_.store(static_cast<std::int64_t>(left) - static_cast<std::int64_t>(reserve + unapplied_bytes_.load()));
-  std::lock_guard lock(commit_mutex_);
-  space_ = *now;
+  if (mark) {
+    space_.observe(*now, *mark);
+  } else {
+    space_.observe(*now);
+  }
 }
 
 bool Filestore::commit_due_locked() const {
@@ -59,7 +60,8 @@ bool Filestore::commit_due_locked() const {
   if (journal_->starved() && unapplied_bytes_.load() == 0) return true;
   if (settled_ && lanes_->reached().sequence == kept_.front().sequence) return false;
   if (written > journal_->ring_size() / ring_part) return true;
-  if (counters_.bytes_written.load() > dirty_bytes_max) return true;
+  if (counters_.bytes_written.load() > space_.dirty_bytes_max()) return true;
+  if (space_.wants_commit() && Clock::now() - commit_last_ >= low_space_pause) return true;
   return Clock::now() - commit_last_ >= commit_statistics_.interval;
 }
 
@@ -72,7 +74,7 @@ void Filestore::run_committer() {
       commit_wanted_.wait_for(lock, tick);
       if (Clock::now() - space_last > std::chrono::seconds(1)) {
         lock.unlock();
-        refresh_space();
+        observe_space(std::nullopt);
         space_last = Clock::now();
         lock.lock();
       }
@@ -82,7 +84,7 @@ void Filestore::run_committer() {
     lock.unlock();
     Result<> committed = commit_now();
     if (!committed) fail(committed.error(), "the commit");
-    refresh_space();
+    observe_space(std::nullopt);
     lock.lock();
     commits_served_ = serving;
     commit_result_ = committed;
@@ -128,7 +130,10 @@ Result<> Filestore::commit_now() {
     ~Done() { flag.store(false); }
   } done_committing{committing_};
   std::uint64_t written = journal_->bytes_written();
-  TRY(btrfs::sync(root_.get()));  // most of the data goes to disk here, with nobody held
+  std::uint64_t mark = space_.mark();
+  // Most of the data goes to disk here, with nobody held.
+  TRY(btrfs::insist(root_.get(), [&] { return btrfs::sync(root_.get()); }));
+  observe_space(mark);
   auto synced = Clock::now();
 
   JournalPosition position = lanes_->reached();
@@ -159,11 +164,12 @@ Result<> Filestore::commit_now() {
     CommitPoint point{superblock_.store, position, counters_.next_id.load(),
                       static_cast<std::uint64_t>(std::max<std::int64_t>(counters_.object_count.load(), 0))};
     std::string name = snapshot_name(position.sequence);
-    Result<> done = write_commit_point(current_.get(), point);
-    if (done) done = btrfs::create_snapshot(root_.get(), current_name, name, true);
+    Result<> done = btrfs::insist(root_.get(), [&] { return write_commit_point(current_.get(), point); });
+    auto snapshot = [&] { return btrfs::create_snapshot(root_.get(), current_name, name, true); };
+    if (done) done = btrfs::insist(root_.get(), snapshot);
     if (!done && is(done.error(), Errc::exists)) {  // an unusable one that recovery passed over
       done = btrfs::destroy_subvolume(root_.get(), name);
-      if (done) done = btrfs::create_snapshot(root_.get(), current_name, name, true);
+      if (done) done = btrfs::insist(root_.get(), snapshot);
     }
     released = Clock::now();
     counters_.bytes_written.store(0);
@@ -196,6 +202,7 @@ Result<> Filestore::commit_now() {
   TRY(drop_old_snapshots());
   journal_->trim(kept_.back());
   stager_->trim(kept_.back().sequence);
+  if (space_.low()) stager_->release();
   if (kept_.back().sequence >= opened_at_ && opened_at_ != 0) {
     TRY(staging_->remove_before(journal_->incarnation()));
     opened_at_ = 0;
@@ -209,7 +216,7 @@ Result<> Filestore::drop_old_snapshots() {
   TRY(auto snapshots, list_snapshots(options_.path));
   for (std::uint64_t sequence : snapshots) {
     if (std::ranges::any_of(kept_, [&](const JournalPosition& each) { return each.sequence == sequence; })) continue;
-    TRY(btrfs::destroy_subvolume(root_.get(), snapshot_name(sequence)));
+    TRY(btrfs::insist(root_.get(), [&] { return btrfs::destroy_subvolume(root_.get(), snapshot_name(sequence)); }));
   }
   const std::size_t uncleaned_max = settled_ ? 0 : 1;
   for (int i = 0; i < 600; ++i) {

@@ -181,13 +181,30 @@ Result<> Filestore::mount() {
   return why;
 }
 
+/// A replay writes once more what the old current/ has beyond the snapshot. Where room is scarce that comes back first.
+Result<> Filestore::wait_for_cleaner() {
+  constexpr int steps = 1'500, steps_per_sync = 25;
+  constexpr std::chrono::milliseconds step(20);
+  for (int i = 0; i < steps; ++i) {
+    TRY(btrfs::Space now, btrfs::space(root_.get()));
+    if (now.available > now.total / 8 && now.metadata_free + now.unallocated > now.total / 16) return {};
+    TRY(std::size_t left, btrfs::deleted_subvolumes(root_.get()));
+    if (left == 0) return {};
+    if (i % steps_per_sync == 0) TRY(btrfs::sync(root_.get()));  // pokes the cleaner
+    std::this_thread::sleep_for(step);
+  }
+  return {};
+}
+
 /// current/ becomes what it was at that commit point.
 Result<> Filestore::roll_back(std::uint64_t sequence) {
   current_ = {};
   struct stat status{};
   if (::fstatat(root_.get(), current_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
     TRY(btrfs::destroy_subvolume(root_.get(), current_name));
-  TRY(btrfs::create_snapshot(root_.get(), snapshot_name(sequence), current_name, false));
+  TRY(btrfs::insist(root_.get(),
+                    [&] { return btrfs::create_snapshot(root_.get(), snapshot_name(sequence), current_name, false); }));
+  TRY(wait_for_cleaner());
   TRY(current_, open_directory(root_.get(), current_name));
   TRY(CommitPoint point, read_commit_point(current_.get()));
   if (point.store != superblock_.store || point.position.sequence != sequence) return Errc::malformed;
@@ -224,7 +241,7 @@ Result<> Filestore::load_collections() {
 
 Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tail) {
   TRY(load_collections());
-  refresh_space();
+  observe_space(space_.mark());
   last_sequence_ = end.sequence;
   pending_bytes_max_ = options_.memory_bytes_max / 2;
   read_pool_ = std::make_unique<BlockingPool>("store-read", std::max(options_.read_threads, 1u));
@@ -239,10 +256,11 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
       }));
   opened_at_ = end.sequence;
   std::uint64_t ring_bytes = options_.staging_ring_bytes;
-  if (ring_bytes == 0) ring_bytes = std::clamp<std::uint64_t>(space_.total / 16, 64 << 20, std::uint64_t{1} << 30);
-  TRY(stager_, Stager::open(*staging_, journal_->incarnation(), ring_bytes, files_->keeps_checksums(),
-                            options_.staged_bytes_min,
-                            [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
+  if (ring_bytes == 0)
+    ring_bytes = std::clamp<std::uint64_t>(space_.last().total / 16, 64 << 20, std::uint64_t{1} << 30);
+  TRY(stager_,
+      Stager::open(*staging_, journal_->incarnation(), ring_bytes, files_->keeps_checksums(), options_.staged_bytes_min,
+                   [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
   commit_last_ = std::chrono::steady_clock::now();
   commit_statistics_.interval = options_.commit_interval_min;
   committer_ = std::thread([this] { run_committer(); });

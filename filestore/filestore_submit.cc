@@ -59,6 +59,8 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
   describe_operations(s);
   TRY(check_sources(s));
   s.bytes = s.transaction.payload_bytes() + 256;
+  s.charge = charge_of(s.transaction);
+  s.frees = s.transaction.space == Space::reserve && only_frees(s.transaction);
   s.lane = lanes_->lane_of(s.collection);
   // While a commit runs a write to btrfs may stall, so payloads take the journal, as far as memory can hold them until
   // the lanes go on.
@@ -70,7 +72,12 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
     s.record = encode_record(s.collection, s.transaction);
     s.bytes = s.record.size() + 256;
   }
-  Result<> admitted = admit_here(submission);
+  Result<> admitted = space_.take(s.charge, s.transaction.space, s.frees, s.transaction.reservation.get());
+  s.transaction.reservation.reset();  // what it has left goes back with the caller's
+  if (admitted) {
+    admitted = admit_here(submission);
+    if (!admitted) space_.give_back(s.charge);
+  }
   if (!admitted && s.ring_use) s.ring_use->refused.store(true);
   return admitted;
 }
@@ -102,10 +109,6 @@ std::uint64_t Filestore::transaction_bytes_max() const {
 Result<> Filestore::admit_here(const SubmissionPointer& submission) {
   Submission& s = *submission;
   if (s.bytes > transaction_bytes_max()) return Errc::too_large;
-  auto need = static_cast<std::int64_t>(s.bytes);
-  std::int64_t room = room_.load(std::memory_order_relaxed);
-  if (room < need && (s.transaction.space == Space::ordinary || room + reserve_.load() < need)) return Errc::no_space;
-
   std::lock_guard lock(mutex_);
   auto table = [this](const CollectionId& id) {
     auto it = collections_.find(id);
@@ -119,7 +122,6 @@ Result<> Filestore::admit_here(const SubmissionPointer& submission) {
       collections_.erase(id);
     }
   }
-  room_.fetch_sub(need, std::memory_order_relaxed);
   submitted_bytes_.fetch_add(s.bytes);
   s.ticket = ++last_ticket_;
   pending_.add(submission);
@@ -264,13 +266,16 @@ void Filestore::on_durable(Journal::EntryList& entries, Result<> result) {
 
 void Filestore::on_applied(std::span<const SubmissionPointer> submissions) {
   std::uint64_t bytes = 0;
+  SpaceCharge charge;
   {
     std::lock_guard lock(mutex_);
     for (const auto& each : submissions) {
       pending_.remove(*each);
       bytes += each->bytes;
+      charge += each->charge;
     }
   }
+  space_.applied(charge);
   unapplied_bytes_.fetch_sub(bytes);
   submitted_bytes_.fetch_sub(bytes);
   if (journal_->starved()) journal_->kick();
@@ -280,6 +285,11 @@ void Filestore::on_applied(std::span<const SubmissionPointer> submissions) {
 void Filestore::fail(std::error_code why, const char* where) {
   if (failed_.exchange(true)) return;
   log_error("filestore", "{}: {} failed: {}; the store takes no more writes", options_.path, where, why.message());
+  if (is(why, Errc::no_space)) {
+    Result<btrfs::Space> now = btrfs::space(root_.get());
+    if (now) space_.observe(*now, 0);
+    log_error("filestore", "{}: the disk: {}", options_.path, space_.describe());
+  }
   journal_->kick();  // what waits for the lanes to make room need not any more
   commit_wanted_.notify_all();
 }

@@ -5,11 +5,13 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
 
 #include "base/log.h"
+#include "filestore/faults.h"
 
 namespace spirula::filestore {
 
@@ -127,6 +129,7 @@ void IndexBatch::clear() {
 }
 
 Result<> RocksIndex::write(IndexBatch& batch) {
+  TRY(fault_at(FaultPoint::index_write));
   rocksdb::WriteOptions options;
   options.sync = false;
   return from_status(db_->Write(options, &batch.impl().batch));
@@ -171,6 +174,13 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_
   // Nobody writes while a snapshot is taken, so a log that ends in the middle of a record is damage.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
   options.level_compaction_dynamic_level_bytes = true;
+  // What a compaction has twice on the disk stays small beside the reserve of a small store (see space.h).
+  options.max_bytes_for_level_base = 64 << 20;
+  options.target_file_size_base = 16 << 20;
+  options.max_compaction_bytes = 64 << 20;
+  // Tables that are mostly deletions are compacted without waiting for company, so that deleting makes room.
+  options.table_properties_collector_factories.push_back(
+      rocksdb::NewCompactOnDeletionCollectorFactory(16'384, 8'192, 0.5));
 
   rocksdb::BlockBasedTableOptions table;
   auto cache = rocksdb::NewLRUCache(std::max<std::uint64_t>(memory_bytes / 2, 4 << 20), 4, false, 0.5);

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "filestore/faults.h"
 #include "filestore/file_descriptor.h"
 
 namespace spirula::filestore {
@@ -60,6 +61,7 @@ class UringDevice final : public SystemDevice {
     return {};
   }
   Result<> start_write(std::uint64_t offset, ByteView bytes) override {
+    TRY(fault_at(FaultPoint::journal_write));
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     CHECK(sqe, "one write in flight");
     expected_ = bytes.size();
@@ -118,6 +120,7 @@ class AioDevice final : public SystemDevice {
     return {};
   }
   Result<> start_write(std::uint64_t offset, ByteView bytes) override {
+    TRY(fault_at(FaultPoint::journal_write));
     expected_ = bytes.size();
     io_prep_pwrite(&control_, fd_.get(), const_cast<std::byte*>(bytes.data()), bytes.size(),
                    static_cast<long long>(offset));

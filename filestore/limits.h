@@ -15,8 +15,12 @@ inline constexpr std::size_t object_name_bytes_max = 12 * 1024;
 inline constexpr std::size_t attribute_name_bytes_max = 4096;
 /// Of one object's attributes together: they live in one index value, rewritten when one changes.
 inline constexpr std::size_t attributes_bytes_max = 1 << 20;
-/// Of one transaction's encoding: 64 MiB of omap value and what goes with it. A quarter of the journal bounds it too.
-inline constexpr std::size_t transaction_bytes_max = 80 << 20;
+/// Of what one client operation may bring, data and omap together (Ceph: osd_max_write_size is 90 MB). The OSD's limit
+/// is this one.
+inline constexpr std::size_t operation_bytes_max = 90 << 20;
+/// Of one transaction's encoding: such an operation and what the OSD adds to it (attributes, a log entry, names). A
+/// quarter of the journal bounds it too, without what is staged.
+inline constexpr std::size_t transaction_bytes_max = operation_bytes_max + (6 << 20);
 
 /// The unit of checksums and of what is shared between clones: btrfs's sector, the page of the machines we run on.
 inline constexpr std::uint64_t block_bytes = 4096;

@@ -321,6 +321,9 @@ class Implementation final : public MemoryStore {
   }
 
   std::uint64_t transaction_bytes_max() const override { return limits::transaction_bytes_max; }
+  Result<std::shared_ptr<SpaceReservation>> reserve(std::uint64_t, Space) override {
+    return SpaceReservation::unlimited();
+  }
   StoreStatistics statistics() override {
     std::uint64_t used = 0;
     for (const auto& [id, object] : live_.objects) used += object.data.blocks.size() * block_bytes;

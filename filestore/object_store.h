@@ -97,6 +97,9 @@ class ObjectStore {
   virtual Task<Result<OmapPage>> collection_list(CollectionId collection, std::string after, std::size_t count_max) = 0;
 
   virtual StoreStatistics statistics() = 0;
+  /// Promises space for transactions that write so many bytes of data, attributes and omap, in pieces of 256 KiB or
+  /// more or in few: who must not be refused half-way takes it before beginning. Errc::no_space.
+  virtual Result<std::shared_ptr<SpaceReservation>> reserve(std::uint64_t bytes, Space kind) = 0;
   /// Of a transaction's encoding, payload and all: submit() refuses more with Errc::too_large.
   virtual std::uint64_t transaction_bytes_max() const = 0;
   /// Makes a commit point now: what is durable becomes part of a snapshot, and the journal is let go.

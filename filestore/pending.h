@@ -14,6 +14,7 @@
 #include "filestore/admission.h"
 #include "filestore/journal.h"
 #include "filestore/key.h"
+#include "filestore/space.h"
 #include "filestore/transaction.h"
 
 namespace spirula::filestore {
@@ -24,6 +25,8 @@ struct Submission : Journal::Entry {
   Transaction transaction;
   std::vector<std::string> keys;  ///< key::object() of each operation's object, empty for collection operations
   std::uint64_t bytes = 0;        ///< of memory, about
+  SpaceCharge charge;             ///< of the disk, at most
+  bool frees = false;             ///< a marked one that only makes room
   unsigned lane = 0;
   /// The order of submission. The journal's sequence may differ from it between collections (a transaction whose
   /// payload is being staged waits, and its collection with it), never within one.

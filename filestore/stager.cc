@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "filestore/btrfs.h"
+#include "filestore/faults.h"
 #include "filestore/limits.h"
 #include "filestore/onode.h"
 #include "filestore/superblock.h"
@@ -136,6 +137,7 @@ bool Stager::reserve(Submission& submission) {
   std::uint64_t at = head;
   Transaction split;
   split.space = submission.transaction.space;
+  split.reservation = submission.transaction.reservation;
   for (const T::Operation& each : submission.transaction.operations()) {
     const auto* on = std::get_if<T::OnObject>(&each);
     const auto* write = on ? std::get_if<T::Write>(&on->operation) : nullptr;
@@ -189,7 +191,14 @@ void Stager::trim(std::uint64_t sequence) {
   }
 }
 
+void Stager::release() {
+  std::lock_guard lock(mutex_);
+  for (auto& ring : rings_)
+    if (ring->uses.empty()) (void)::ftruncate(ring->fd, 0);  // it is written anew wherever it is used again
+}
+
 Result<> Stager::write(Ring& ring, Submission& submission) {
+  TRY(fault_at(FaultPoint::staging_write));
   for (auto& [extent, data] : submission.staged) {
     // O_DIRECT wants aligned memory; a payload in one aligned piece goes as it is.
     Buffer whole = data.buffers().size() == 1 ? data.buffers()[0] : Buffer{};
@@ -233,6 +242,7 @@ void Stager::run(Ring& ring) {
     Result<> result;
     for (auto& each : batch)
       if (result) result = write(ring, *each);
+    if (result) result = fault_at(FaultPoint::staging_sync);
     if (result && ::fdatasync(ring.fd) < 0) result = last_errno();
     bytes_staged_.fetch_add(bytes, std::memory_order_relaxed);
     {

@@ -56,6 +56,8 @@ class Stager {
   void begin(SubmissionPointer submission);
   /// Transactions up to `sequence` are in both kept snapshots.
   void trim(std::uint64_t sequence);
+  /// Gives the disk back what rings hold of which nothing is needed any more: for a disk that is nearly full.
+  void release();
   /// Finishes what has begun.
   void stop();
   std::uint64_t bytes_staged() const { return bytes_staged_.load(std::memory_order_relaxed); }

@@ -11,6 +11,7 @@
 
 #include "base/codec.h"
 #include "base/crc32c.h"
+#include "filestore/faults.h"
 #include "filestore/file_descriptor.h"
 
 namespace spirula::filestore {
@@ -86,6 +87,7 @@ Result<StoreSuperblock> read_superblock(const std::string& path, const char* nam
   return superblock;
 }
 Result<> write_commit_point(int current, const CommitPoint& point) {
+  TRY(fault_at(FaultPoint::commit_point));
   return write_file(current, commit_point_name, seal(commit_point_magic, point), false);
 }
 Result<CommitPoint> read_commit_point(int current) {

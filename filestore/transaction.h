@@ -18,6 +18,21 @@ enum class Space : std::uint8_t {
   reserve,   ///< FULL_FORCE, FULL_TRY, deletes: may use the last reserve
 };
 
+/// Space promised ahead (ObjectStore::reserve): transactions that carry it are not refused for what it covers, and use
+/// it up. What is left goes back when it is destroyed.
+class SpaceReservation {
+ public:
+  class Impl;
+  explicit SpaceReservation(std::unique_ptr<Impl> impl);
+  ~SpaceReservation();
+  /// Of a store that never fills.
+  static std::shared_ptr<SpaceReservation> unlimited();
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
 /// Where a write's payload stands in staging/, and, unless btrfs keeps them, its checksums by block; made by the store,
 /// never by its callers.
 struct StagedExtent {
@@ -125,6 +140,7 @@ class Transaction {
   using Operation = std::variant<OnObject, CollectionOperation>;
 
   Space space = Space::ordinary;
+  std::shared_ptr<SpaceReservation> reservation;  ///< redeemed by submit(); not recorded
 
   Transaction& touch(ObjectId o) { return add(std::move(o), Touch{}); }
   Transaction& write(ObjectId o, std::uint64_t offset, BufferList data) {

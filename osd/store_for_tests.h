@@ -115,6 +115,9 @@ class StoreForTests : public ObjectStore {
     co_return page(metadata[collection], after, "", count_max);
   }
   Task<Result<>> commit() override { co_return Result<>{}; }
+  Result<std::shared_ptr<filestore::SpaceReservation>> reserve(std::uint64_t, filestore::Space) override {
+    return filestore::SpaceReservation::unlimited();
+  }
   filestore::StoreStatistics statistics() override { return {1 << 30, 0, 1 << 30, objects.size()}; }
   std::uint64_t transaction_bytes_max() const override { return 80 << 20; }
   Task<> stop() override { co_return; }
