@@ -246,10 +246,10 @@ TEST_F(FullStore, of_metadata_is_mounted_again_and_emptied) {
   run_through(
       [&](unsigned number) {
         Transaction t;
-        t.write(name(number, 3000), 0, small);  // the name is the file's attribute too: an eighth of a leaf
+        t.write(name(number, 9000), 0, small);  // the name is the file's attribute too: half a leaf
         return t;
       },
-      3000);
+      9000);
 }
 
 }  // namespace
