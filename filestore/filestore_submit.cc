@@ -290,7 +290,8 @@ void Filestore::fail(std::error_code why, const char* where) {
     if (now) space_.observe(*now, 0);
     log_error("filestore", "{}: the disk: {}", options_.path, space_.describe());
   }
-  journal_->kick();  // what waits for the lanes to make room need not any more
+  // What waits for the lanes or a commit to make room would wait for ever.
+  journal_->fail(make_error_code(Errc::io));
   commit_wanted_.notify_all();
 }
 

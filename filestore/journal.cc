@@ -237,6 +237,13 @@ void Journal::kick() {
   start_batch(flight_);
 }
 
+void Journal::fail(std::error_code why) {
+  std::lock_guard lock(mutex_);
+  if (!failure_) return;
+  failure_ = why;
+  if (!in_flight_) device_->interrupt();  // else the write's own end wakes the thread, which delivers the failure
+}
+
 void Journal::trim(const JournalPosition& tail) {
   {
     std::lock_guard lock(mutex_);

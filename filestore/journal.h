@@ -76,6 +76,8 @@ class Journal {
   void append(std::shared_ptr<Entry> entry);
   /// Starts a write if the device is idle and something waits.
   void kick();
+  /// Nothing is written any more: what waits, for room that nobody will make, gets the error, and what comes later too.
+  void fail(std::error_code why);
   /// Records before `tail` are no longer needed.
   void trim(const JournalPosition& tail);
 
