@@ -42,8 +42,8 @@ struct Visit : msg::Dispatcher {
     over.set();
   }
   void on_connect_failed(msg::ConnectionRef, std::error_code why) override {
-    failed = why;
-    over.set();
+    failed = why;  // it is tried again: ceph-mon turns clients away while it has no number for them at hand
+    if (why == make_error_code(Errc::access)) over.set();
   }
 };
 
