@@ -129,7 +129,9 @@ struct SpaceLedger::State {
   /// Above the reserves.
   Room room() const { return room_of(space); }
   Room room_of(const btrfs::Space& of) const {
-    std::uint64_t data = pending.data + promised.data, metadata = pending.metadata + promised.metadata;
+    // Leaves are copied once a cycle, however many transactions touch them: a long cycle takes less than their sum.
+    std::uint64_t metadata = std::min(pending.metadata, reserve_metadata) + promised.metadata;
+    std::uint64_t data = pending.data + promised.data;
     // Data that does not fit the chunks that data have takes the unallocated space, a chunk at a time, from metadata.
     std::uint64_t over = data + reserve_data > of.data_free ? data + reserve_data - of.data_free : 0;
     if (over) over = (over / of.chunk_bytes + 1) * of.chunk_bytes;
