@@ -395,17 +395,21 @@ class Implementation final : public MemoryStore {
       auto it = live_.objects.find(id);
       objects.try_emplace(id, it == live_.objects.end() ? std::nullopt : std::optional(it->second));
     };
-    bool collections_change = false;
+    bool may_fail = false, collections_change = false;
     for (const T::Operation& each : transaction.operations()) {
       if (const auto* on = std::get_if<T::OnObject>(&each)) {
         keep(on->object);
-        if (const ObjectId* source = source_of(on->operation)) keep(*source);
+        if (const ObjectId* source = source_of(on->operation)) {
+          keep(*source);
+          may_fail = true;
+        }
       } else {
         collections_change = true;
+        may_fail |= std::holds_alternative<T::RemoveCollection>(std::get<T::CollectionOperation>(each));
       }
     }
     std::optional<std::map<CollectionId, Collection>> collections;
-    if (collections_change) collections = live_.collections;
+    if (may_fail && collections_change) collections = live_.collections;
     Result<> applied = live_.apply(collection, transaction);
     if (applied) return applied;
     for (auto& [id, object] : objects) {

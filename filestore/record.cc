@@ -159,8 +159,12 @@ Result<RecordedTransaction> decode_record(const Buffer& bytes) {
   if (bytes.size() < 4) return Errc::malformed;
   auto description_size = Decoder(bytes).read<std::uint32_t>();
   if (description_size > bytes.size() - 4) return Errc::malformed;
-  Decoder wire(bytes.slice(4, description_size));
-  BufferList payload(bytes.slice(4 + description_size));
+  return decode_record(bytes.slice(4, description_size), BufferList(bytes.slice(4 + description_size)));
+}
+
+Result<RecordedTransaction> decode_record(const Buffer& description, const BufferList& payload_to_share) {
+  Decoder wire(description);
+  BufferList payload = payload_to_share;
   std::size_t payload_at = 0;
   if (wire.read<std::uint8_t>() != record_version) return Errc::malformed;
   RecordedTransaction recorded;

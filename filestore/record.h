@@ -21,5 +21,6 @@ struct RecordedTransaction {
 Record encode_record(const CollectionId& collection, const Transaction& transaction);
 /// `bytes`: 32-bit length of the description, the description, the payload. The writes share its memory.
 Result<RecordedTransaction> decode_record(const Buffer& bytes);
+Result<RecordedTransaction> decode_record(const Buffer& description, const BufferList& payload);
 
 }  // namespace spirula::filestore
