@@ -23,6 +23,11 @@ struct BudgetHold {
   ~BudgetHold() { budget->give(bytes); }
 };
 
+/// What OSDs send each other does not count: their answers let go of what clients sent, and would wait in a circle.
+bool is_budgeted(const MessengerCore& core, EntityType peer) {
+  return peer != EntityType::osd || core.options.name.type != EntityType::osd;
+}
+
 }  // namespace
 
 // --- sending
@@ -107,7 +112,8 @@ Task<Result<>> Session::read_messages(std::shared_ptr<Transport> transport) {
     if (step == FrameReader::Step::permit) {
       std::size_t bytes = reader.announced();
       ReceiveBudget& budget = *core_.budget;
-      while (!budget.try_take(bytes)) {
+      const bool budgeted = is_budgeted(core_, peer_type_);
+      while (budgeted && !budget.try_take(bytes)) {
         budget.wanted = true;
         if (budget.try_take(bytes)) break;  // room came between the two
         reading_ = false;
@@ -152,7 +158,7 @@ Result<> Session::handle_message(Transport& transport) {
   MessageHeader header = MessageHeader::get(frame.control.data());
   std::size_t bytes = frame.segments[0].size() + frame.segments[1].size() + frame.segments[2].size();
   std::shared_ptr<void> hold;
-  if (bytes) hold = std::make_shared<BudgetHold>(core_.budget, bytes);
+  if (bytes && is_budgeted(core_, peer_type_)) hold = std::make_shared<BudgetHold>(core_.budget, bytes);
   acknowledged(header.ack_sequence);
   if (header.sequence <= in_sequence_) return {};  // it came over an earlier stream already
   if (header.sequence != in_sequence_ + 1 && !lossy_)
