@@ -2,6 +2,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "base/simulation.h"
 #include "base/wait.h"
@@ -54,8 +55,9 @@ class SimulatedNetwork : public Network {
   friend class SimulatedListener;
   Wires& wires_;
   std::string address_;
-  std::set<SimulatedStream*> streams_;
-  std::set<class SimulatedListener*> listening_;
+  // In the order of their making: addresses in memory would make no two runs the same.
+  std::vector<SimulatedStream*> streams_;
+  std::vector<class SimulatedListener*> listening_;
   std::uint16_t last_port_ = 40000;
   bool powered_ = true;
 };

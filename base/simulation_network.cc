@@ -32,11 +32,11 @@ class SimulatedStream : public Stream {
   SimulatedStream(SimulatedNetwork& network, std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, Endpoint local,
                   Endpoint remote)
       : network_(network), in_(std::move(in)), out_(std::move(out)), local_(local), remote_(remote) {
-    network_.streams_.insert(this);
+    network_.streams_.push_back(this);
   }
   ~SimulatedStream() override {
     close();
-    network_.streams_.erase(this);
+    std::erase(network_.streams_, this);
   }
 
   Task<Result<std::size_t>> read_some(std::span<std::byte> into) override {
@@ -139,7 +139,7 @@ class SimulatedListener : public Listener {
  public:
   SimulatedListener(SimulatedNetwork& network, Endpoint at) : network_(network), at_(at) {
     network_.wires_.listeners[at_] = this;
-    network_.listening_.insert(this);
+    network_.listening_.push_back(this);
   }
   ~SimulatedListener() override { close(); }
 
@@ -158,7 +158,7 @@ class SimulatedListener : public Listener {
   void close() override {
     if (arrivals_->closed) return;
     network_.wires_.listeners.erase(at_);
-    network_.listening_.erase(this);
+    std::erase(network_.listening_, this);
     arrivals_->closed = true;
     arrivals_->waiting.clear();
     arrivals_->changed.wake_all();
@@ -209,8 +209,8 @@ Result<std::unique_ptr<Listener>> SimulatedNetwork::listen_unix(Shard&, const st
 void SimulatedNetwork::power(bool on) {
   powered_ = on;
   if (on) return;
-  for (SimulatedListener* each : std::set(listening_)) each->close();
-  for (SimulatedStream* each : std::set(streams_)) each->reset();
+  for (SimulatedListener* each : std::vector(listening_)) each->close();
+  for (SimulatedStream* each : std::vector(streams_)) each->reset();
 }
 
 }  // namespace spirula::sim
