@@ -22,6 +22,7 @@ struct ClientOp {
   Epoch checked;                    ///< the map by which its sender may make it; 0: not checked yet
   std::uint64_t waiting_bytes = 0;  ///< counted in its session while it waits for a map
   MonotonicTime received{};
+  std::uint64_t arrival = 0;       ///< its place in the order in which the PG got them
   const char* stage = "received";  ///< where it waits, for people
   std::shared_ptr<void> budget_hold;
   /// Of our own requests, which have no connection: gets the reply.

@@ -42,7 +42,7 @@ inline constexpr unsigned passes_max = 256;
 
 /// Log entries of a PG that are kept to recognise repeated requests, whatever the number of PGs ...
 inline constexpr std::size_t log_entries_min = 256;
-/// ... and at most, when there are few PGs (Ceph: osd_pg_log_dups_tracked).
+/// ... and at most, when there are few PGs (Ceph: osd_pg_log_dups_tracked); the default of osd_max_pg_log_entries.
 inline constexpr std::size_t log_entries_max = 3000;
 /// Together, on one OSD: bounds the memory of the index of request ids (48 bytes each).
 inline constexpr std::size_t log_entries_total = 300'000;
@@ -69,8 +69,20 @@ inline constexpr std::uint64_t failsafe_bytes_min = 128 << 20, failsafe_bytes_ma
 
 /// Full maps kept in the store. Peers and clients that ask for older ones get the oldest kept full map.
 inline constexpr std::uint32_t maps_kept = 200;
+/// Maps that a shard keeps at hand, for PGs that are made while maps come.
+inline constexpr std::size_t recent_maps = 32;
 /// Maps in one MOSDMap to a client (Ceph: osd_map_message_max, osd_map_message_max_bytes).
 inline constexpr std::uint32_t maps_per_message = 40;
+
+/// Objects of a PG recovered at the same time, and the pause before the next one while clients have requests under way.
+inline constexpr std::size_t recoveries_at_once = 4;
+inline constexpr std::chrono::milliseconds recovery_pause{2};
+/// Objects that a backfill compares at once; writes after its cursor wait while they are listed.
+inline constexpr std::size_t backfill_page = 128;
+/// Bytes of one message that carries a piece of an object.
+inline constexpr std::uint64_t push_bytes_max = 4 << 20;
+/// Questions and changes from other OSDs that wait for a map, a shard.
+inline constexpr std::size_t waiting_peer_messages_max = 65536;
 
 /// Objects removed by one transaction of the background removal of a PG, and objects trimmed in one go.
 inline constexpr std::size_t removal_batch = 64;

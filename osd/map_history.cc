@@ -134,8 +134,13 @@ Task<Result<std::vector<MapViewRef>>> MapHistory::take(const msg::OsdMapMessage&
 
 Task<Result<OsdMapRef>> MapHistory::find(Epoch epoch) {
   if (view_ && view_->map->epoch == epoch) co_return view_->map;
+  auto map = co_await read(store_, epoch);
+  co_return map;
+}
+
+Task<Result<OsdMapRef>> MapHistory::read(filestore::ObjectStore& store, Epoch epoch) {
   std::set<std::string> keys{full_key(epoch)};
-  auto values = co_await store_.collection_get(collection(), std::move(keys));
+  auto values = co_await store.collection_get(collection(), std::move(keys));
   CO_TRY(values);
   auto found = values->find(full_key(epoch));
   if (found == values->end()) co_return Errc::not_found;

@@ -66,6 +66,8 @@ class MapHistory {
   Task<Result<std::vector<MapViewRef>>> take(const msg::OsdMapMessage& message);
   /// The stored full map of an older epoch. Errc::not_found.
   Task<Result<OsdMapRef>> find(Epoch epoch);
+  /// The same, from any shard.
+  static Task<Result<OsdMapRef>> read(filestore::ObjectStore& store, Epoch epoch);
   Task<Result<>> note_mounted(Epoch epoch);
 
  private:

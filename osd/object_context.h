@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "osd/client_op.h"
 #include "osd/object_info.h"
@@ -80,6 +81,15 @@ class ObjectContexts {
   template <class F>
   void for_each(F&& visit) {
     for (auto& [id, object] : objects_) visit(*object);
+  }
+  /// Those with requests queued; the visit may change them.
+  template <class F>
+  void for_each_waiting(F&& visit) {
+    std::vector<ObjectId> waiting;
+    for (auto& [id, object] : objects_)
+      if (!object->queue.empty()) waiting.push_back(id);
+    for (const ObjectId& id : waiting)
+      if (ObjectContext* object = find(id)) visit(*object);
   }
   void set_idle_max(std::size_t count) { idle_max_ = count; }
 

@@ -14,6 +14,8 @@ constexpr Option rows[] = {
     {"osd_client_message_size_cap", OptionType::size, "80M", "bytes of client requests being worked on", 8 << 20},
     {"osd_beacon_report_interval", OptionType::duration, "5", "how often the monitor hears from us", 0.5, 300},
     {"osd_op_complaint_time", OptionType::duration, "30", "a request that takes longer is called slow", 0.1, 3600},
+    {"osd_max_pg_log_entries", OptionType::integer, "3000",
+     "changes a PG remembers: an OSD that missed more is filled anew", 16, 1 << 20},
     {"osd_class", OptionType::text, "", "device class in the CRUSH map: ssd, hdd; empty: by the disk"},
     {"crush_location", OptionType::text, "", "place in the CRUSH map: root=default host=a; empty: by the host's name"},
 };

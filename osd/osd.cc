@@ -41,10 +41,16 @@ Osd::Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> st
   commons_.whoami = whoami_;
   commons_.store = store_.get();
   commons_.count = static_cast<unsigned>(config.integer("osd_shards"));
+  commons_.log_entries_max = static_cast<std::size_t>(config.integer("osd_max_pg_log_entries"));
   commons_.figures = &figures_;
   commons_.on_store_failed = [this](std::error_code why) {
     log_error("osd", "the store takes no more writes: {}", why.message());
     home_.post([this] { failed_.set(); });
+  };
+  commons_.connect = [this](std::int32_t osd, PgShard& from) { return connect_to(osd, from); };
+  commons_.request_up_thru = [this](Epoch wanted) { home_.post([this, wanted] { request_up_thru(wanted); }); };
+  commons_.request_acting = [this](PgId pg, std::vector<std::int32_t> acting) {
+    home_.post([this, pg, acting = std::move(acting)]() mutable { request_acting(pg, std::move(acting)); });
   };
   commons_.retry = [this](ClientOpRef op) {
     if (!op->connection) return;
@@ -78,6 +84,7 @@ Task<Result<>> Osd::open_store() {
     shards_.push_back(std::make_unique<PgShard>(*shard, i, commons_));
     commons_.shards.push_back(shards_.back().get());
     shard_tasks_.push_back(std::make_unique<TaskGroup>(*shard));
+    links_.emplace_back();
   }
   write_size_max_ =
       std::min(write_size_max_, store_->transaction_bytes_max() -
@@ -86,9 +93,9 @@ Task<Result<>> Osd::open_store() {
   CO_TRY(collections);
   for (unsigned i = 0; i < commons_.count; ++i) {
     Promise<bool> done;
-    auto load = [](Shard& home, PgShard& shard, std::vector<filestore::CollectionInfo> all,
+    auto load = [](Shard& home, PgShard& shard, std::vector<filestore::CollectionInfo> all, Epoch oldest, Epoch newest,
                    Promise<bool> promise) -> Task<> {
-      Result<> result = co_await shard.load(std::move(all));
+      Result<> result = co_await shard.load(std::move(all), oldest, newest);
       home.post([promise, result]() mutable {
         if (result)
           promise.set(true);
@@ -96,7 +103,7 @@ Task<Result<>> Osd::open_store() {
           promise.set(result.error());
       });
     };
-    run_on(i, load(home_, *shards_[i], *collections, done));
+    run_on(i, load(home_, *shards_[i], *collections, superblock.oldest_map, superblock.newest_map, done));
     auto result = co_await done.get();
     CO_TRY(result);
   }
@@ -141,6 +148,7 @@ Task<Result<>> Osd::start() {
   tasks_.spawn(work_on_maps());
   tasks_.spawn(keep_booted());
   tasks_.spawn(tick());
+  tasks_.spawn(watch_peers());
   co_return co_await link_.log_in();
 }
 
@@ -198,10 +206,14 @@ void Osd::publish(const MapViewRef& view) {
   if (!up) boot_wanted_.set();
   for (auto& shard : shards_) {
     PgShard* each = shard.get();
-    if (each->shard().here())
+    auto show = [this, each, view, up] {
+      drop_links(*each, *view->map, up);
       each->on_map(view, up);
+    };
+    if (each->shard().here())
+      show();
     else
-      each->shard().post([each, view, up] { each->on_map(view, up); });
+      each->shard().post(show);
   }
 }
 

@@ -54,6 +54,7 @@ class Osd : public msg::Dispatcher {
   void on_message(msg::ConnectionRef connection, msg::Message message) override;
   void on_accept(msg::ConnectionRef connection) override;
   void on_reset(msg::ConnectionRef connection) override;
+  void on_connect_failed(msg::ConnectionRef connection, std::error_code why) override;
 
  private:
   // sessions.cc
@@ -83,6 +84,19 @@ class Osd : public msg::Dispatcher {
   msg::OsdSpace space() const;
   msg::Metadata metadata() const;
 
+  // peers.cc
+  msg::ConnectionRef connect_to(std::int32_t osd, PgShard& from);
+  void drop_links(PgShard& shard, const maps::OsdMap& map, bool serving);
+  void on_peer_message(const msg::ConnectionRef& connection, msg::Message message);
+  template <class M>
+  void hand_over(const msg::ConnectionRef& connection, const msg::Message& message);
+  Task<> watch_peers();
+  void report_failure(std::int32_t osd, const maps::Osd& peer, Duration silence, bool refused, bool alive);
+  void request_up_thru(Epoch wanted);
+  void request_acting(PgId pg, std::vector<std::int32_t> acting);
+  Task<> send_acting();
+  static std::int32_t osd_number(const msg::ConnectionRef& connection);
+
   // admin.cc
   void add_admin_commands();
   std::string status() const;
@@ -101,6 +115,22 @@ class Osd : public msg::Dispatcher {
   std::vector<std::unique_ptr<ShardThread>> threads_;
   std::vector<std::unique_ptr<PgShard>> shards_;  ///< the first one lives at home
   std::vector<std::unique_ptr<TaskGroup>> shard_tasks_;
+  /// Sessions with other OSDs, by shard: each is touched on its own shard only.
+  struct Link {
+    msg::AddressVector address;
+    msg::ConnectionRef connection;
+  };
+  std::vector<std::map<std::int32_t, Link>> links_;
+  /// What we know of other OSDs' health: of one incarnation.
+  struct PeerHealth {
+    Epoch born;
+    MonotonicTime heard{}, reported{};
+    bool refused = false;
+  };
+  std::map<std::int32_t, PeerHealth> health_;
+  Epoch up_thru_asked_;
+  MonotonicTime up_thru_asked_at_{};
+  std::map<PgId, std::vector<std::int32_t>> acting_wanted_;  ///< collected for one message
   maps::DaemonLink link_;
   std::unique_ptr<msg::AdminSocket> admin_;
   TaskGroup tasks_;

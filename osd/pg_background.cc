@@ -9,14 +9,14 @@
 /// What a PG does without being asked by a client.
 namespace spirula::osd {
 
-Task<> PlacementGroup::save_info() {
+Task<Result<>> PlacementGroup::save_info() {
   Transaction transaction;
   transaction.space = filestore::Space::reserve;
   std::map<std::string, Buffer> values;
-  values.emplace("info", encode(info_));
+  values.emplace(info_key, encode(info_));
   transaction.collection_set(std::move(values));
   Result<> stored = co_await host_.store().submit(collection(), std::move(transaction));
-  if (!stored && !stopping_) host_.store_failed(stored.error());
+  co_return stored;
 }
 
 std::shared_ptr<ClientOp> PlacementGroup::internal_op(const ObjectId& head) {
@@ -47,11 +47,11 @@ void PlacementGroup::drop_watcher(ObjectContext& object, const WatchKey& key) {
 /// Removes every snapshot that the map has queued, one clone at a time, so that clients stay in front.
 Task<> PlacementGroup::trim_snaps() {
   constexpr std::size_t page = limits::removal_batch;
-  while (!stopping_ && active_ && !snaps_to_trim_.empty()) {
+  while (!halted() && active_ && !snaps_to_trim_.empty()) {
     SnapId snap = *snaps_to_trim_.begin();
     const std::string prefix = snap_key_prefix(snap);
     auto keys = co_await host_.store().collection_list(collection(), prefix, page);
-    if (stopping_) co_return;
+    if (halted()) co_return;
     if (!keys) {
       log_error("osd", "pg {}: trimming snapshot {:x}: {}", id_.describe(), snap.value, keys.error().message());
       break;
@@ -68,7 +68,7 @@ Task<> PlacementGroup::trim_snaps() {
       auto head = decode<ObjectId>(Buffer::copy_of(std::string_view(key).substr(prefix.size() + digits + 1)));
       Result<> trimmed = Errc::malformed;
       if (head) trimmed = co_await trim_one(snap, SnapId(clone), *head);
-      if (stopping_) co_return;
+      if (halted()) co_return;
       if (!trimmed) {
         log_error("osd", "pg {}: trimming snapshot {:x}: {}", id_.describe(), snap.value, trimmed.error().message());
         trimming_ = false;
@@ -99,15 +99,19 @@ void PlacementGroup::note_trimmed(SnapId snap) {
 Task<Result<>> PlacementGroup::trim_one(SnapId snap, SnapId clone, ObjectId head) {
   // Nobody uses the object while its snap set changes: wait until it is free, then take it without queueing.
   ObjectContext* object = &objects_.get(head);
-  while (!object->may_start(Hold::alone) || object->starting) {
+  while (!object->may_start(Hold::alone) || object->starting || must_wait(head, true)) {
+    if (must_wait(head, true)) {
+      wanted_.push_back(head);
+      recovery_wanted_.set();
+    }
     CO_TRY(co_await host_.shard().clock().sleep(std::chrono::milliseconds(5)));
-    if (stopping_) co_return Errc::cancelled;
+    if (halted()) co_return Errc::cancelled;
     object = &objects_.get(head);
   }
   object->take(Hold::alone);
   if (!object->loaded) {
     auto attributes = co_await host_.store().get_attributes(head);
-    if (stopping_) co_return Errc::cancelled;
+    if (halted()) co_return Errc::cancelled;
     auto state = decode_state(attributes);
     auto snaps = decode_snaps(attributes);
     if (state && snaps) {
@@ -128,13 +132,17 @@ Task<Result<>> PlacementGroup::trim_one(SnapId snap, SnapId clone, ObjectId head
     entry.at = at;
     entry.prior = object->state.info.changed;
     entry.request.client = {msg::EntityType::osd, -1};
-    if (plan_trim(head, clone, snap, object->state, object->snaps, at, delta, transaction))
-      log_.append(std::move(entry), delta, host_.log_entries_max(), transaction);
+    Version previous = log_.head(), keep_from;
+    bool trimmed = plan_trim(head, clone, snap, object->state, object->snaps, at, delta, transaction);
+    entry.stored = object->state.stored;
+    if (trimmed) keep_from = log_.append(entry, delta, host_.log_entries_max(), transaction);
     ++object->submitted;
     undurable_.insert(at);
-    result = co_await host_.store().submit(collection(), std::move(transaction));
+    Task<Result<>> stored = trimmed ? commit(entry, previous, keep_from, std::move(transaction))
+                                    : host_.store().submit(collection(), std::move(transaction));
+    result = co_await std::move(stored);
     ++object->completed;
-    if (stopping_) co_return Errc::cancelled;
+    if (halted()) co_return Errc::cancelled;
     note_durable(at);
     if (!result) {
       object->loaded = false;
@@ -153,13 +161,15 @@ Task<Result<>> PlacementGroup::remove() {
     info_.removing = true;
     stopping_ = true;
     co_await tasks_.stop();  // what was being written is of no use to anybody now
+    co_await work_->stop();
     in_flight_.clear();
     unstable_.clear();
     undurable_.clear();
     after_durable_.clear();
     watched_.clear();
     objects_.clear();
-    co_await save_info();
+    Result<> noted = co_await save_info();
+    CO_TRY(noted);
   }
   std::optional<ObjectId> start;
   for (;;) {

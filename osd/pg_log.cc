@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/codec.h"
 
@@ -20,8 +22,27 @@ void PgLog::index(const PgLogEntry& entry) {
     answers_.insert_or_assign(entry.request, Answer{entry.at, entry.user_version, entry.result});
 }
 
-void PgLog::append(PgLogEntry entry, const PgTotals& delta, std::size_t entries_max,
-                   filestore::Transaction& transaction) {
+void PgLog::forget_before(Version keep_from) {
+  while (entries_.front().at < keep_from) {
+    auto answer = answers_.find(entries_.front().request);
+    if (answer != answers_.end() && answer->second.at == entries_.front().at) answers_.erase(answer);
+    tail_ = entries_.front().at;
+    entries_.pop_front();
+  }
+}
+
+bool PgLog::contains(Version at) const {
+  auto found = std::ranges::lower_bound(entries_, at, {}, &Indexed::at);
+  return at == tail_ || (found != entries_.end() && found->at == at);
+}
+
+void PgLog::follow(const PgLogEntry& entry, Version keep_from) {
+  index(entry);
+  if (keep_from <= entry.at) forget_before(keep_from);
+}
+
+Version PgLog::append(PgLogEntry& entry, const PgTotals& delta, std::size_t entries_max,
+                      filestore::Transaction& transaction) {
   CHECK(entry.at > head_, "log versions ascend");
   entry.totals = totals_;
   entry.totals += delta;
@@ -29,14 +50,18 @@ void PgLog::append(PgLogEntry entry, const PgTotals& delta, std::size_t entries_
   values.emplace(entry_key(entry.at), encode(entry));
   transaction.collection_set(std::move(values));
   index(entry);
-  if (entries_.size() < entries_max + limits::log_trim_batch) return;
+  if (entries_.size() < entries_max + limits::log_trim_batch) return {};
   Version keep_from = entries_[entries_.size() - entries_max].at;
-  while (entries_.front().at < keep_from) {
-    auto answer = answers_.find(entries_.front().request);
-    if (answer != answers_.end() && answer->second.at == entries_.front().at) answers_.erase(answer);
-    entries_.pop_front();
-  }
+  forget_before(keep_from);
   transaction.add(filestore::Transaction::CollectionRemoveRange{entries_first, entry_key(keep_from)});
+  transaction.collection_set({{tail_key, encode(tail_)}});
+  return keep_from;
+}
+
+Result<> PgLog::load_tail(const Buffer& value) {
+  TRY(tail_, decode<Version>(value));
+  head_ = tail_;
+  return {};
 }
 
 void PgLog::retract(const RequestId& request, Version at, const PgTotals& delta) {

@@ -37,7 +37,7 @@ struct PgTotals {
 /// One change of one object (Ceph: pg_log_entry_t). Written to the collection's metadata in the transaction that makes
 /// the change, under a key that sorts by version.
 struct PgLogEntry {
-  static constexpr std::uint8_t version = 1, compat = 1;
+  static constexpr std::uint8_t version = 2, compat = 1;
   enum class Kind : std::uint8_t { modify = 1, remove = 2, trim = 3 };
   Kind kind = Kind::modify;
   ObjectId object;
@@ -46,7 +46,8 @@ struct PgLogEntry {
   RequestId request;
   std::int32_t result = 0;  ///< what the client was told
   Time modified;
-  PgTotals totals;  ///< of the PG, after this entry
+  PgTotals totals;     ///< of the PG, after this entry
+  bool stored = true;  ///< the store has the head after it, maybe as a whiteout
   static void fields(auto& self, auto& wire) {
     wire(self.kind);
     wire(self.object);
@@ -57,6 +58,7 @@ struct PgLogEntry {
     wire(self.result);
     wire(self.modified);
     wire(self.totals);
+    wire.since(2, self.stored);
   }
   friend bool operator==(const PgLogEntry&, const PgLogEntry&) = default;
 };
@@ -83,13 +85,19 @@ class PgLog {
 
   /// The newest version given out, durable or not.
   Version head() const { return head_; }
+  /// Every entry after it is here.
+  Version tail() const { return tail_; }
+  bool contains(Version at) const;
   std::uint64_t last_user_version() const { return last_user_version_; }
   const PgTotals& totals() const { return totals_; }
   std::size_t size() const { return entries_.size(); }
 
   /// Takes the next place in the log and adds the key to `transaction`; the entry's totals become those of the PG plus
-  /// `delta`. Trims to `entries_max` now and then.
-  void append(PgLogEntry entry, const PgTotals& delta, std::size_t entries_max, filestore::Transaction& transaction);
+  /// `delta`. Trims to `entries_max` now and then; returns the first version kept if it did.
+  Version append(PgLogEntry& entry, const PgTotals& delta, std::size_t entries_max,
+                 filestore::Transaction& transaction);
+  /// The same on a replica: the primary's transaction carries the keys already. `keep_from`: what append() returned.
+  void follow(const PgLogEntry& entry, Version keep_from);
   /// An entry that append() prepared did not reach the store: nothing happened.
   void retract(const RequestId& request, Version at, const PgTotals& delta);
   /// The answer given to `request`, if it changed something not too long ago.
@@ -97,9 +105,12 @@ class PgLog {
 
   /// Rebuilds the index from entries as they stand in the store, in key order. Errc::malformed.
   Result<> load(const std::string& key, const Buffer& value);
+  /// Of the value under tail_key, before the entries. Errc::malformed.
+  Result<> load_tail(const Buffer& value);
 
   /// Keys of the collection's metadata. Entry keys sort by version.
   static std::string entry_key(Version at);
+  static constexpr const char* tail_key = "logtail";
   static constexpr const char* entries_first = "log.";
   static constexpr const char* entries_end = "log/";
 
@@ -109,8 +120,9 @@ class PgLog {
     RequestId request;
   };
   void index(const PgLogEntry& entry);
+  void forget_before(Version keep_from);
 
-  Version head_;
+  Version head_, tail_;
   std::uint64_t last_user_version_ = 0;
   PgTotals totals_;
   std::deque<Indexed> entries_;  ///< ascending

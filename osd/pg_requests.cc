@@ -28,7 +28,8 @@ std::string ClientOp::describe() const {
 
 void PlacementGroup::submit(ClientOpRef op) {
   if (stopping_ || info_.removing || !primary_) return;  // a newer map tells the client whom to ask
-  if (!active_) {
+  if (op->arrival == 0) op->arrival = ++arrivals_;
+  if (!active_ || resetting_) {
     op->stage = "waiting for peering";
     if (waiting_for_active_.size() >= limits::waiting_operations_max) waiting_for_active_.pop_front();
     waiting_for_active_.push_back(std::move(op));
@@ -36,7 +37,12 @@ void PlacementGroup::submit(ClientOpRef op) {
   }
   in_flight_.emplace(op.get(), op);
   if (op->nature.is_listing) {
-    tasks_.spawn(list(std::move(op)));
+    if (!missing_.empty()) {
+      op->stage = "waiting for missing objects";
+      waiting_for_objects_.push_back(std::move(op));
+      return;
+    }
+    work_->spawn(list(std::move(op)));
     return;
   }
   ObjectContext& object = objects_.get(op->object.head);
@@ -55,7 +61,14 @@ void PlacementGroup::start_queued(ObjectContext& object) {
   if (object.starting) return;
   object.starting = true;
   while (!object.queue.empty()) {
-    Hold hold = hold_for(*object.queue.front(), object);
+    ClientOp& next = *object.queue.front();
+    if (must_wait(object.head, next.nature.changes)) {
+      next.stage = "waiting for its object's recovery";
+      wanted_.push_back(object.head);
+      recovery_wanted_.set();
+      break;
+    }
+    Hold hold = hold_for(next, object);
     if (!object.may_start(hold)) break;
     object.take(hold);
     ClientOpRef op = std::move(object.queue.front());
@@ -77,14 +90,14 @@ void PlacementGroup::begin(const ClientOpRef& op, ObjectContext& object, Hold ho
   if (op->nature.changes && answer_repeated(op)) return finish(op, object, hold);
   if (!object.loaded) {
     op->stage = "reading the object's info";
-    tasks_.spawn(load_and_decide(op, object, hold));
+    work_->spawn(load_and_decide(op, object, hold));
     return;
   }
   Inputs inputs;
   Outcome outcome = interpret(op->object, object.state, object.snaps, host_.classes(), inputs);
   if (inputs.incomplete()) {
     op->stage = "reading";
-    tasks_.spawn(fetch_and_decide(op, object, hold, std::move(inputs)));
+    work_->spawn(fetch_and_decide(op, object, hold, std::move(inputs)));
     return;
   }
   act(op, object, hold, std::move(outcome));
@@ -92,7 +105,7 @@ void PlacementGroup::begin(const ClientOpRef& op, ObjectContext& object, Hold ho
 
 Task<> PlacementGroup::load_and_decide(ClientOpRef op, ObjectContext& object, Hold hold) {
   auto attributes = co_await host_.store().get_attributes(object.head);
-  if (stopping_) co_return;
+  if (halted()) co_return;
   auto state = decode_state(attributes);
   auto snaps = decode_snaps(attributes);
   if (!state || !snaps) {
@@ -123,7 +136,7 @@ Task<> PlacementGroup::fetch_and_decide(ClientOpRef op, ObjectContext& object, H
   Outcome outcome;
   for (unsigned pass = 0;; ++pass) {
     co_await inputs.fetch(host_.store(), collection());
-    if (stopping_) co_return;
+    if (halted()) co_return;
     if (inputs.too_large()) {
       outcome = Outcome{};
       outcome.result = -E2BIG;
@@ -195,7 +208,9 @@ void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold ho
   entry.request = op->object.id;
   entry.result = 0;
   entry.modified = op->object.modified;
-  log_.append(std::move(entry), outcome.delta, host_.log_entries_max(), transaction);
+  entry.stored = outcome.after.stored;
+  Version previous = log_.head();
+  Version keep_from = log_.append(entry, outcome.delta, host_.log_entries_max(), transaction);
 
   object.state = outcome.after;
   object.snaps = outcome.snaps;
@@ -212,9 +227,9 @@ void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold ho
   writing->hold = hold;
   writing->outcome = std::move(outcome);
   // It takes its place in the collection's order here; the next change may be decided at once.
-  Task<Result<>> stored = host_.store().submit(collection(), std::move(transaction));
+  Task<Result<>> stored = commit(entry, previous, keep_from, std::move(transaction));
   bool outermost = !std::exchange(object.starting, true);  // a store may answer at once: keep the object
-  tasks_.spawn(complete(std::move(writing), std::move(stored)));
+  work_->spawn(complete(std::move(writing), std::move(stored)));
   if (!outermost) return;
   object.starting = false;
   start_queued(object);
@@ -222,7 +237,7 @@ void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold ho
 
 Task<> PlacementGroup::complete(std::shared_ptr<Writing> writing, Task<Result<>> stored) {
   Result<> result = co_await std::move(stored);
-  if (stopping_) co_return;
+  if (halted()) co_return;
   ClientOp& op = *writing->op;
   ObjectContext& object = *writing->object;
   unstable_.erase(op.object.id);
@@ -234,6 +249,12 @@ Task<> PlacementGroup::complete(std::shared_ptr<Writing> writing, Task<Result<>>
     bool refused = result.error() == make_error_code(Errc::no_space) ||
                    result.error() == make_error_code(Errc::too_large) ||
                    result.error() == make_error_code(Errc::name_too_long);
+    if (refused && !replicas_.empty()) {
+      // Replicas may have it all the same: start over from what is stored.
+      reply_result(op, to_wire(result.error()), {}, 0);
+      begin_interval();
+      co_return;
+    }
     if (refused) {
       reply_result(op, to_wire(result.error()), {}, 0);
       for (auto& again : op.duplicates) reply_result(*again, to_wire(result.error()), {}, 0);
@@ -359,7 +380,7 @@ Task<> PlacementGroup::list(ClientOpRef op) {
   do {
     op->stage = "listing";
     co_await inputs.fetch(host_.store(), collection());
-    if (stopping_) co_return;
+    if (halted()) co_return;
     outcome = interpret_listing(op->object, id_.seed, bits_, inputs);
   } while (inputs.incomplete());
   ++usage_.reads;

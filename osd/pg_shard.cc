@@ -23,7 +23,7 @@ PgShard::PgShard(Shard& shard, unsigned index, ShardCommons& commons)
     : shard_(shard), index_(index), commons_(commons), tasks_(shard) {}
 PgShard::~PgShard() = default;
 
-Task<Result<>> PgShard::load(std::vector<filestore::CollectionInfo> collections) {
+Task<Result<>> PgShard::load(std::vector<filestore::CollectionInfo> collections, Epoch oldest, Epoch newest) {
   for (const auto& info : collections) {
     PgId id{info.id.pool, info.id.seed};
     if (id.pool < 0 || !owns(id)) continue;
@@ -33,17 +33,35 @@ Task<Result<>> PgShard::load(std::vector<filestore::CollectionInfo> collections)
     Result<> loaded = co_await slot.pg->load(info.bits);
     if (!loaded) log_error("osd", "pg {}: cannot be opened: {}", id.describe(), loaded.error().message());
     CO_TRY(loaded);
-    slot.ready = true;
+    // Maps are forgotten long after all PGs have taken them.
+    if (oldest.value > 0) slot.pg->set_seen(Epoch(oldest.value - 1));
   }
+  // What this OSD has stored of maps, its PGs may not have taken yet.
+  for (Epoch epoch = oldest; epoch.value > 0 && epoch <= newest; ++epoch) {
+    bool needed = std::ranges::any_of(pgs_, [&](const auto& each) { return each.second.pg->seen() < epoch; });
+    if (!needed) continue;
+    auto map = co_await map_of(epoch);
+    CO_TRY(map);
+    for (auto& [id, slot] : pgs_)
+      if ((*map)->pool(id.pool)) slot.pg->pass_map(**map);
+  }
+  for (auto& [id, slot] : pgs_) slot.ready = true;
   co_return Result<>{};
+}
+
+Task<Result<OsdMapRef>> PgShard::map_of(Epoch epoch) {
+  if (auto recent = recent_maps_.find(epoch); recent != recent_maps_.end()) co_return recent->second;
+  auto map = co_await MapHistory::read(*commons_.store, epoch);
+  co_return map;
 }
 
 void PgShard::on_map(MapViewRef view, bool serving) {
   if (stopping_) return;
   view_ = std::move(view);
   serving_ = serving;
-  if (!serving_) return;
   const maps::OsdMap& map = *view_->map;
+  recent_maps_.emplace(map.epoch, view_->map);
+  while (recent_maps_.size() > limits::recent_maps) recent_maps_.erase(recent_maps_.begin());
   std::vector<PgId> gone;
   for (auto& [id, slot] : pgs_) {
     if (slot.removing) continue;
@@ -52,10 +70,11 @@ void PgShard::on_map(MapViewRef view, bool serving) {
       slot.waiting.clear();
       if (slot.ready) gone.push_back(id);
     } else if (slot.ready) {
-      slot.pg->on_map(view_->map);
+      slot.pg->on_map(view_->map, serving_);
     }
   }
   for (PgId id : gone) tasks_.spawn(remove(id));
+  if (!serving_) return;
   look_for_missing();
   auto waiting = std::exchange(waiting_for_map_, {});
   for (auto& op : waiting)
@@ -63,12 +82,19 @@ void PgShard::on_map(MapViewRef view, bool serving) {
       commons_.retry(std::move(op));
     else
       handle(std::move(op));
+  for (auto& [epoch, action] : std::exchange(waiting_peers_, {}))
+    if (epoch <= map.epoch)
+      action();
+    else
+      waiting_peers_.emplace_back(epoch, std::move(action));
 }
 
-/// PGs that the map gives to us and that we do not have: of a new pool they start empty, all others lie elsewhere.
+/// PGs that the map gives to us and that we do not have: of a new pool they start empty, all others lie elsewhere, and
+/// who has a copy tells us.
 void PgShard::look_for_missing() {
   const maps::OsdMap& map = *view_->map;
   incomplete_.clear();
+  std::vector<PgId> fresh;
   for (const auto& [pool_id, pool] : map.pools)
     for (std::uint32_t seed = 0; seed < pool.pg_num; ++seed) {
       PgId id{pool_id, seed};
@@ -76,19 +102,59 @@ void PgShard::look_for_missing() {
       maps::Placement placement = map.place(id);
       if (placement.acting_primary != commons_.whoami) continue;
       if (pool.has(maps::Pool::creating)) {
-        pgs_[id].pg = std::make_unique<PlacementGroup>(*this, id);
-        ++commons_.pg_count;
-        tasks_.spawn(create(id));
+        fresh.push_back(id);
       } else {
         incomplete_.emplace(id, std::move(placement));
       }
     }
+  for (PgId id : fresh) {
+    pgs_[id].pg = std::make_unique<PlacementGroup>(*this, id);
+    ++commons_.pg_count;
+    tasks_.spawn(create_new(id));
+  }
 }
 
-Task<> PgShard::create(PgId id) {
+/// A PG of a new pool. Somebody else may have been its primary before us: its history begins with the pool.
+Task<> PgShard::create_new(PgId id) {
+  OsdMapRef now = view_->map;
+  PgInfo info;
+  Epoch first = now->epoch;
+  Result<> known;
+  while (first.value > 1) {
+    auto map = co_await map_of(Epoch(first.value - 1));
+    if (stopping_) co_return;
+    if (!map) {
+      known = map.error();
+      break;
+    }
+    if (!(*map)->pool(id.pool)) break;
+    first = (*map)->epoch;
+  }
+  if (!known && first < now->epoch) {
+    log_error("osd", "pg {}: who had it before is not known: it is not created", id.describe());
+    --commons_.pg_count;
+    pgs_.erase(id);
+    co_return;
+  }
+  info.created = first;
+  for (Epoch epoch = first; epoch <= now->epoch; ++epoch) {
+    auto map = co_await map_of(epoch);
+    if (stopping_) co_return;
+    if (map) advance(info, **map, id, true);
+  }
+  co_await create(id, std::move(info), now->epoch, pg_bits(id.seed, now->pool(id.pool)->pg_num));
+}
+
+/// Another OSD's PG, of which we are to have a copy; `info` as that OSD has it at `seen`.
+Task<> PgShard::create_copy(PgId id, PgInfo info, Epoch seen, unsigned bits) {
+  co_await create(id, std::move(info), seen, bits);
+}
+
+Task<> PgShard::create(PgId id, PgInfo info, Epoch seen, unsigned bits) {
   Slot& slot = pgs_.at(id);
-  const maps::Pool* pool = view_->map->pool(id.pool);
-  Result<> created = co_await slot.pg->create(pg_bits(id.seed, pool->pg_num), view_->map->epoch);
+  Result<> created = co_await slot.pg->create(bits, std::move(info), seen);
+  if (stopping_) co_return;
+  if (created) created = co_await catch_up(*slot.pg);
   if (stopping_) co_return;
   if (!created) {
     log_error("osd", "pg {}: cannot be created: {}", id.describe(), created.error().message());
@@ -109,14 +175,28 @@ Task<> PgShard::create(PgId id) {
     co_await remove(id);
     co_return;
   }
-  slot.pg->on_map(view_->map);
+  slot.pg->on_map(view_->map, serving_);
   auto waiting = std::exchange(slot.waiting, {});
   for (auto& op : waiting) handle(std::move(op));
+  auto peers = std::exchange(slot.waiting_peers, {});
+  for (auto& action : peers) action();
+}
+
+/// The maps between what the PG has taken and the newest but one.
+Task<Result<>> PgShard::catch_up(PlacementGroup& pg) {
+  while (pg.seen().next() < view_->map->epoch) {
+    auto map = co_await map_of(pg.seen().next());
+    if (stopping_) co_return Errc::cancelled;
+    if (!map) break;  // a gap: the PG will notice
+    if (!(*map)->pool(pg.id().pool)) break;
+    pg.pass_map(**map);
+  }
+  co_return Result<>{};
 }
 
 Task<> PgShard::remove(PgId id) {
   Slot& slot = pgs_.at(id);
-  log_info("osd", "pg {}: its pool is gone, removing it", id.describe());
+  log_info("osd", "pg {}: it is needed here no more, removing it", id.describe());
   Result<> removed = co_await slot.pg->remove();
   if (stopping_) co_return;
   if (!removed) {
@@ -174,11 +254,113 @@ void PgShard::on_reset(const msg::ConnectionRef& connection) {
     if (slot.ready) slot.pg->on_reset(connection);
 }
 
+template <class M>
+void PgShard::defer(M message) {
+  if (waiting_peers_.size() >= limits::waiting_peer_messages_max) waiting_peers_.pop_front();
+  Epoch epoch = message.epoch;
+  waiting_peers_.emplace_back(epoch,
+                              [this, message = std::move(message)]() mutable { handle_peer(std::move(message)); });
+}
+
+template <class M>
+void PgShard::deliver(M message, void (PlacementGroup::*take)(M)) {
+  if (stopping_) return;
+  if (!serving_ || message.epoch > view_->map->epoch) return defer(std::move(message));
+  auto found = pgs_.find(message.pg);
+  if (found == pgs_.end() || found->second.removing) return;
+  if (found->second.ready) return (found->second.pg.get()->*take)(std::move(message));
+  found->second.waiting_peers.push_back(
+      [this, take, message = std::move(message)]() mutable { deliver(std::move(message), take); });
+}
+
+void PgShard::handle_peer(PeerReply reply) {
+  deliver(std::move(reply), &PlacementGroup::on_reply);
+}
+void PgShard::handle_peer(ReplicaWrite write) {
+  deliver(std::move(write), &PlacementGroup::on_write);
+}
+void PgShard::handle_peer(ReplicaAck ack) {
+  deliver(std::move(ack), &PlacementGroup::on_ack);
+}
+
+/// Also where a PG that we do not have begins: when somebody tells its new primary of it, or its primary wants a copy
+/// here.
+void PgShard::handle_peer(PeerRequest request) {
+  if (stopping_) return;
+  if (!serving_ || request.epoch > view_->map->epoch) return defer(std::move(request));
+  auto found = pgs_.find(request.pg);
+  bool here = found != pgs_.end();
+  const maps::Pool* pool = view_->map->pool(request.pg.pool);
+  if (!here && pool && request.pg.seed < pool->pg_num) {
+    maps::Placement placement = view_->map->place(request.pg);
+    auto in = [&](const std::vector<std::int32_t>& set) {
+      return std::ranges::find(set, commons_.whoami) != set.end();
+    };
+    std::optional<PgInfo> info;
+    if (request.kind == PeerRequest::Kind::notify && placement.acting_primary == commons_.whoami) {
+      if (auto copy = decode<CopyInfo>(request.payload); copy && copy->exists) {
+        info = std::move(copy->info);
+      }
+    } else if (request.kind == PeerRequest::Kind::activate && placement.acting_primary == request.from &&
+               (in(placement.acting) || in(placement.up))) {
+      if (auto activation = decode<Activation>(request.payload)) info = std::move(activation->info);
+    }
+    if (info) {
+      info->complete = false;  // we have nothing of it yet
+      info->cursor = {};
+      info->removing = false;
+      info->last_started = info->last_clean = {};
+      log_info("osd", "pg {}: a copy of osd.{}'s is made here", request.pg.describe(), request.from);
+      pgs_[request.pg].pg = std::make_unique<PlacementGroup>(*this, request.pg);
+      ++commons_.pg_count;
+      incomplete_.erase(request.pg);
+      Epoch seen = request.epoch;
+      PgId id = request.pg;
+      pgs_[id].waiting_peers.push_back(
+          [this, request = std::move(request)]() mutable { handle_peer(std::move(request)); });
+      tasks_.spawn(create_copy(id, std::move(*info), seen, pg_bits(id.seed, pool->pg_num)));
+      return;
+    }
+  }
+  if (here && !found->second.removing) return deliver(std::move(request), &PlacementGroup::on_request);
+  if (request.tid == 0) return;
+  PeerReply reply;
+  reply.pg = request.pg;
+  reply.epoch = view_->map->epoch;
+  reply.from = commons_.whoami;
+  reply.tid = request.tid;
+  if (request.kind == PeerRequest::Kind::info && !here)
+    reply.payload = encode(CopyInfo{});
+  else
+    reply.result = -EIO;  // what is being removed cannot be a copy yet
+  send_to_osd(request.from, msg::make_message(reply));
+}
+
+void PgShard::on_peer_reset(std::int32_t osd) {
+  if (stopping_) return;
+  for (auto& [id, slot] : pgs_)
+    if (slot.ready && !slot.removing) slot.pg->on_peer_reset(osd);
+}
+
+void PgShard::send_to_osd(std::int32_t osd, msg::Message message) {
+  if (!commons_.connect) return;
+  if (auto connection = commons_.connect(osd, *this)) connection->send(std::move(message));
+}
+
+void PgShard::request_up_thru(Epoch wanted) {
+  if (commons_.request_up_thru) commons_.request_up_thru(wanted);
+}
+
+void PgShard::request_acting(PgId pg, std::vector<std::int32_t> acting) {
+  if (commons_.request_acting) commons_.request_acting(pg, std::move(acting));
+}
+
 void PgShard::tick() {
   cautious_ = commons_.store->statistics().bytes_available < limits::cautious_below_bytes;
   std::vector<PgId> again;
   for (auto& [id, slot] : pgs_) {
     if (slot.ready && !slot.removing) slot.pg->tick();
+    if (slot.ready && !slot.removing && slot.pg->is_unwanted()) slot.removing = slot.remove_again = true;
     if (std::exchange(slot.remove_again, false)) again.push_back(id);
   }
   for (PgId id : again) tasks_.spawn(remove(id));
@@ -256,7 +438,7 @@ void PgShard::reply(ClientOp& op, msg::OsdReply reply) {
 
 std::size_t PgShard::log_entries_max() {
   std::uint64_t share = limits::log_entries_total / std::max<std::uint64_t>(1, commons_.pg_count);
-  return std::clamp<std::size_t>(share, limits::log_entries_min, limits::log_entries_max);
+  return std::min(commons_.log_entries_max, std::max<std::size_t>(share, limits::log_entries_min));
 }
 
 std::size_t PgShard::idle_objects_max() {

@@ -25,12 +25,16 @@ struct ShardCommons {
   std::int32_t whoami = -1;
   filestore::ObjectStore* store = nullptr;
   unsigned count = 1;
+  std::size_t log_entries_max = limits::log_entries_max;
   OsdFigures* figures = nullptr;
   std::atomic<std::uint64_t> pg_count{0};
   std::atomic<std::uint64_t> next_notify{1};
   std::vector<PgShard*> shards;
-  std::function<void(ClientOpRef)> retry;                ///< on the shard that had it wait
-  std::function<void(std::error_code)> on_store_failed;  ///< from any shard
+  std::function<void(ClientOpRef)> retry;                                      ///< on the shard that had it wait
+  std::function<void(std::error_code)> on_store_failed;                        ///< from any shard
+  std::function<msg::ConnectionRef(std::int32_t osd, PgShard& from)> connect;  ///< nullptr: the map does not show it up
+  std::function<void(Epoch)> request_up_thru;                                  ///< from any shard
+  std::function<void(PgId, std::vector<std::int32_t>)> request_acting;         ///< from any shard
 };
 
 /// The PGs of one shard.
@@ -45,10 +49,12 @@ class PgShard : public PgHost {
 
   // All of these on the shard itself.
   /// Opens the PGs the store has. Errc of the store.
-  Task<Result<>> load(std::vector<filestore::CollectionInfo> collections);
+  /// `oldest`, `newest`: the maps that the store has.
+  Task<Result<>> load(std::vector<filestore::CollectionInfo> collections, Epoch oldest, Epoch newest);
   /// Every epoch, in order. `serving`: the map shows this OSD up as the process that we are.
   void on_map(MapViewRef view, bool serving);
   const MapViewRef& view() const { return view_; }
+  unsigned index() const { return index_; }
   /// A request whose sender may make it, by the map `checked`. Shards get a map one after the other: it waits until
   /// that map is here too, and if a newer one is, what that forbids counts.
   void handle(ClientOpRef op);
@@ -56,6 +62,12 @@ class PgShard : public PgHost {
   /// retry.
   void wait_for_map(ClientOpRef op);
   void on_reset(const msg::ConnectionRef& connection);
+  // From other OSDs.
+  void handle_peer(PeerRequest request);
+  void handle_peer(PeerReply reply);
+  void handle_peer(ReplicaWrite write);
+  void handle_peer(ReplicaAck ack);
+  void on_peer_reset(std::int32_t osd);
   void tick();
   /// Reports of the PGs we are primary of: all, or those that changed since the last call.
   std::vector<msg::PgReport> reports(bool all);
@@ -77,6 +89,9 @@ class PgShard : public PgHost {
   bool is_full() override;
   void store_failed(std::error_code why) override { commons_.on_store_failed(why); }
   std::uint64_t next_notify_id() override;
+  void send_to_osd(std::int32_t osd, msg::Message message) override;
+  void request_up_thru(Epoch wanted) override;
+  void request_acting(PgId pg, std::vector<std::int32_t> acting) override;
 
  private:
   struct Slot {
@@ -86,8 +101,17 @@ class PgShard : public PgHost {
     bool remove_again = false;
     std::uint64_t reported = 0;
     std::deque<ClientOpRef> waiting;
+    std::deque<std::move_only_function<void()>> waiting_peers;
   };
-  Task<> create(PgId id);
+  Task<> create_new(PgId id);
+  Task<> create_copy(PgId id, PgInfo info, Epoch seen, unsigned bits);
+  Task<> create(PgId id, PgInfo info, Epoch seen, unsigned bits);
+  Task<Result<>> catch_up(PlacementGroup& pg);
+  Task<Result<OsdMapRef>> map_of(Epoch epoch);
+  template <class M>
+  void defer(M message);
+  template <class M>
+  void deliver(M message, void (PlacementGroup::*take)(M));
   Task<> remove(PgId id);
   void look_for_missing();
   bool is_fenced(const ClientOp& op) const;
@@ -107,6 +131,8 @@ class PgShard : public PgHost {
   std::map<PgId, Slot> pgs_;
   std::map<PgId, maps::Placement> incomplete_;  ///< ours by the map, but their data is elsewhere
   std::deque<ClientOpRef> waiting_for_map_;
+  std::deque<std::pair<Epoch, std::move_only_function<void()>>> waiting_peers_;  ///< for a map
+  std::map<Epoch, OsdMapRef> recent_maps_;
 };
 
 }  // namespace spirula::osd

@@ -8,16 +8,16 @@
 #include <vector>
 
 #include "base/task_group.h"
+#include "base/wait.h"
 #include "maps/osd_map.h"
 #include "msg/daemon_messages.h"
 #include "osd/inputs.h"
 #include "osd/object_context.h"
+#include "osd/peer_messages.h"
+#include "osd/peering.h"
 #include "osd/pg_log.h"
 
 namespace spirula::osd {
-
-using OsdMapRef = std::shared_ptr<const maps::OsdMap>;
-using msg::PgId;
 
 /// What a PG needs of the daemon around it. Lives on the PG's shard.
 class PgHost {
@@ -40,62 +40,49 @@ class PgHost {
   /// The store takes no more writes: the daemon has to stop.
   virtual void store_failed(std::error_code why) = 0;
   virtual std::uint64_t next_notify_id() = 0;
+  /// To another OSD that the map shows up, in order; lost only if its process ends or its session breaks for good.
+  virtual void send_to_osd(std::int32_t osd, msg::Message message) = 0;
+  /// Asks the monitor to record that we are up (OsdAlive); a map answers.
+  virtual void request_up_thru(Epoch wanted) = 0;
+  /// Asks the monitor for another acting set (empty: the one that CRUSH chooses); a map answers.
+  virtual void request_acting(PgId pg, std::vector<std::int32_t> acting) = 0;
 };
-
-/// What a PG remembers of itself besides its log; kept under "info" in the collection's metadata.
-struct PgInfo {
-  static constexpr std::uint8_t version = 1, compat = 1;
-  Epoch created;                   ///< the map that created it here
-  Epoch interval_since;            ///< first epoch of the current up and acting sets
-  Epoch last_started, last_clean;  ///< when it last went active, and clean
-  std::vector<std::int32_t> up, acting;
-  Version log_tail;
-  bool removing = false;  ///< its pool is gone; what is left is being removed
-  static void fields(auto& self, auto& wire) {
-    wire(self.created);
-    wire(self.interval_since);
-    wire(self.last_started);
-    wire(self.last_clean);
-    wire(self.up, 64);
-    wire(self.acting, 64);
-    wire(self.log_tail);
-    wire(self.removing);
-  }
-  friend bool operator==(const PgInfo&, const PgInfo&) = default;
-};
-
-/// Who serves a PG, by the newest map: the first half of peering, as a plain function. With a single copy there is
-/// nobody to ask; with more there will be infos to collect before `activate` can be decided.
-struct PeeringPlan {
-  bool primary = false;       ///< we serve clients
-  bool new_interval = false;  ///< the sets changed: whoever waits has been told by the map to look elsewhere
-  bool activate = false;      ///< enough of the acting set is there
-  std::uint64_t state = 0;    ///< msg::pg_state bits to show
-};
-PeeringPlan plan_peering(const PgInfo& info, const maps::Pool& pool, const maps::Placement& placement,
-                         std::int32_t whoami);
 
 /// One replica of one placement group. Lives on one shard, so no member takes a lock. Osd owns it; stop() must
 /// complete before destruction.
-/// Invariants: an op is acknowledged only once it is on stable storage; changes of one object happen in the order of
-/// arrival; every change is in the log in the transaction that makes it.
+/// Invariants: an op is acknowledged only once it is on stable storage here and at every replica; changes of one object
+/// happen in the order of arrival; every change is in the log in the transaction that makes it.
+/// With every interval it starts over from what its store has: README.md has the states and the protocol.
 class PlacementGroup {
  public:
   PlacementGroup(PgHost& host, PgId id);
   ~PlacementGroup();
   PgId id() const { return id_; }
 
-  /// Makes its collection, empty. Errc of the store.
-  Task<Result<>> create(unsigned bits, Epoch epoch);
+  /// Makes its collection, empty. `info`: the PG's history up to the map `seen`. Errc of the store.
+  Task<Result<>> create(unsigned bits, PgInfo info, Epoch seen);
   /// Reads info and log. Errc::malformed, Errc::io.
   Task<Result<>> load(unsigned bits);
 
-  /// The newest map; in order of epochs, after create() or load(). The pool is in it.
-  void on_map(OsdMapRef map);
+  /// A map older than the newest, for the history: after create() or load(), in order of epochs.
+  void pass_map(const maps::OsdMap& map);
+  /// The maps up to this one have been taken, or were before the store forgot them.
+  void set_seen(Epoch epoch) { seen_ = std::max(seen_, epoch); }
+  Epoch seen() const { return seen_; }
+  const PgInfo& info() const { return info_; }
+  /// The newest map, in order of epochs. The pool is in it. `serving`: it shows our process up.
+  void on_map(OsdMapRef map, bool serving = true);
   /// Works on it when its turn comes; takes it over. The caller has checked the sender's rights.
   void submit(ClientOpRef op);
   /// Connections that broke: watches run into their timeouts.
   void on_reset(const msg::ConnectionRef& connection);
+  // From other OSDs; of an epoch that we have.
+  void on_request(PeerRequest request);
+  void on_reply(PeerReply reply);
+  void on_write(ReplicaWrite write);
+  void on_ack(ReplicaAck ack);
+  /// What was under way to or from that OSD is lost.
+  void on_peer_reset(std::int32_t osd);
   /// Once a second: watches and notifies that time out, snapshots to trim.
   void tick();
 
@@ -104,6 +91,9 @@ class PlacementGroup {
   const maps::Pool& pool() const { return *pool_; }
   const std::string& pool_name() const { return pool_name_; }
   bool is_removing() const { return info_.removing; }
+  /// Other OSDs have all of it and the map gives it to them: remove() may begin.
+  bool is_unwanted() const { return unwanted_; }
+  bool is_clean() const;
   msg::PgReport report() const;
   /// Counts changes of what report() says.
   std::uint64_t report_version() const { return report_version_; }
@@ -114,14 +104,39 @@ class PlacementGroup {
     for (const auto& op : waiting_for_active_) visit(*op);
   }
 
-  /// Its pool is gone: takes no more requests, removes every object, then the collection. Goes on after a restart.
+  /// Its pool is gone, or it is unwanted: takes no more requests, removes every object, then the collection. Goes on
+  /// after a restart.
   Task<Result<>> remove();
   /// Lets go of everything; requests not answered are forgotten (their clients ask again).
   Task<> stop();
 
  private:
   struct Writing;  // one change on its way to the store
+  /// Another OSD's copy, once it is activated.
+  struct Peer {
+    bool complete = true;
+    ObjectId cursor;  ///< as PgInfo::cursor
+    Missing missing;
+    /// The part after the cursor that is being filled, up to `range_last` or, with range_to_end, all the rest.
+    bool filling = false, range_to_end = false;
+    ObjectId range_last;
+    bool compared = false;         ///< `differing` is known
+    std::set<ObjectId> differing;  ///< heads in the range that are not yet as they should be
+    std::set<ObjectId> touched;    ///< changed while the range was being compared
+    /// Whether the replica has what a change of this head changes.
+    bool follows(const ObjectId& head) const {
+      return complete || head <= cursor || (in_range(head) && compared && !differing.contains(head));
+    }
+    bool in_range(const ObjectId& head) const {
+      return filling && head > cursor && (range_to_end || head <= range_last);
+    }
+  };
+  bool halted() const { return stopping_ || resetting_; }
   CollectionId collection() const { return {id_.pool, id_.seed}; }
+  static constexpr const char* info_key = "info";
+  static constexpr const char* missing_first = "missing.";
+  static constexpr const char* missing_end = "missing/";
+  static std::string missing_key(const ObjectId& head);
 
   // pg_requests.cc
   Hold hold_for(const ClientOp& op, const ObjectContext& object) const;
@@ -143,8 +158,57 @@ class PlacementGroup {
   void reply(ClientOp& op, Outcome& outcome, Version at, std::uint64_t user_version, bool wrote);
   void reply_result(ClientOp& op, std::int32_t result, Version at, std::uint64_t user_version);
 
+  // pg_peering.cc
+  void begin_interval();
+  Task<> change_interval();
+  Task<Result<>> load_log();
+  Task<> peer();
+  Task<Result<bool>> try_peering();
+  Task<Result<>> collect_copies();
+  Task<Result<>> adopt_log(std::vector<PgLogEntry> theirs, Version since, PgInfo info);
+  Task<Result<std::vector<PgLogEntry>>> read_log();
+  Task<Result<>> activate_replicas();
+  void activate();
+  void decide_serving();
+  void show(std::uint64_t state);
+  void update_state();
+  void note_snaps();
+  CopyInfo copy_info() const;
+  void notify_primary();
+  Task<Result<Activated>> follow(Activation activation);
+  Task<> mark_clean();
+
+  // pg_replication.cc
+  Task<Result<Buffer>> ask(std::int32_t osd, PeerRequest::Kind kind, Buffer payload, BufferList data = {},
+                           Duration patience = std::chrono::seconds(15));
+  void tell(std::int32_t osd, PeerRequest::Kind kind, Buffer payload);
+  Task<> serve(PeerRequest request);
+  Task<Result<Buffer>> answer(PeerRequest& request);
+  /// Stores a change here and at the replicas; its place is taken when this is called.
+  Task<Result<>> commit(const PgLogEntry& entry, Version previous, Version keep_from, Transaction transaction);
+  Task<Result<>> wait_for_replicas(Version at, Task<Result<>> local);
+  Task<> acknowledge(ReplicaAck ack, std::int32_t to, Task<Result<>> stored);
+  bool must_wait(const ObjectId& head, bool changes) const;
+
+  // pg_recovery.cc
+  Task<> recover();
+  Task<> recover_objects();
+  Task<> recover_some();
+  std::optional<ObjectId> next_to_recover();
+  Task<Result<>> recover_one(ObjectId head);
+  Task<Result<ObjectContext*>> hold(ObjectId head, Hold hold);
+  Task<Result<>> pull(ObjectId head, Need need);
+  Task<Result<>> send_family(std::int32_t osd, ObjectId head);
+  Task<Result<>> send_object(std::int32_t osd, ObjectId object);
+  Task<Result<FamilyPayload>> read_family(ObjectId head);
+  Task<Result<>> take_chunk(ChunkPayload chunk, BufferList data);
+  Task<Result<>> take_family(FamilyPayload family);
+  Task<Result<RangePayload>> list_range(RangeOrder order);
+  Task<Result<>> backfill(std::int32_t osd);
+  Task<Result<Version>> version_of(ObjectId object);
+
   // pg_background.cc
-  Task<> save_info();
+  Task<Result<>> save_info();
   void drop_watcher(ObjectContext& object, const WatchKey& key);
   Task<> trim_snaps();
   Task<Result<>> trim_one(SnapId snap, SnapId clone, ObjectId head);
@@ -154,8 +218,10 @@ class PlacementGroup {
   PgHost& host_;
   const PgId id_;
   unsigned bits_ = 0;
-  TaskGroup tasks_;
+  TaskGroup tasks_;                  ///< what outlives an interval
+  std::unique_ptr<TaskGroup> work_;  ///< of this interval
   OsdMapRef map_;
+  Epoch seen_;
   const maps::Pool* pool_ = nullptr;
   std::string pool_name_;
   PgInfo info_;
@@ -164,6 +230,33 @@ class PlacementGroup {
   std::uint64_t user_version_ = 0;
   ObjectContexts objects_;
   bool loaded_ = false, primary_ = false, active_ = false, stopping_ = false;
+  bool serving_ = false, resetting_ = false, changing_ = false, unwanted_ = false;
+  std::uint64_t interval_number_ = 0;  ///< counts begin_interval()
+  Event map_changed_, recovery_wanted_;
+  std::uint64_t arrivals_ = 0;
+  std::deque<std::move_only_function<void()>> after_reset_;
+  // Of this interval, as primary.
+  std::map<std::int32_t, CopyInfo> copies_;  ///< what others told of their copies
+  std::vector<std::int32_t> replicas_;       ///< who gets every change: activated
+  std::map<std::int32_t, Peer> peers_;       ///< of the replicas
+  std::uint64_t activation_ = 0;             ///< what we activated, or follow as a replica
+  std::uint64_t followed_ = 0;               ///< the last one we followed
+  bool activated_ = false;
+  struct Awaiting {
+    std::set<std::int32_t> osds;
+    std::shared_ptr<Event> done;
+  };
+  std::map<Version, Awaiting> awaiting_;
+  struct Question;
+  std::map<std::uint64_t, std::shared_ptr<Question>> questions_;
+  std::uint64_t last_question_ = 0;
+  Missing missing_;  ///< of our own copy
+  std::set<ObjectId> recovering_, unfound_;
+  std::deque<ObjectId> wanted_;                  ///< objects that clients wait for
+  std::deque<ClientOpRef> waiting_for_objects_;  ///< listings
+  std::size_t recoverers_ = 0;
+  Event recoverers_done_;
+  std::string peering_problem_;
   std::uint64_t state_ = 0;
   std::deque<ClientOpRef> waiting_for_active_;
   std::unordered_map<const ClientOp*, ClientOpRef> in_flight_;

@@ -26,6 +26,9 @@ class Daemon : public PgHost {
   bool is_full() override { return full; }
   void store_failed(std::error_code) override { failed = true; }
   std::uint64_t next_notify_id() override { return ++notify_id; }
+  void send_to_osd(std::int32_t, msg::Message) override {}
+  void request_up_thru(Epoch) override {}
+  void request_acting(PgId, std::vector<std::int32_t>) override {}
 
   std::vector<std::pair<std::uint64_t, msg::OsdReply>> replies;
   bool cautious = false, failed = false, full = false;
@@ -37,9 +40,9 @@ class Daemon : public PgHost {
   StoreForTests& store_;
 };
 
-OsdMapRef make_map(std::uint8_t min_size = 1, std::uint64_t pool_flags = 0) {
+OsdMapRef make_map(std::uint8_t min_size = 1, std::uint64_t pool_flags = 0, std::uint32_t epoch = 5) {
   auto map = std::make_shared<maps::OsdMap>();
-  map->epoch = Epoch(5);
+  map->epoch = Epoch(epoch);
   map->osds.resize(1);
   map->osds[0].state = maps::osd_state::exists | maps::osd_state::up;
   map->osds[0].weight = maps::weight_in;
@@ -95,7 +98,7 @@ struct Bench {
 TEST(PlacementGroup, changes_overlap_and_reads_wait_for_them) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map());
     EXPECT_TRUE(bench.pg->is_active());
     co_await Bench::settle(shard);
@@ -137,7 +140,7 @@ TEST(PlacementGroup, changes_overlap_and_reads_wait_for_them) {
 TEST(PlacementGroup, a_request_sent_twice_happens_once_also_over_a_restart) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map());
     bench.store.hold = true;
     auto tid = bench.send("a", {Bench::data(OpCode::append, "x")});
@@ -172,7 +175,7 @@ TEST(PlacementGroup, a_request_sent_twice_happens_once_also_over_a_restart) {
 TEST(PlacementGroup, listings_wait_for_what_they_show) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map());
     co_await Bench::settle(shard);
     bench.store.hold = true;
@@ -196,7 +199,7 @@ TEST(PlacementGroup, the_log_is_trimmed) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
     bench.daemon.log_entries = 10;
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map());
     for (int i = 0; i < 500; ++i) bench.send("a" + std::to_string(i % 20), {Bench::data(OpCode::append, "x")});
     co_await Bench::settle(shard);
@@ -215,7 +218,7 @@ TEST(PlacementGroup, the_log_is_trimmed) {
 TEST(PlacementGroup, a_refused_change_leaves_nothing) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map());
     bench.daemon.cautious = true;
     bench.send("a", {Bench::data(OpCode::writefull, "kept")});
@@ -244,13 +247,13 @@ TEST(PlacementGroup, a_refused_change_leaves_nothing) {
 TEST(PlacementGroup, full_pools_and_too_few_copies) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map(2));
     EXPECT_FALSE(bench.pg->is_active());
     auto waits = bench.send("a", {Bench::data(OpCode::writefull, "1")});
     co_await Bench::settle(shard);
     EXPECT_EQ(bench.reply(waits), nullptr);
-    bench.pg->on_map(make_map(1));
+    bench.pg->on_map(make_map(1, 0, 6));
     co_await Bench::settle(shard);
     EXPECT_EQ(bench.reply(waits)->result, 0);
 
@@ -262,7 +265,7 @@ TEST(PlacementGroup, full_pools_and_too_few_copies) {
     EXPECT_EQ(bench.reply(cut)->result, 0);
     bench.daemon.full = false;
 
-    bench.pg->on_map(make_map(1, maps::Pool::full | maps::Pool::full_quota));
+    bench.pg->on_map(make_map(1, maps::Pool::full | maps::Pool::full_quota, 7));
     auto dropped = bench.send("a", {Bench::data(OpCode::append, "2")});
     auto op = bench.op("a", {Bench::data(OpCode::append, "3")});
     op->wire.flags = msg::request_flag::full_try;
@@ -280,7 +283,7 @@ TEST(PlacementGroup, full_pools_and_too_few_copies) {
 TEST(PlacementGroup, listing_and_removal) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map());
     for (int i = 0; i < 300; ++i) bench.send("o" + std::to_string(i), {OsdOp(OpCode::create)});
     std::set<std::string> names;
@@ -311,7 +314,7 @@ TEST(PlacementGroup, listing_and_removal) {
 TEST(PlacementGroup, removed_snapshots_are_trimmed) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    EXPECT_TRUE(co_await bench.pg->create(0, Epoch(5)));
+    EXPECT_TRUE(co_await bench.pg->create(0, {}, {}));
     bench.pg->on_map(make_map());
     for (int i = 0; i < 100; ++i) {
       std::string name = "o" + std::to_string(i);

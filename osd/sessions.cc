@@ -33,9 +33,16 @@ void Osd::on_reset(msg::ConnectionRef connection) {
       each->shard().post([each, connection] { each->on_reset(connection); });
   }
   connection->context.reset();
+  if (connection->peer_name().type != msg::EntityType::osd) return;
+  std::int32_t osd = osd_number(connection);
+  for (auto& shard : shards_) {
+    PgShard* each = shard.get();
+    each->shard().post([each, osd] { each->on_peer_reset(osd); });
+  }
 }
 
 void Osd::on_message(msg::ConnectionRef connection, msg::Message message) {
+  if (connection->peer_name().type == msg::EntityType::osd) return on_peer_message(connection, std::move(message));
   auto* session = static_cast<ClientSession*>(connection->context.get());
   if (!session) return;
   switch (message.type) {

@@ -1,0 +1,429 @@
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+#include "osd/interpreter.h"
+#include "osd/placement_group.h"
+
+/// Bringing copies to where the log is: single objects that a log names (recovery), and all of a range (backfill). The
+/// unit is a family: a head and its clones.
+namespace spirula::osd {
+
+using namespace std::chrono_literals;
+using Kind = PeerRequest::Kind;
+
+namespace {
+ObjectId first_of(const ObjectId& head) {
+  ObjectId first = head;
+  first.snap = 0;
+  return first;
+}
+}  // namespace
+
+// --- the primary
+
+/// As long as the interval lasts: whatever is not as it should be becomes so.
+Task<> PlacementGroup::recover() {
+  constexpr auto pause = 1s;
+  bool was_clean = false;
+  MonotonicTime try_again{};
+  for (;;) {
+    recovery_wanted_.reset();
+    co_await recover_objects();
+    if (halted()) co_return;
+    for (std::int32_t osd : replicas_) {
+      if (peers_.at(osd).complete || !missing_.empty()) continue;
+      Result<> filled = co_await backfill(osd);
+      if (halted()) co_return;
+      Peer& peer = peers_.at(osd);
+      peer.filling = peer.compared = false;
+      peer.differing.clear();
+      if (filled) continue;
+      log_warning("osd", "pg {}: filling osd.{}: {}", id_.describe(), osd, filled.error().message());
+      objects_.for_each_waiting([this](ObjectContext& object) { start_queued(object); });
+    }
+    decide_serving();
+    if (is_clean() && (!was_clean || info_.up != info_.acting)) {
+      was_clean = true;
+      co_await mark_clean();
+      if (halted()) co_return;
+    }
+    // What failed is tried again; what waits for an OSD that is down, when one reports.
+    Clock& clock = host_.shard().clock();
+    Result<> woken = is_clean() && info_.up == info_.acting
+                         ? co_await recovery_wanted_.wait()
+                         : co_await recovery_wanted_.wait_until(clock, clock.now() + pause);
+    if (halted()) co_return;
+    if (!woken || clock.now() >= try_again) {
+      unfound_.clear();
+      try_again = clock.now() + pause;
+    }
+  }
+}
+
+/// Several objects at a time, until none is left that can be recovered.
+Task<> PlacementGroup::recover_objects() {
+  recoverers_done_.reset();
+  for (std::size_t i = 0; i < limits::recoveries_at_once; ++i) {
+    ++recoverers_;
+    work_->spawn(recover_some());
+  }
+  (void)co_await recoverers_done_.wait();
+}
+
+Task<> PlacementGroup::recover_some() {
+  while (auto head = next_to_recover()) {
+    recovering_.insert(*head);
+    bool urgent = !wanted_.empty();
+    Result<> done = co_await recover_one(*head);
+    if (halted()) co_return;
+    recovering_.erase(*head);
+    if (!done) {
+      if (unfound_.insert(*head).second)
+        log_warning("osd", "pg {}: {} cannot be recovered yet: {}", id_.describe(), head->describe(),
+                    done.error().message());
+    } else {
+      ++usage_.recovered_objects;
+    }
+    update_state();
+    if (missing_.empty())
+      for (auto& op : std::exchange(waiting_for_objects_, {})) submit(std::move(op));
+    // Clients stay in front.
+    if (!urgent && !in_flight_.empty()) {
+      (void)co_await host_.shard().clock().sleep(limits::recovery_pause);
+      if (halted()) co_return;
+    }
+  }
+  if (--recoverers_ == 0) recoverers_done_.set();
+}
+
+/// What a client waits for first.
+std::optional<ObjectId> PlacementGroup::next_to_recover() {
+  auto free = [&](const ObjectId& head) { return !recovering_.contains(head) && !unfound_.contains(head); };
+  auto lacking = [&](const ObjectId& head) {
+    return missing_.contains(head) ||
+           std::ranges::any_of(peers_, [&](const auto& each) { return each.second.missing.contains(head); });
+  };
+  while (!wanted_.empty()) {
+    ObjectId head = std::move(wanted_.front());
+    wanted_.pop_front();
+    if (lacking(head) && free(head)) return head;
+  }
+  for (const auto& [head, need] : missing_)
+    if (free(head)) return head;
+  for (const auto& [osd, peer] : peers_)
+    for (const auto& [head, need] : peer.missing)
+      if (free(head)) return head;
+  return std::nullopt;
+}
+
+/// Waits until nobody is in the object's way, and takes it.
+Task<Result<ObjectContext*>> PlacementGroup::hold(ObjectId head, Hold hold) {
+  for (;;) {
+    ObjectContext& object = objects_.get(head);
+    if (object.may_start(hold) && !object.starting) {
+      object.take(hold);
+      co_return &object;
+    }
+    CO_TRY(co_await host_.shard().clock().sleep(1ms));
+    if (halted()) co_return Errc::cancelled;
+  }
+}
+
+Task<Result<>> PlacementGroup::recover_one(ObjectId head) {
+  auto here = missing_.find(head);
+  bool pulled = here != missing_.end();
+  Hold how = pulled ? Hold::alone : Hold::read;
+  CO_TRY(ObjectContext * object, co_await hold(head, how));
+  Result<> result;
+  if (pulled) result = co_await pull(head, here->second);
+  if (halted()) co_return Errc::cancelled;
+  if (pulled) object->loaded = false;
+  for (std::int32_t osd : replicas_) {
+    if (!result) break;
+    if (!peers_.at(osd).missing.contains(head)) continue;
+    result = co_await send_family(osd, head);
+    if (halted()) co_return Errc::cancelled;
+    if (result) peers_.at(osd).missing.erase(head);
+  }
+  object->release(how);
+  start_queued(*object);
+  co_return result;
+}
+
+/// Gets an object that our log names from somebody who has it.
+Task<Result<>> PlacementGroup::pull(ObjectId head, Need need) {
+  if (need.absent) {
+    FamilyPayload nothing;
+    nothing.head = head;
+    co_return co_await take_family(std::move(nothing));
+  }
+  struct Source {
+    std::int32_t osd;
+    bool exact;
+  };
+  std::vector<Source> sources;
+  for (const auto& [osd, peer] : peers_)
+    if (!peer.missing.contains(head) && (peer.complete || head <= peer.cursor)) sources.push_back({osd, false});
+  for (const auto& [osd, copy] : copies_)
+    if (!peers_.contains(osd) && copy.exists && copy.info.covers(head) && map_->is_up(osd))
+      sources.push_back({osd, true});
+  for (Source source : sources) {
+    PullOrder order{head, source.exact, need.at};
+    constexpr auto patience = 10min;
+    Result<Buffer> pushed = co_await ask(source.osd, Kind::pull, encode(order), {}, patience);
+    if (halted()) co_return Errc::cancelled;
+    if (pushed && !missing_.contains(head)) co_return Result<>{};
+  }
+  co_return Errc::not_found;
+}
+
+/// Walks through all objects after the replica's cursor: what differs is sent, what is too much is removed.
+Task<Result<>> PlacementGroup::backfill(std::int32_t osd) {
+  Peer& peer = peers_.at(osd);  // stays as long as the interval
+  log_info("osd", "pg {}: filling osd.{}", id_.describe(), osd);
+  std::size_t page_size = limits::backfill_page;
+  while (!peer.complete) {
+    // Until the range is known, changes after the cursor wait.
+    peer.filling = peer.range_to_end = true;
+    peer.compared = false;
+    peer.touched.clear();
+    std::optional<ObjectId> start;
+    if (peer.cursor != ObjectId{}) start = peer.cursor;
+    auto page = co_await host_.store().list(collection(), start, page_size);
+    if (halted()) co_return Errc::cancelled;
+    CO_TRY(page);
+    std::optional<ObjectId> last;
+    for (const ObjectId& object : page->objects)
+      if (object.snap == msg::snap_head.value && object > peer.cursor) last = object;
+    if (page->next && !last) {
+      page_size *= 2;  // more clones than a page holds
+      continue;
+    }
+    peer.range_to_end = !page->next;
+    if (last) peer.range_last = *last;
+    RangeOrder order;
+    order.after = peer.cursor;
+    order.to_end = peer.range_to_end;
+    order.last = peer.range_last;
+    auto ours = co_await list_range(order);
+    if (halted()) co_return Errc::cancelled;
+    CO_TRY(ours);
+    Result<Buffer> told = co_await ask(osd, Kind::list, encode(order));
+    if (halted()) co_return Errc::cancelled;
+    CO_TRY(told);
+    CO_TRY(auto theirs, decode<RangePayload>(*told));
+    peer.differing.clear();
+    for (const auto& [head, members] : ours->families) {
+      auto there = theirs.families.find(head);
+      if (there == theirs.families.end() || there->second != members) peer.differing.insert(head);
+    }
+    for (const auto& [head, members] : theirs.families)
+      if (!ours->families.contains(head)) peer.differing.insert(head);
+    // These were decided before, and their replica has only their log entries.
+    for (const ObjectId& head : peer.touched)
+      if (peer.in_range(head)) peer.differing.insert(head);
+    peer.compared = true;
+    objects_.for_each_waiting([this](ObjectContext& object) { start_queued(object); });
+    while (!peer.differing.empty()) {
+      ObjectId head = *peer.differing.begin();
+      // One that a client waits for comes first.
+      while (!wanted_.empty()) {
+        ObjectId wanted = std::move(wanted_.front());
+        wanted_.pop_front();
+        if (!peer.differing.contains(wanted)) continue;
+        head = std::move(wanted);
+        break;
+      }
+      CO_TRY(ObjectContext * object, co_await hold(head, Hold::read));
+      Result<> sent = co_await send_family(osd, head);
+      if (halted()) co_return Errc::cancelled;
+      if (sent) peer.differing.erase(head);
+      object->release(Hold::read);
+      start_queued(*object);
+      CO_TRY(sent);
+      ++usage_.recovered_objects;
+      if (!in_flight_.empty()) {
+        (void)co_await host_.shard().clock().sleep(limits::recovery_pause);
+        if (halted()) co_return Errc::cancelled;
+      }
+    }
+    FilledPayload filled;
+    filled.complete = peer.range_to_end;
+    filled.cursor = peer.range_last;
+    Result<Buffer> noted = co_await ask(osd, Kind::filled, encode(filled));
+    if (halted()) co_return Errc::cancelled;
+    CO_TRY(noted);
+    peer.complete = filled.complete;
+    peer.cursor = filled.cursor;
+    peer.filling = false;
+  }
+  log_info("osd", "pg {}: osd.{} is full", id_.describe(), osd);
+  co_return Result<>{};
+}
+
+// --- who has an object
+
+Task<Result<Version>> PlacementGroup::version_of(ObjectId object) {
+  auto attributes = co_await host_.store().get_attributes(std::move(object));
+  CO_TRY(auto state, decode_state(attributes));
+  if (!state.stored) co_return Errc::not_found;
+  co_return state.info.changed;
+}
+
+Task<Result<FamilyPayload>> PlacementGroup::read_family(ObjectId head) {
+  FamilyPayload family;
+  family.head = head;
+  std::optional<ObjectId> start = first_of(head);
+  while (start) {
+    auto page = co_await host_.store().list(collection(), start, limits::backfill_page);
+    CO_TRY(page);
+    start = page->next;
+    for (const ObjectId& object : page->objects) {
+      if (head_of(object) != head) {
+        start.reset();
+        break;
+      }
+      auto attributes = co_await host_.store().get_attributes(object);
+      auto state = decode_state(attributes);
+      // What came only half is there without an info: it is not as anybody wants it.
+      family.members.emplace(object, state && state->stored ? state->info.changed : Version{});
+      if (object != head) continue;
+      if (auto snaps = decode_snaps(attributes))
+        for (const Clone& clone : snaps->clones)
+          for (SnapId snap : clone.snaps) family.snap_keys.push_back(snap_key(snap, clone.id, head));
+    }
+  }
+  co_return family;
+}
+
+Task<Result<RangePayload>> PlacementGroup::list_range(RangeOrder order) {
+  RangePayload range;
+  std::optional<ObjectId> start;
+  if (order.after != ObjectId{}) start = order.after;
+  for (bool more = true; more;) {
+    auto page = co_await host_.store().list(collection(), start, limits::backfill_page);
+    CO_TRY(page);
+    start = page->next;
+    more = start.has_value();
+    for (const ObjectId& object : page->objects) {
+      ObjectId head = head_of(object);
+      if (head <= order.after) continue;
+      if (!order.to_end && head > order.last) {
+        more = false;
+        break;
+      }
+      Result<Version> version = co_await version_of(object);
+      range.families[std::move(head)].emplace(object, version ? *version : Version{});
+    }
+  }
+  co_return range;
+}
+
+Task<Result<>> PlacementGroup::send_family(std::int32_t osd, ObjectId head) {
+  CO_TRY(auto family, co_await read_family(head));
+  Result<Buffer> told = co_await ask(osd, Kind::push_begin, encode(family));
+  CO_TRY(told);
+  CO_TRY(auto there, decode<FamilyPayload>(*told));
+  for (const auto& [object, at] : family.members)
+    if (!there.members.contains(object)) CO_TRY(co_await send_object(osd, object));
+  Result<Buffer> done = co_await ask(osd, Kind::push_end, encode(family));
+  CO_TRY(done);
+  co_return Result<>{};
+}
+
+Task<Result<>> PlacementGroup::send_object(std::int32_t osd, ObjectId object) {
+  ObjectStore& store = host_.store();
+  CO_TRY(auto stat, co_await store.stat(object));
+  CO_TRY(auto attributes, co_await store.get_attributes(object));
+  ChunkPayload chunk;
+  chunk.object = object;
+  chunk.first = true;
+  chunk.size = stat.size;
+  std::string omap_after;
+  bool omap_more = true;
+  for (bool more = true; more;) {
+    if (chunk.first) {
+      auto header = co_await store.omap_header(object);
+      CO_TRY(header);
+      chunk.omap_header = std::move(*header);
+    }
+    if (omap_more) {
+      auto page = co_await store.omap_list(object, omap_after, "", limits::omap_entries_max, limits::push_bytes_max);
+      CO_TRY(page);
+      omap_more = page->more;
+      for (auto& [key, value] : page->entries) {
+        omap_after = key;
+        chunk.omap.emplace(std::move(key), std::move(value));
+      }
+    }
+    // The next piece that is not a hole.
+    BufferList data;
+    while (chunk.offset < stat.size && data.empty()) {
+      std::uint64_t length = std::min(limits::push_bytes_max, stat.size - chunk.offset);
+      auto extents = co_await store.extents(object, chunk.offset, length);
+      CO_TRY(extents);
+      if (extents->empty()) {
+        chunk.offset += length;
+        continue;
+      }
+      CO_TRY(data, co_await store.read(object, chunk.offset, length));
+      if (data.size() != length) co_return Errc::io;
+    }
+    std::uint64_t length = data.size();
+    usage_.recovered_bytes += length;
+    more = chunk.offset + length < stat.size || omap_more;
+    if (!more) chunk.attributes = std::move(attributes);  // its info says that it is whole
+    Result<Buffer> taken = co_await ask(osd, Kind::push_chunk, encode(chunk), std::move(data));
+    CO_TRY(taken);
+    std::uint64_t offset = chunk.offset + length;
+    chunk = {};
+    chunk.object = object;
+    chunk.size = stat.size;
+    chunk.offset = offset;
+  }
+  co_return Result<>{};
+}
+
+// --- who gets it
+
+Task<Result<>> PlacementGroup::take_chunk(ChunkPayload chunk, BufferList data) {
+  Transaction transaction;
+  transaction.space = filestore::Space::reserve;
+  const ObjectId& object = chunk.object;
+  if (chunk.first) {
+    transaction.remove(object);
+    transaction.touch(object);
+    transaction.truncate(object, chunk.size);
+  }
+  if (!data.empty()) transaction.write(object, chunk.offset, std::move(data));
+  if (!chunk.omap_header.empty()) transaction.omap_set_header(object, std::move(chunk.omap_header));
+  if (!chunk.omap.empty()) transaction.omap_set(object, std::move(chunk.omap));
+  if (!chunk.attributes.empty()) transaction.set_attributes(object, std::move(chunk.attributes));
+  if (transaction.empty()) co_return Result<>{};
+  Result<> stored = co_await host_.store().submit(collection(), std::move(transaction));
+  if (!stored && !halted()) host_.store_failed(stored.error());
+  co_return stored;
+}
+
+/// All of a family is here: what does not belong to it goes, and it is missing no more.
+Task<Result<>> PlacementGroup::take_family(FamilyPayload family) {
+  CO_TRY(auto here, co_await read_family(family.head));
+  Transaction transaction;
+  transaction.space = filestore::Space::reserve;
+  for (const auto& [object, at] : here.members)
+    if (!family.members.contains(object)) transaction.remove(object);
+  std::map<std::string, Buffer> keys;
+  for (std::string& key : family.snap_keys) keys.emplace(std::move(key), Buffer{});
+  if (!keys.empty()) transaction.collection_set(std::move(keys));
+  transaction.collection_remove({missing_key(family.head)});
+  Result<> stored = co_await host_.store().submit(collection(), std::move(transaction));
+  if (halted()) co_return Errc::cancelled;
+  if (!stored) host_.store_failed(stored.error());
+  CO_TRY(stored);
+  missing_.erase(family.head);
+  co_return Result<>{};
+}
+
+}  // namespace spirula::osd
