@@ -7,7 +7,7 @@
 #   X/*_fuzz.cc   build-fuzz/fuzz/*    (libFuzzer, one program each)
 #   X/*.cc        build/lib/libX.a     (everything else)
 
-FOLDERS := base msg crush maps filestore librados osd mon mds client appliance tests/crash
+FOLDERS := base msg crush maps filestore librados osd mon mds client appliance tests/crash tests/simulation
 SHELL := /bin/bash
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:

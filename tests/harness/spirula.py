@@ -42,6 +42,9 @@ keyring = {self.admin_keyring}
                               "keyring": self.path("bootstrap.keyring")}
         for name in self.osd_names():
             sections[name] = {"osd data": self.path(name), "keyring": self.path(f"{name}.keyring"),
+                              # As if each stood in a host of its own, so that copies of a PG go to several.
+                              **({"crush location": f"root=default host={name.replace('.', '-')}"}
+                                 if self.options.osds > 1 else {}),
                               **({"osd journal": self.journals[name]} if name in self.journals else {})}
         for name in self.mds_names():
             sections[name] = {"keyring": self.path(f"{name}.keyring")}
