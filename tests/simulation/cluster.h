@@ -70,6 +70,9 @@ class StoreLease : public filestore::ObjectStore {
                                                       std::uint64_t length) override {
     return store_.verify(std::move(object), offset, length);
   }
+  Result<std::shared_ptr<filestore::SpaceReservation>> reserve(std::uint64_t bytes, filestore::Space kind) override {
+    return store_.reserve(bytes, kind);
+  }
   filestore::StoreStatistics statistics() override { return store_.statistics(); }
   std::uint64_t transaction_bytes_max() const override { return store_.transaction_bytes_max(); }
   Task<Result<>> commit() override { co_return Result<>{}; }
