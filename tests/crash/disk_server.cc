@@ -1,6 +1,8 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 #include <linux/falloc.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -159,6 +161,9 @@ int serve_disk(DiskImage image, const std::string& recording_path, const std::st
   fuse_args arguments = FUSE_ARGS_INIT(2, words);
   fuse_session* session = fuse_session_new(&arguments, &operations, sizeof operations, &disk);
   if (!session || fuse_session_mount(session, mount_point.c_str()) != 0) return 1;
+  // The last process to leave a mount namespace unmounts what is in it. Here that would be a file system on this very
+  // disk, and the server would wait for itself; so it stays in a namespace that does not know the disk.
+  CHECK(::unshare(CLONE_NEWNS) == 0 && ::umount2(mount_point.c_str(), MNT_DETACH) == 0);
   ready();
   int status = fuse_session_loop(session);
   fuse_session_unmount(session);
