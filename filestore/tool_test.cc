@@ -50,7 +50,7 @@ class ToolTest : public testing::StoreFixture, public ::testing::WithParamInterf
     make.omap_set(named("file"), {{"key", Buffer::copy_of("value")}, {std::string("\0k", 2), Buffer{}}});
     make.omap_set_header(named("file"), Buffer::copy_of("head"));
     make.write(named("holes"), 3'000'000, pattern(300'000, 2));
-    make.write(named("inline"), 0, pattern(7'000, 3));
+    make.write(named("inline"), 0, pattern(2'000, 3));
     make.touch(named("empty"));
     ASSERT_TRUE(submit(std::move(make)));
     ASSERT_TRUE(run(store_->commit()));
