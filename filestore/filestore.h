@@ -18,7 +18,6 @@
 #include "filestore/index.h"
 #include "filestore/journal.h"
 #include "filestore/object_store.h"
-#include "filestore/pacer.h"
 #include "filestore/pending.h"
 #include "filestore/space.h"
 #include "filestore/stager.h"
@@ -144,7 +143,6 @@ class Filestore : public ObjectStore {
   std::atomic<bool> committing_{false};  ///< large payloads go into the journal meanwhile
   SpaceLedger space_;
   std::uint64_t pending_bytes_max_ = 0;
-  std::unique_ptr<Pacer> pacer_;
 
   mutable std::mutex commit_mutex_;
   std::condition_variable commit_wanted_, commit_done_;

@@ -244,7 +244,6 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   observe_space(space_.mark());
   last_sequence_ = end.sequence;
   pending_bytes_max_ = options_.memory_bytes_max / 2;
-  pacer_ = std::make_unique<Pacer>(pending_bytes_max_);
   read_pool_ = std::make_unique<BlockingPool>("store-read", std::max(options_.read_threads, 1u));
   lanes_ = std::make_unique<ApplyLanes>(
       end, *index_, *files_, *staging_, counters_, options_, [this](auto submissions) { on_applied(submissions); },

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/post.hpp>
-#include <thread>
 #include <type_traits>
 
 #include "base/check.h"
@@ -257,10 +256,7 @@ void Filestore::on_durable(Journal::EntryList& entries, Result<> result) {
     for (const auto& each : submissions) each->settle(abandoned ? Errc::read_only : Errc::io);
     return;
   }
-  std::uint64_t backlog = unapplied_bytes_.fetch_add(bytes) + bytes;
-  // The next write is under way meanwhile, and what comes behind waits for this thread anyway.
-  if (auto pause = pacer_->delay(bytes, backlog); pause.count() > 0 && !failed_.load() && !closing_.load())
-    std::this_thread::sleep_for(pause);
+  unapplied_bytes_.fetch_add(bytes);
   for (const auto& each : submissions) {
     each->settle({});
     each->record = {};  // the transaction itself keeps the payload for readers and for the lane
@@ -280,8 +276,7 @@ void Filestore::on_applied(std::span<const SubmissionPointer> submissions) {
     }
   }
   space_.applied(charge);
-  std::uint64_t backlog = unapplied_bytes_.fetch_sub(bytes) - bytes;
-  pacer_->applied(bytes, backlog, Pacer::Clock::now());
+  unapplied_bytes_.fetch_sub(bytes);
   submitted_bytes_.fetch_sub(bytes);
   if (journal_->starved()) journal_->kick();
 }
