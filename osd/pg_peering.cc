@@ -63,6 +63,7 @@ void PlacementGroup::begin_interval() {
   ++interval_number_;
   primary_ = serving_ && info_.members.primary == host_.whoami();
   active_ = false;
+  unwanted_ = false;  // said of an interval that is over
   resetting_ = true;
   show(primary_ ? state::peering : 0);
   if (std::exchange(changing_, true)) return;  // it will see the number

@@ -210,7 +210,9 @@ Task<> PgShard::remove(PgId id) {
   co_await slot.pg->stop();
   if (stopping_) co_return;
   --commons_.pg_count;
+  auto told = std::exchange(slot.told, {});
   pgs_.erase(id);
+  for (PeerRequest& request : told) handle_peer(std::move(request));
 }
 
 void PgShard::wait_for_map(ClientOpRef op) {
@@ -323,6 +325,12 @@ void PgShard::handle_peer(PeerRequest request) {
     }
   }
   if (here && !found->second.removing) return deliver(std::move(request), &PlacementGroup::on_request);
+  if (here && request.kind == PeerRequest::Kind::notify) {
+    auto& told = found->second.told;
+    std::erase_if(told, [&](const PeerRequest& each) { return each.from == request.from; });
+    told.push_back(std::move(request));
+    return;
+  }
   if (request.tid == 0) return;
   PeerReply reply;
   reply.pg = request.pg;

@@ -102,6 +102,7 @@ class PgShard : public PgHost {
     std::uint64_t reported = 0;
     std::deque<ClientOpRef> waiting;
     std::deque<std::move_only_function<void()>> waiting_peers;
+    std::deque<PeerRequest> told;  ///< notifies that came during the removal: of a copy that begins after it
   };
   Task<> create_new(PgId id);
   Task<> create_copy(PgId id, PgInfo info, Epoch seen, unsigned bits);

@@ -174,5 +174,58 @@ TEST(PgShard, a_removal_without_room_is_tried_again_and_a_failed_one_stops_the_d
   });
 }
 
+TEST(PgShard, a_copy_goes_when_it_is_wanted_no_more_unless_the_map_gives_it_back) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.map.osds.resize(2);
+    bench.map.osds[1] = bench.map.osds[0];
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.map.pg_temp[{1, 0}] = {1};
+    bench.show(6);
+    co_await Bench::settle(shard);
+    PeerRequest unwanted;
+    unwanted.pg = {1, 0};
+    unwanted.from = 1;
+    unwanted.epoch = Epoch(6);
+    unwanted.kind = PeerRequest::Kind::remove;
+    bench.pgs->handle_peer(unwanted);
+    bench.map.pg_temp[{1, 0}] = {1, 0};
+    bench.show(7);
+    co_await Bench::settle(shard);
+    bench.pgs->tick();
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->pgs_held(), 1u) << "what was said in an interval is over with it";
+
+    bench.map.pg_temp[{1, 0}] = {1};
+    bench.show(8);
+    co_await Bench::settle(shard);
+    unwanted.epoch = Epoch(8);
+    bench.pgs->handle_peer(unwanted);
+    bench.store.refuse_removal = Errc::no_space;
+    bench.pgs->tick();
+    co_await Bench::settle(shard);
+    // While it goes, the map makes us its primary, and somebody tells us of his copy.
+    bench.map.pg_temp[{1, 0}] = {0};
+    bench.show(9);
+    PeerRequest notify;
+    notify.pg = {1, 0};
+    notify.from = 1;
+    notify.epoch = Epoch(9);
+    notify.kind = PeerRequest::Kind::notify;
+    CopyInfo copy;
+    copy.exists = true;
+    copy.info.interval_since = Epoch(5);
+    notify.payload = encode(copy);
+    bench.pgs->handle_peer(notify);
+    bench.store.refuse_removal = Errc::ok;
+    bench.pgs->tick();
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->pgs_held(), 1u) << "a new copy begins";
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
 }  // namespace
 }  // namespace spirula::osd
