@@ -16,6 +16,7 @@ SessionRef SessionList::add(msg::ConnectionRef connection, MonotonicTime now) {
   auto session = std::make_shared<Session>();
   session->connection = connection;
   session->since = now;
+  session->number = ++last_number_;
   auto caps = msg::MonCaps::parse(connection->identity().caps);
   if (caps)
     session->caps = std::move(*caps);

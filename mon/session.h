@@ -26,6 +26,7 @@ struct Session {
   std::map<std::string, Subscription> subscriptions;
   std::string hostname;
   MonotonicTime since;
+  std::uint64_t number = 0;  ///< counts sessions
   std::optional<std::map<std::string, std::string>> config_sent;
   msg::Epoch osdmap_sent;             ///< the newest it was sent
   msg::AddressVector daemon_address;  ///< of an OSD or MDS, as it last said
@@ -41,6 +42,10 @@ struct Session {
   }
 };
 using SessionRef = std::shared_ptr<Session>;
+/// In order of their arrival, so that a simulation replays.
+struct SessionOrder {
+  bool operator()(const SessionRef& a, const SessionRef& b) const { return a->number < b->number; }
+};
 
 /// Everybody who is connected.
 class SessionList {
@@ -48,12 +53,13 @@ class SessionList {
   SessionRef add(msg::ConnectionRef connection, MonotonicTime now);
   void remove(const msg::ConnectionRef& connection);
   static SessionRef of(const msg::ConnectionRef& connection);
-  const std::set<SessionRef>& all() const { return sessions_; }
+  const std::set<SessionRef, SessionOrder>& all() const { return sessions_; }
   /// The newest session of a daemon.
   SessionRef find(const msg::KeyName& name) const;
 
  private:
-  std::set<SessionRef> sessions_;
+  std::set<SessionRef, SessionOrder> sessions_;
+  std::uint64_t last_number_ = 0;
 };
 
 }  // namespace spirula::mon
