@@ -178,5 +178,9 @@ TEST(Replication, acknowledged_writes_survive_whatever_dies) {
   }
 }
 
+TEST(Replication, a_seed_replays_exactly) {
+  EXPECT_EQ(run(7, 3, 3, 2, 4, false), run(7, 3, 3, 2, 4, false));
+}
+
 }  // namespace
 }  // namespace spirula::simulation
