@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "base/crc32c.h"
+#include "filestore/limits.h"
 #include "filestore/store_fixture.h"
 
 /// What a store answers to a disk that is not as it should be, and to the largest and oddest things it must take.
@@ -212,7 +213,7 @@ TEST_F(BadInputTest, omap_values_from_nothing_to_64_mib) {
     EXPECT_TRUE(page->more);
   }
   Transaction too_large;
-  too_large.omap_set(named("o"), {{"a", Buffer::zeros(81 << 20)}});
+  too_large.omap_set(named("o"), {{"a", Buffer::zeros(limits::transaction_bytes_max)}});
   EXPECT_EQ(to_wire(submit(std::move(too_large)).error()), -E2BIG);
 }
 
