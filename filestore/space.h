@@ -29,8 +29,9 @@ bool only_frees(const Transaction& transaction);
 /// disk itself says what is left. Below what ordinary transactions may take lies a reserve, which must last for two
 /// commit cycles, because space comes back only when the snapshots that hold it are dropped and cleaned: marked
 /// transactions may take a part of it (of data three quarters, of metadata half), deletes an eighth more, and the rest
-/// is for commits, the index's compactions and a replay. Invariant: what is admitted fits, whatever order it reaches
-/// the disk in.
+/// is for commits, the index's compactions and a replay. Invariant: the data that is admitted fits, whatever order it
+/// reaches the disk in. Of metadata the charges are worst cases that many small transactions share, so what is under
+/// way counts as one metadata reserve at most; what goes beyond that meets btrfs's ENOSPC and the retry after a sync.
 class SpaceLedger {
  public:
   /// What the disk says now. After a sync: everything that was applied (see applied()) before `mark` is in it.
