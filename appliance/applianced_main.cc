@@ -199,7 +199,7 @@ int main(int argc, char** argv) {
   config.add(options());
   if (!config.parse_arguments({argv + 1, argv + argc})) return complain("command line", config.problem());
   if (config.flag("help")) {
-    fmt::print("{}", config.help());
+    fmt::print("applianced: owns the box and serves its page, in the foreground until SIGTERM.\n\n{}", config.help());
     return 0;
   }
   return run_main([&](Shard& shard) { return serve(shard, config); });

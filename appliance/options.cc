@@ -18,7 +18,6 @@ std::span<const Option> options() {
       {"console_file", OptionType::text, "", "keep what the console should show in this file"},
       {"issue_file", OptionType::text, "", "and in this one for agetty, with a QR code"},
       {"boot_file", OptionType::text, "", "what the boot menu was asked, from the initial RAM disk"},
-      {"help", OptionType::boolean, "false", "print this"},
   };
   return table;
 }

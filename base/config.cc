@@ -19,6 +19,7 @@ namespace {
 
 /// What every program understands.
 constexpr Option common_options[] = {
+    {.name = "help", .type = OptionType::boolean, .default_value = "false", .description = "print this", .letter = 'h'},
     {"fsid", OptionType::text, "", "the cluster's UUID"},
     {"host", OptionType::text, "", "name of this machine, for $host"},
     {.name = "mon_host", .description = "addresses of the monitors", .letter = 'm'},

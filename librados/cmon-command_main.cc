@@ -20,7 +20,6 @@ using namespace spirula;
 constexpr Option tool_options[] = {
     {"in_file", OptionType::text, "", "send this file with the command; - for standard input"},
     {"timeout", OptionType::duration, "60", "how long to wait for the monitors and the answer", 0.001, 86400},
-    {"help", OptionType::boolean, "false", "print this"},
 };
 
 bool read_file(const std::string& path, Buffer& into) {

@@ -66,7 +66,6 @@ constexpr Option tool_options[] = {
      .description = "how long to wait for the monitors",
      .min = 0.001,
      .max = 86400},
-    {.name = "help", .type = OptionType::boolean, .default_value = "false", .description = "print this", .letter = 'h'},
 };
 
 constexpr const char* usage =

@@ -1,16 +1,18 @@
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-#include <fstream>
 
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "mds/mds.h"
 
 using namespace spirula;
 
 namespace {
+
+constexpr const char* about =
+    "cmds: the metadata server.\n"
+    "usage: cmds -i NAME -c CONF    serve in the foreground until SIGTERM\n";
 
 Task<> watch_signals(Shard& shard, Event& signalled, Event& over) {
   co_await wait_for_termination(shard);
@@ -48,23 +50,12 @@ Task<int> serve(Shard& shard, Config& config) {
 int main(int argc, char** argv) {
   Config config("mds", "");
   config.add(mds::options());
-  if (!config.parse(argc, argv)) {
-    fmt::print(stderr, "cmds: {}\n", config.problem());
-    return 1;
-  }
+  if (auto status = read_command_line(config, about, argc, argv)) return *status;
   if (config.id().empty()) {
     fmt::print(stderr, "cmds: -i names the MDS\n");
     return 1;
   }
-  if (std::string file = config.text("log_file"); !file.empty() && !config.flag("log_to_stderr"))
-    if (!log_to_file(file.c_str())) fmt::print(stderr, "cmds: cannot log to {}\n", file);
-  constexpr rlim_t descriptors = 65536;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < descriptors) {
-    limit.rlim_cur = std::min<rlim_t>(descriptors, limit.rlim_max);
-    (void)::setrlimit(RLIMIT_NOFILE, &limit);
-  }
-  if (std::string file = config.text("pid_file"); !file.empty()) std::ofstream(file) << ::getpid() << "\n";
+  begin_daemon(config);
   int status = run_main([&](Shard& shard) -> Task<int> { return serve(shard, config); });
   if (status != 2) return status;
   // Replaced: a new process is a new MDS to the monitor, and may be a standby.

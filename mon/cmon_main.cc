@@ -1,23 +1,23 @@
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <fstream>
 
 #include "base/config.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/shard.h"
 #include "mon/admin.h"
 #include "mon/mkfs.h"
 #include "mon/monitor.h"
 #include "mon/options.h"
 
-/// cmon: the monitor. `cmon --mkfs -i ID -c CONF --keyring FILE` makes its store; `cmon -i ID -c CONF` serves in the
-/// foreground until SIGTERM.
 namespace {
 
 using namespace spirula;
+
+constexpr const char* about =
+    "cmon: the monitor.\n"
+    "usage: cmon --mkfs -i ID -c CONF --keyring FILE    make its store, with the keys in FILE, and exit\n"
+    "       cmon -i ID -c CONF                          serve in the foreground until SIGTERM\n";
 
 Task<int> serve(Shard& shard, Config& config) {
   auto monitor = mon::Monitor::open(shard, config);
@@ -43,20 +43,13 @@ Task<int> serve(Shard& shard, Config& config) {
 int main(int argc, char** argv) {
   Config config("mon", "");
   config.add(mon::options());
-  if (!config.parse(argc, argv)) {
-    fmt::print(stderr, "cmon: {}\n", config.problem());
-    return 1;
-  }
+  if (auto status = read_command_line(config, about, argc, argv)) return *status;
   if (config.flag("mkfs")) {
     std::string problem;
     if (mon::make_store(config, problem)) return 0;
     fmt::print(stderr, "cmon: {}\n", problem);
     return 1;
   }
-  if (auto path = config.text("log_file"); !path.empty() && !log_to_file(path.c_str())) {
-    fmt::print(stderr, "cmon: cannot write {}\n", path);
-    return 1;
-  }
-  if (auto path = config.text("pid_file"); !path.empty()) std::ofstream(path) << getpid() << '\n';
+  begin_daemon(config);
   return run_main([&config](Shard& shard) { return serve(shard, config); });
 }

@@ -1,12 +1,11 @@
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/resource.h>
 
 #include <charconv>
-#include <fstream>
 
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/shard.h"
 #include "base/task_group.h"
 #include "osd/options.h"
@@ -16,6 +15,11 @@ using namespace spirula;
 using namespace spirula::osd;
 
 namespace {
+
+constexpr const char* about =
+    "cosd: the object storage daemon.\n"
+    "usage: cosd --mkfs -i NUMBER -c CONF    make the store in osd_data, a btrfs, and its journal\n"
+    "       cosd -i NUMBER -c CONF           serve in the foreground until SIGTERM\n";
 
 /// Payloads of megabytes come and go on several threads. Left alone, glibc keeps them in an arena a thread, which took
 /// 355 MiB where 110 do (4 MiB writes, depth 16) and costs the same CPU.
@@ -111,10 +115,7 @@ int main(int argc, char** argv) {
   keep_memory_small();
   Config config("osd", "");
   config.add(osd::options());
-  if (!config.parse(argc, argv)) {
-    fmt::print(stderr, "cosd: {}\n", config.problem());
-    return 1;
-  }
+  if (auto status = read_command_line(config, about, argc, argv)) return *status;
   int number = -1;
   const std::string& id = config.id();
   auto [end, problem] = std::from_chars(id.data(), id.data() + id.size(), number);
@@ -122,17 +123,9 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "cosd: -i names the OSD by its number\n");
     return 1;
   }
-  if (std::string file = config.text("log_file"); !file.empty() && !config.flag("log_to_stderr"))
-    if (!log_to_file(file.c_str())) fmt::print(stderr, "cosd: cannot log to {}\n", file);
   if (config.flag("mkfs")) return make_store(config);
 
-  // A client's connection is a descriptor, and so is a data file being read.
-  constexpr rlim_t descriptors = 65536;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < descriptors) {
-    limit.rlim_cur = std::min<rlim_t>(descriptors, limit.rlim_max);
-    (void)::setrlimit(RLIMIT_NOFILE, &limit);
-  }
+  begin_daemon(config);
   auto options = store_options(config);
   auto identity = filestore::read_filestore_identity(options.path);
   if (!identity) return complain("no store in " + options.path, identity.error());
@@ -142,6 +135,5 @@ int main(int argc, char** argv) {
     return complain("the store belongs to cluster " + identity->cluster_fsid, make_error_code(Errc::invalid));
   auto store = filestore::open_filestore(options);
   if (!store) return complain("opening the store in " + options.path, store.error());
-  if (std::string file = config.text("pid_file"); !file.empty()) std::ofstream(file) << ::getpid() << "\n";
   return run_main([&](Shard& shard) -> Task<int> { return serve(shard, config, std::move(*store)); });
 }
