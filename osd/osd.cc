@@ -324,6 +324,8 @@ Task<> Osd::tick() {
     MonotonicTime now = home_.clock().now();
     auto slow_after = config_.duration("osd_op_complaint_time");
     bool complete = complete_beacon_ || now >= next_complete;
+    using Which = PgShard::Which;
+    Which which = complete ? Which::all : now >= next_beacon ? Which::sums : Which::changed;
 
     msg::OsdBeacon beacon;
     std::uint64_t slow = 0, in_flight = 0;
@@ -335,11 +337,12 @@ Task<> Osd::tick() {
         std::uint64_t held = 0, in_flight = 0, slow = 0, stored = 0;
         Duration oldest{};
       };
-      auto seen = co_await ask(home_, *shard, [now, slow_after, complete](PgShard& pgs) {
+      auto seen = co_await ask(home_, *shard, [now, slow_after, which](PgShard& pgs) {
         Seen result;
         pgs.tick();
-        result.reports = pgs.reports(complete);
+        result.reports = pgs.reports(which);
         result.held = pgs.pgs_held();
+        result.stored = pgs.bytes_stored();
         pgs.for_each_operation([&](const ClientOp& op) {
           ++result.in_flight;
           Duration age = now - op.received;
@@ -357,14 +360,12 @@ Task<> Osd::tick() {
       in_flight += seen->in_flight;
       oldest = std::max(oldest, seen->oldest);
       beacon.pgs_held += static_cast<std::uint32_t>(seen->held);
-      for (auto& report : seen->reports) {
-        stored += report.usage.bytes;
-        beacon.pgs.push_back(std::move(report));
-      }
+      stored += seen->stored;
+      std::ranges::move(seen->reports, std::back_inserter(beacon.pgs));
     }
+    data_stored_ = stored;
     in_flight_.set(static_cast<std::int64_t>(in_flight));
     give_space_back(now);
-    if (complete) data_stored_ = stored;
     if (!serving_ || !link_.is_logged_in()) continue;
     if (now < next_beacon && !complete && beacon.pgs.empty()) continue;
     if (complete) {

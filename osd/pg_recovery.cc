@@ -255,6 +255,7 @@ Task<Result<>> PlacementGroup::backfill(std::int32_t osd) {
     Result<Buffer> noted = co_await ask(osd, Kind::filled, encode(filled));
     if (halted()) co_return Errc::cancelled;
     CO_TRY(noted);
+    for (const auto& [head, members] : ours->families) peer.filled += members.size();
     peer.complete = filled.complete;
     peer.cursor = filled.cursor;
     peer.filling = false;

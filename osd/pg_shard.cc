@@ -374,13 +374,23 @@ void PgShard::tick() {
   for (PgId id : again) tasks_.spawn(remove(id));
 }
 
-std::vector<msg::PgReport> PgShard::reports(bool all) {
+std::uint64_t PgShard::bytes_stored() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [id, slot] : pgs_)
+    if (slot.ready && !slot.removing) bytes += slot.pg->bytes_stored();
+  return bytes;
+}
+
+std::vector<msg::PgReport> PgShard::reports(Which which) {
   std::vector<msg::PgReport> reports;
   if (!view_ || !serving_) return reports;
   for (auto& [id, slot] : pgs_) {
     if (!slot.ready || slot.removing || !slot.pg->is_primary()) continue;
-    if (!all && slot.reported == slot.pg->report_version()) continue;
+    bool changed = slot.reported != slot.pg->report_version();
+    bool counted = which == Which::sums && slot.activity != slot.pg->activity();
+    if (which != Which::all && !changed && !counted) continue;
     slot.reported = slot.pg->report_version();
+    slot.activity = slot.pg->activity();
     reports.push_back(slot.pg->report());
   }
   for (const auto& [id, placement] : incomplete_) {

@@ -69,8 +69,12 @@ class PgShard : public PgHost {
   void handle_peer(ReplicaAck ack);
   void on_peer_reset(std::int32_t osd);
   void tick();
-  /// Reports of the PGs we are primary of: all, or those that changed since the last call.
-  std::vector<msg::PgReport> reports(bool all);
+  /// Reports of the PGs we are primary of: those whose state changed since the last call, with `sums` also those whose
+  /// sums did, or all.
+  enum class Which { changed, sums, all };
+  std::vector<msg::PgReport> reports(Which which);
+  /// What clients see of the objects in every copy here.
+  std::uint64_t bytes_stored() const;
   std::size_t pgs_held() const { return pgs_.size(); }
   void for_each_operation(const std::function<void(const ClientOp&)>& visit) const;
   std::size_t operations_in_flight() const;
@@ -99,7 +103,7 @@ class PgShard : public PgHost {
     bool ready = false;     ///< created or loaded
     bool removing = false;  ///< its pool is gone
     bool remove_again = false;
-    std::uint64_t reported = 0;
+    std::uint64_t reported = 0, activity = 0;  ///< what was reported last
     std::deque<ClientOpRef> waiting;
     std::deque<std::move_only_function<void()>> waiting_peers;
     std::deque<PeerRequest> told;  ///< notifies that came during the removal: of a copy that begins after it

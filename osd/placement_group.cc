@@ -61,13 +61,19 @@ msg::PgReport PlacementGroup::report() const {
   report.acting = info_.acting;
   report.usage = usage_;
   const PgTotals& totals = log_.totals();
-  report.usage.bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.bytes));
+  report.usage.bytes = bytes_stored();
   report.usage.objects = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.objects));
   report.usage.clones = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.clones));
   report.usage.missing_on_primary = missing_.size();
   report.usage.unfound = unfound_.size();
   std::uint64_t degraded = missing_.size();
-  for (const auto& [osd, peer] : peers_) degraded += peer.missing.size();
+  // A copy that is being filled adds to redundancy, or is to take the place of one that is whole.
+  for (const auto& [osd, peer] : peers_) {
+    degraded += peer.missing.size();
+    if (peer.complete) continue;
+    std::uint64_t lacking = report.usage.objects - std::min(report.usage.objects, peer.filled);
+    (std::ranges::find(info_.acting, osd) != info_.acting.end() ? degraded : report.usage.misplaced) += lacking;
+  }
   if (pool_ && info_.acting.size() < pool_->size)
     degraded += (pool_->size - info_.acting.size()) * report.usage.objects;
   report.usage.degraded = degraded;

@@ -95,8 +95,14 @@ class PlacementGroup {
   bool is_unwanted() const { return unwanted_; }
   bool is_clean() const;
   msg::PgReport report() const;
-  /// Counts changes of what report() says.
+  /// Counts changes of the state that report() says.
   std::uint64_t report_version() const { return report_version_; }
+  /// Changes whenever the sums in report() do.
+  std::uint64_t activity() const { return version_ + usage_.reads + usage_.recovered_objects; }
+  /// Of the objects that a whole copy has.
+  std::uint64_t bytes_stored() const {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, log_.totals().bytes));
+  }
   std::size_t operations_in_flight() const { return in_flight_.size() + waiting_for_active_.size(); }
   template <class F>
   void for_each_operation(F&& visit) const {
@@ -115,7 +121,8 @@ class PlacementGroup {
   /// Another OSD's copy, once it is activated.
   struct Peer {
     bool complete = true;
-    ObjectId cursor;  ///< as PgInfo::cursor
+    ObjectId cursor;           ///< as PgInfo::cursor
+    std::uint64_t filled = 0;  ///< objects known to be there, of a copy that is not complete
     Missing missing;
     /// The part after the cursor that is being filled, up to `range_last` or, with range_to_end, all the rest.
     bool filling = false, range_to_end = false;

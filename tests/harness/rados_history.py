@@ -16,9 +16,11 @@ import sys
 import threading
 
 DEPTH = 16
-#: The first word of an object's name says what is done to it. Objects of the second row are written again and again.
+#: The first word of an object's name says what is done to it. Of the first row there are many, of the second few.
 ONCE = ("small", "small", "small", "large")
 AGAIN = ("append", "omap", "replace")
+#: Then it starts over with their names: a long run does not fill a small disk.
+MANY, FEW = 600, 8
 
 
 def content(name, version):
@@ -78,7 +80,7 @@ class Writer:
         number = 0
         while not stop.is_set() and not self.failed:
             kind = dice.choice(ONCE + AGAIN)
-            name = f"{kind}{dice.randrange(8) if kind in AGAIN else number}"
+            name = f"{kind}{dice.randrange(FEW) if kind in AGAIN else number % MANY}"
             if name not in self.busy:
                 versions[name] = versions.get(name, 0) + 1
                 number += 1
