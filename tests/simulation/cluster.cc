@@ -78,19 +78,45 @@ Task<> Cluster::start() {
   }
   co_await pass(5s);
   co_await command(R"({"prefix": "osd pool create", "pool": "p", "pg_num": 8})");
-  auto client = co_await librados::Cluster::connect(*client_host_, client_config_, 30s);
-  EXPECT_TRUE(client);
-  client_ = std::move(*client);
-  auto found = co_await client_->find_pool("p");
+  for (int i = 0; i < 2; ++i) {
+    auto client = co_await librados::Cluster::connect(*client_host_, client_config_, 30s);
+    EXPECT_TRUE(client);
+    clients_.push_back(std::move(*client));
+  }
+  auto found = co_await clients_.front()->find_pool("p");
   EXPECT_TRUE(found);
   pool = *found;
 }
 
 Task<> Cluster::stop() {
-  co_await client_->stop();
+  for (auto& client : clients_) co_await client->stop();
   for (Node& node : nodes_)
     if (node.osd) co_await node.osd->stop();
   co_await monitor_->stop();
+}
+
+Task<msg::PoolOpReply> Cluster::pool_operation(msg::PoolOpKind kind, SnapId snap) {
+  msg::PoolOp request;
+  request.fsid = fsid;
+  request.pool = static_cast<std::uint32_t>(pool);
+  request.kind = kind;
+  request.snap = snap;
+  auto message =
+      co_await clients_.front()->monitors().exchange(msg::make_message(request), msg::PoolOpReply::message_type);
+  EXPECT_TRUE(message);
+  auto reply = msg::read_message<msg::PoolOpReply>(*message);
+  EXPECT_TRUE(reply);
+  EXPECT_EQ(reply->result, 0);
+  co_return std::move(*reply);
+}
+
+Task<SnapId> Cluster::take_snapshot() {
+  auto reply = co_await pool_operation(msg::PoolOpKind::create_unmanaged_snap, {});
+  co_return *decode<SnapId>(*reply.response);
+}
+
+Task<> Cluster::remove_snapshot(SnapId snap) {
+  (void)co_await pool_operation(msg::PoolOpKind::delete_unmanaged_snap, snap);
 }
 
 Task<> Cluster::kill(unsigned osd) {

@@ -10,11 +10,14 @@
 #include "librados/cluster.h"
 #include "mon/monitor.h"
 #include "mon/test_storage.h"
+#include "msg/mon_messages.h"
 #include "osd/osd.h"
 
 /// The real daemons in a simulated world: one monitor, OSDs on stores in memory that lose what was not durable, and a
 /// client.
 namespace spirula::simulation {
+
+using msg::SnapId;
 
 /// What a daemon sees of a store that outlives it. Once it is cut off, nothing the daemon still does has an effect.
 class StoreLease : public filestore::ObjectStore {
@@ -108,7 +111,11 @@ class Cluster {
   /// An empty disk, while it is off.
   Task<> replace_disk(unsigned osd);
 
-  librados::Objecter& objecter() { return client_->objecter(); }
+  /// Of one of two clients on one host.
+  librados::Objecter& objecter(unsigned client = 0) { return clients_.at(client)->objecter(); }
+  /// A new self-managed snapshot of the pool.
+  Task<SnapId> take_snapshot();
+  Task<> remove_snapshot(SnapId snap);
   std::int64_t pool = -1;
   /// Until the monitor has been told that every PG is active and clean. False after `limit`.
   Task<bool> settle(Duration limit);
@@ -131,7 +138,8 @@ class Cluster {
   mon::MemoryStorage::Disk monitor_disk_;
   std::unique_ptr<mon::Monitor> monitor_;
   std::vector<Node> nodes_;
-  std::unique_ptr<librados::Cluster> client_;
+  Task<msg::PoolOpReply> pool_operation(msg::PoolOpKind kind, SnapId snap);
+  std::vector<std::unique_ptr<librados::Cluster>> clients_;
 };
 
 }  // namespace spirula::simulation
