@@ -4,8 +4,9 @@
 #include <boost/json/array.hpp>
 
 #include <filesystem>
-#include <set>
 
+#include "appliance/admin_client.h"
+#include "appliance/box_parts.h"
 #include "appliance/files.h"
 #include "appliance/limits.h"
 #include "appliance/tools.h"
@@ -21,23 +22,6 @@ namespace {
 
 constexpr Duration daemon_patience = 90s;
 constexpr const char* mds_names[] = {"mds.a", "mds.b"};
-
-std::string osd_name(int osd) {
-  return fmt::format("osd.{}", osd);
-}
-
-std::string new_uuid() {
-  return msg::Uuid::generate(system_random()).describe();
-}
-
-std::int64_t number_at(const json::value& value, std::string_view pointer) {
-  boost::system::error_code error;
-  const json::value* found = value.find_pointer(pointer, error);
-  if (!found) return 0;
-  return found->is_int64()    ? found->get_int64()
-         : found->is_uint64() ? static_cast<std::int64_t>(found->get_uint64())
-                              : 0;
-}
 
 }  // namespace
 
@@ -83,7 +67,8 @@ Task<Result<std::vector<Disk>>> Box::list_disks(std::string& words) {
   co_return disks;
 }
 
-Task<Result<std::uint64_t>> Box::set_up(std::vector<DiskChoice> choices, std::string name, std::string& words) {
+Task<Result<std::uint64_t>> Box::set_up(std::vector<DiskChoice> choices, unsigned copies, std::string name,
+                                        std::string& words) {
   words = "Storage is set up already, or is being set up in another window. Reload the page.";
   if (documents_.current().setup != SetupState::blank) co_return Errc::exists;
   std::string problem;
@@ -95,42 +80,53 @@ Task<Result<std::uint64_t>> Box::set_up(std::vector<DiskChoice> choices, std::st
   // Another window may have been quicker while the disks were read.
   if (documents_.current().setup != SetupState::blank) co_return Errc::exists;
   Document document = documents_.current();
-  std::set<std::string> seen;
   words = "Choose at least one disk.";
   if (choices.empty() || choices.size() > limits::disks_max) co_return Errc::invalid;
+  words = fmt::format("{} copies need at least {} disks. Choose more disks or fewer copies.", copies, copies);
+  if (copies == 0 || copies > choices.size()) co_return Errc::invalid;
   for (const DiskChoice& choice : choices) {
-    auto disk = std::ranges::find(*disks, choice.path, &Disk::path);
-    words = fmt::format("The disk {} is not there any more. Choose again.", choice.path);
-    if (disk == disks->end()) co_return Errc::not_found;
-    words = fmt::format("The disk {} was named twice.", choice.path);
-    if (!seen.insert(choice.path).second) co_return Errc::invalid;
-    words = fmt::format("The disk {} cannot be used. {}", choice.path, disk->problem());
-    if (!disk->problem().empty()) co_return Errc::invalid;
-    words = fmt::format("The disk {} holds {}. To erase it, type {} exactly.", choice.path,
-                        disk->holds.empty() ? "" : disk->holds.front(), disk->erase_word());
-    if (!disk->holds.empty() && choice.typed != disk->erase_word()) co_return Errc::permission;
-    DiskRecord record{.osd = static_cast<int>(document.disks.size()),
-                      .path = disk->path,
-                      .serial = disk->serial,
-                      .filesystem = new_uuid(),
-                      .erase = !disk->holds.empty(),
-                      .bytes = disk->bytes};
-    if (!disk->loop) {
-      record.data_partition = new_uuid();
-      record.journal_partition = new_uuid();
-    }
+    const int osd = static_cast<int>(document.disks.size());
+    CO_TRY(auto record, record_of(*disks, choice, osd, document.disks, words));
     document.disks.push_back(std::move(record));
   }
   if (!name.empty()) document.name = name;
   document.fsid = new_uuid();
+  document.copies = copies;
   document.setup = SetupState::making;
   if (auto saved = documents_.save(std::move(document)); !saved) {
-    words =
-        "The configuration could not be written. Nothing was touched. Make room on the system disk, then try again.";
+    words = not_written;
     co_return saved.error();
   }
   words.clear();
   co_return jobs_.start("setup", "Setting up storage", [this](JobBoard::Progress& progress) { return make(progress); });
+}
+
+Task<Result<>> Box::give_up_setup(std::string& words) {
+  words = "There is no set-up to take back.";
+  if (documents_.current().setup != SetupState::making) co_return Errc::invalid;
+  words = "The set-up still goes on. Wait until it has ended.";
+  if (jobs_.running("setup")) co_return Errc::busy;
+  if (link_) co_await link_->close();
+  link_.reset();
+  co_await stop_daemons();
+  Document document = documents_.current();
+  Result<> done;
+  co_await workers_.run([&] {
+    for (const DiskRecord& disk : document.disks)
+      if (done) done = unmount_store(options_.places.store(disk.osd));
+    // The keys and the monitor's store belong to the file system that never was.
+    std::error_code error;
+    for (const char* gone : {"/mon.a.made", "/mon.a", "/keys"})
+      if (done && (std::filesystem::remove_all(options_.places.state + gone, error), error)) done = error;
+  });
+  words = "What was begun cannot be taken back. Restart the box, then try again.";
+  if (!done) co_return done;
+  document.setup = SetupState::blank;
+  document.disks.clear();
+  document.fsid.clear();
+  document.copies = 1;
+  words = not_written;
+  co_return documents_.save(std::move(document));
 }
 
 Task<Result<std::string>> Box::share_key(ShareRecord share) {
@@ -151,21 +147,10 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
         fmt::format("The system disk cannot be written: {}. Make room on it, then try again.", done.error().message()));
     co_return done;
   }
-  const std::string made_mark = options_.places.state + "/mon.a.made";
-  if (!std::filesystem::exists(made_mark)) {
-    // What an attempt left that was cut short never had a client.
-    std::error_code ignored;
-    std::filesystem::remove_all(options_.places.state + "/mon.a", ignored);
-    done = make_folder(options_.places.state + "/mon.a", 0700);
-    if (done)
-      done = co_await run({options_.programs + "/cmon", "--mkfs", "-i", "a", "-c", options_.places.conf(), "--keyring",
-                           options_.places.keyring("bootstrap")},
-                          words);
-    if (done) done = write_file(made_mark, "", 0600);
-    if (!done) {
-      progress.failed(fmt::format("The monitor's store cannot be made: {}.", words));
-      co_return done;
-    }
+  done = co_await make_monitor_store(words);
+  if (!done) {
+    progress.failed(fmt::format("The monitor's store cannot be made: {}.", words));
+    co_return done;
   }
   progress.at(0.1, "Starting the monitor");
   done = co_await start_monitor(words);
@@ -179,15 +164,10 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
     DiskRecord disk = disks[i];
     if (!disk.made) {
       progress.at(at, fmt::format("Formatting {} (disk {} of {})", disk.path, i + 1, disks.size()));
-      co_await workers_.run([&] {
-        // What an earlier attempt left on it never had a client: begun anew, it needs no state of its own.
-        done = unmount_store(options_.places.store(disk.osd));
-        const bool begun = find_filesystem(disk.filesystem).has_value();
-        if (done) done = format_disk(disk, disk.erase || begun, words);
-      });
+      done = co_await make_disk(disk, words);
       if (!done) {
-        progress.failed(
-            fmt::format("{}. No other disk was touched after that. Connect the disk, then try again.", words));
+        progress.failed(fmt::format(
+            "{}. No other disk was touched after that. Connect the disk and try again, or choose other disks.", words));
         co_return done;
       }
     }
@@ -211,9 +191,7 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
     progress.at(0.85, "Starting the metadata servers");
     done = co_await start_mds(name);
   }
-  if (done)
-    done = co_await wait_until([](const json::value& status) { return number_at(status, "/fsmap/up") == 1; },
-                               daemon_patience);
+  if (done) done = co_await wait_for_file_system();
   if (!done) {
     progress.failed(
         fmt::format("The daemons do not get ready ({}). Try again; the log says more.", done.error().message()));
@@ -224,6 +202,19 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
   CO_TRY(documents_.save(std::move(document)));
   progress.at(1, "Ready");
   co_return Result<>{};
+}
+
+Task<Result<>> Box::make_monitor_store(std::string& words) {
+  const std::string folder = options_.places.state + "/mon.a", mark = folder + ".made";
+  if (std::filesystem::exists(mark)) co_return Result<>{};
+  // What an attempt left that was cut short never had a client.
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  CO_TRY(make_folder(folder, 0700));
+  CO_TRY(co_await run({options_.programs + "/cmon", "--mkfs", "-i", "a", "-c", options_.places.conf(), "--keyring",
+                       options_.places.keyring("bootstrap")},
+                      words));
+  co_return write_file(mark, "", 0600);
 }
 
 Task<> Box::stop_daemons() {
@@ -240,34 +231,41 @@ Task<Result<>> Box::bring_up(JobBoard::Progress& progress) {
   Result<> done = co_await render();
   if (done) done = co_await start_monitor(words);
   if (!done) {
-    troubles_.push_back(words);
+    troubles_["mon.a"] = words;
     progress.failed(words);
     co_return done;
   }
   const std::vector<DiskRecord> disks = documents_.current().disks;
   for (const DiskRecord& disk : disks) {
+    if (!disk.made) continue;  // added, but not there yet: see settle_disks()
     progress.at(0.3, fmt::format("Starting the store on {}", disk.path));
     Result<> started = co_await start_osd(disk, words);
     // The others go on: what is on them can be read.
-    if (!started) troubles_.push_back(fmt::format("The disk {} {}: {}.", disk.serial, disk.path, words));
+    if (!started)
+      troubles_[osd_name(disk.osd)] = fmt::format("The disk {}{}{}: {}.", disk.path,
+                                                  disk.serial.empty() ? "" : ", serial number ", disk.serial, words);
   }
   for (const char* name : mds_names) CO_TRY(co_await start_mds(name));
   progress.at(0.8, "Waiting for the file system");
-  done = co_await wait_until([](const json::value& status) { return number_at(status, "/fsmap/up") == 1; },
-                             daemon_patience);
+  done = co_await wait_for_file_system();
+  if (done) done = co_await apply_copies();
   if (!done) progress.failed("The file system does not come up. If a disk is missing, connect it, then try again.");
+  (void)start_settling();
   co_return done;
 }
 
 Task<Result<>> Box::render() {
   const Places& places = options_.places;
   for (const char* folder : {"/log", "/run", "/keys"}) CO_TRY(make_folder(places.state + folder, 0700));
-  const std::string text = ceph_conf(documents_.current(), places);
   auto before = read_file(places.conf());
-  if (before && *before == text) co_return Result<>{};
+  if (before && *before == ceph_conf(documents_.current(), places)) co_return Result<>{};
   // Daemons that outlived us were told something else, such as another address: they are started anew.
   if (before && supervisor_.outlives_us()) co_await stop_daemons();
-  co_return write_file(places.conf(), text, 0600);
+  co_return write_conf();
+}
+
+Result<> Box::write_conf() const {
+  return write_file(options_.places.conf(), ceph_conf(documents_.current(), options_.places), 0600);
 }
 
 Result<> Box::make_keys() {
@@ -321,7 +319,14 @@ Task<Result<>> Box::start_osd(DiskRecord disk, std::string& words) {
   Result<> done;
   words = "its key cannot be made";
   CO_TRY(co_await fetch_key(osd_name(disk.osd), "allow profile osd", "allow *", ""));
-  co_await workers_.run([&] { done = mount_store(disk.filesystem, target, words); });
+  // Of a disk that went away and came back, the mount of before is good for nothing.
+  const auto services = co_await supervisor_.status();
+  const auto known = services.find(osd_name(disk.osd));
+  const bool died = known != services.end() && !known->second.running;
+  co_await workers_.run([&] {
+    if (died) (void)unmount_store(target);
+    done = mount_store(disk.filesystem, target, words);
+  });
   if (!done) co_return done;
   if (!disk.made) {
     done = co_await run({options_.programs + "/cosd", "--mkfs", "--osd-mkfs-force", "-i", std::to_string(disk.osd),
@@ -346,10 +351,14 @@ Task<Result<>> Box::start_mds(std::string name) {
 }
 
 Task<Result<>> Box::make_file_system() {
+  // All disks stand in this one box: copies go to different disks, not to different hosts.
+  CO_TRY(co_await link_->need(
+      {{"prefix", "osd crush rule create-replicated"}, {"name", disks_rule}, {"root", "default"}, {"type", "osd"}}));
   CO_TRY(auto known, co_await link_->need({{"prefix", "fs ls"}}));
   if (known.is_array() && !known.get_array().empty()) co_return Result<>{};
   for (const char* pool : {metadata_pool, data_pool})
-    CO_TRY(co_await link_->need({{"prefix", "osd pool create"}, {"pool", pool}}));
+    CO_TRY(co_await link_->need({{"prefix", "osd pool create"}, {"pool", pool}, {"rule", disks_rule}}));
+  CO_TRY(co_await apply_copies());
   CO_TRY(co_await link_->need(
       {{"prefix", "fs new"}, {"fs_name", file_system_name}, {"metadata", metadata_pool}, {"data", data_pool}}));
   co_return Result<>{};
@@ -360,6 +369,24 @@ Task<Result<>> Box::wait_until(std::function<bool(const json::value&)> question,
   for (;;) {
     auto answer = co_await link_->command({{"prefix", "status"}});
     if (answer && question(answer->output)) co_return Result<>{};
+    if (shard_.clock().now() >= until) co_return Errc::timed_out;
+    CO_TRY(co_await shard_.clock().sleep(250ms));
+  }
+}
+
+/// Asks the servers themselves: the monitor's map may still name one that died with the power.
+Task<Result<>> Box::wait_for_file_system() {
+  const MonotonicTime until = shard_.clock().now() + daemon_patience;
+  for (;;) {
+    bool active = false;
+    co_await workers_.run([&] {
+      for (const char* name : mds_names) {
+        auto said = ask_daemon(options_.places.admin_socket(name), "status");
+        active |= said && said->is_object() && said->get_object().contains("state") &&
+                  said->get_object().at("state") == "up:active";
+      }
+    });
+    if (active) co_return Result<>{};
     if (shard_.clock().now() >= until) co_return Errc::timed_out;
     CO_TRY(co_await shard_.clock().sleep(250ms));
   }

@@ -12,9 +12,13 @@ namespace json = boost::json;
 namespace {
 
 constexpr const char* plan_schema =
-    R"({"type":"object","required":["disks","copies"],"properties":{"disks":{"type":"array","items":{"type":"string","description":"a disk's path"}},"copies":{"type":"integer","enum":[1]}}})";
+    R"({"type":"object","required":["disks"],"properties":{"disks":{"type":"array","items":{"type":"string","description":"a disk's path"}}}})";
 constexpr const char* setup_schema =
-    R"({"type":"object","required":["disks","copies"],"properties":{"disks":{"type":"array","items":{"type":"object","required":["path"],"properties":{"path":{"type":"string"},"erase":{"type":"string","description":"the disk's erase_word, if it holds data"}}}},"copies":{"type":"integer","enum":[1]},"name":{"type":"string","pattern":"^[a-z0-9-]{1,40}$"}}})";
+    R"({"type":"object","required":["disks","copies"],"properties":{"disks":{"type":"array","items":{"type":"object","required":["path"],"properties":{"path":{"type":"string"},"erase":{"type":"string","description":"the disk's erase_word, if it holds data"}}}},"copies":{"type":"integer","enum":[1,2,3],"description":"of every file, each on another disk"},"name":{"type":"string","pattern":"^[a-z0-9-]{1,40}$"}}})";
+constexpr const char* disk_schema =
+    R"({"type":"object","required":["path"],"properties":{"path":{"type":"string"},"erase":{"type":"string","description":"the disk's erase_word, if it holds data"}}})";
+constexpr const char* copies_schema =
+    R"({"type":"object","required":["copies"],"properties":{"copies":{"type":"integer","enum":[1,2,3]}}})";
 constexpr const char* share_schema =
     R"({"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-z0-9][a-z0-9-]*$","maxLength":40}}})";
 
@@ -23,11 +27,19 @@ std::string text_in(const json::object& body, const char* name) {
   return value && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-/// A refusal unless one copy is asked for.
-std::optional<HttpResponse> refuse_copies(const json::object& body) {
+/// 0 for what is no number of copies.
+unsigned copies_in(const json::object& body) {
   const json::value* copies = body.if_contains("copies");
-  if (copies && copies->is_int64() && copies->get_int64() == 1) return {};
-  return fail(422, "copies", "Only one copy of every file can be kept today. Choose 1.");
+  if (!copies || !copies->is_int64() || copies->get_int64() < 1 || copies->get_int64() > limits::copies_max) return 0;
+  return static_cast<unsigned>(copies->get_int64());
+}
+HttpResponse no_copies() {
+  return fail(422, "copies", fmt::format("Choose 1 to {} copies.", limits::copies_max));
+}
+HttpResponse begun(std::uint64_t job) {
+  HttpResponse response = ok({{"job", job}});
+  response.status = 202;
+  return response;
 }
 
 const json::array* list_in(const json::object& body, const char* name) {
@@ -36,7 +48,7 @@ const json::array* list_in(const json::object& body, const char* name) {
 }
 
 int status_for(std::error_code error) {
-  if (error == Errc::exists) return 409;
+  if (error == Errc::exists || error == Errc::busy) return 409;
   if (error == Errc::permission || error == Errc::invalid || error == Errc::not_found) return 422;
   return 500;
 }
@@ -55,10 +67,21 @@ void BoxApi::add_to(Router& router) {
       {"GET", "/api/v1/config", Access::owner, "the configuration, without secrets", "", bind(&BoxApi::get_config)});
   router.add({"GET", "/api/v1/disks", Access::owner, "every disk, what is on it, and whether it can be chosen", "",
               bind(&BoxApi::list_disks)});
-  router.add({"POST", "/api/v1/setup/plan", Access::owner, "what disks would give; changes nothing", plan_schema,
-              bind(&BoxApi::plan)});
+  router.add({"POST", "/api/v1/setup/plan", Access::owner,
+              "what disks, with those already in use, would give; changes nothing", plan_schema, bind(&BoxApi::plan)});
   router.add({"POST", "/api/v1/setup", Access::owner, "format the disks and start the storage: a job", setup_schema,
               bind(&BoxApi::set_up)});
+  router.add({"DELETE", "/api/v1/setup", Access::owner,
+              "take back a set-up that failed, so that other disks can be chosen", "", bind(&BoxApi::give_up_setup)});
+  router.add({"POST", "/api/v1/disks", Access::owner, "add a disk to the storage: a job", disk_schema,
+              bind(&BoxApi::add_disk)});
+  router.add({"DELETE", "/api/v1/disks/{name}", Access::owner,
+              "take a disk out, working or broken, after what is on it has moved to others: a job", "",
+              bind(&BoxApi::remove_disk)});
+  router.add({"POST", "/api/v1/disks/{name}/keep", Access::owner, "keep a disk that is being taken out", "",
+              bind(&BoxApi::keep_disk)});
+  router.add({"PUT", "/api/v1/copies", Access::owner, "how many disks keep every file", copies_schema,
+              bind(&BoxApi::set_copies)});
   router.add({"POST", "/api/v1/start", Access::owner, "try again to make or start what could not be: a job", "",
               bind(&BoxApi::start)});
   router.add({"GET", "/api/v1/status", Access::owner, "health, space, disks, clients", "", bind(&BoxApi::get_status)});
@@ -103,26 +126,31 @@ Task<HttpResponse> BoxApi::list_disks(Call) {
 }
 
 Task<HttpResponse> BoxApi::plan(Call call) {
-  auto refusal = refuse_copies(call.body);
-  if (refusal) co_return std::move(*refusal);
   const json::array* chosen = list_in(call.body, "disks");
-  if (!chosen || chosen->empty()) co_return fail(422, "no_disks", "Choose at least one disk.");
+  if (!chosen) co_return fail(422, "no_disks", "Choose at least one disk.");
   std::string words;
   auto disks = co_await box_.list_disks(words);
   if (!disks) co_return fail(500, "disks", fmt::format("The disks cannot be listed: {}. Try again.", words));
   std::vector<std::uint64_t> sizes;
+  for (const DiskRecord& disk : documents_.current().disks)
+    if (!disk.leaving) sizes.push_back(disk.bytes);
   for (const json::value& path : *chosen) {
     auto at = !path.is_string() ? disks->end() : std::ranges::find(*disks, std::string(path.get_string()), &Disk::path);
     if (at == disks->end()) co_return fail(422, "no_disk", "A chosen disk is not there any more. Choose again.");
     sizes.push_back(at->bytes);
   }
-  Plan plan = plan_for(sizes, 1);
-  co_return ok({{"bytes", plan.bytes}, {"survives", plan.survives}});
+  if (sizes.empty()) co_return fail(422, "no_disks", "Choose at least one disk.");
+  json::array choices;
+  for (unsigned copies = 1; copies <= std::min<std::size_t>(limits::copies_max, sizes.size()); ++copies) {
+    Plan plan = plan_for(sizes, copies);
+    choices.push_back(json::object{{"copies", copies}, {"bytes", plan.bytes}, {"survives", plan.survives}});
+  }
+  co_return ok({{"choices", std::move(choices)}, {"suggested", std::min<std::size_t>(2, sizes.size())}});
 }
 
 Task<HttpResponse> BoxApi::set_up(Call call) {
-  auto refusal = refuse_copies(call.body);
-  if (refusal) co_return std::move(*refusal);
+  const unsigned copies = copies_in(call.body);
+  if (copies == 0) co_return no_copies();
   std::string name = text_in(call.body, "name");
   if (!name.empty() && !problem_with_share_name(name).empty())
     co_return fail(422, "name", "Use only small letters (a to z), digits and hyphens in the box's name.");
@@ -134,11 +162,59 @@ Task<HttpResponse> BoxApi::set_up(Call call) {
     choices.push_back({text_in(each.get_object(), "path"), text_in(each.get_object(), "erase")});
   }
   std::string words;
-  auto job = co_await box_.set_up(std::move(choices), std::move(name), words);
+  auto job = co_await box_.set_up(std::move(choices), copies, std::move(name), words);
   if (!job) co_return fail(status_for(job.error()), "setup", words);
-  HttpResponse response = ok({{"job", *job}});
-  response.status = 202;
-  co_return response;
+  co_return begun(*job);
+}
+
+Task<HttpResponse> BoxApi::give_up_setup(Call) {
+  std::string words;
+  auto done = co_await box_.give_up_setup(words);
+  if (!done) co_return fail(status_for(done.error()), "setup", words);
+  co_return ok(json::object{});
+}
+
+Task<HttpResponse> BoxApi::add_disk(Call call) {
+  if (documents_.current().setup != SetupState::ready || !box_.link()) co_return not_ready();
+  std::string words;
+  auto job = co_await box_.add_disk({text_in(call.body, "path"), text_in(call.body, "erase")}, words);
+  if (!job) co_return fail(status_for(job.error()), "disk", words);
+  co_return begun(*job);
+}
+
+const DiskRecord* BoxApi::find_disk(const std::string& name) const {
+  for (const DiskRecord& disk : documents_.current().disks)
+    if (fmt::format("osd.{}", disk.osd) == name) return &disk;
+  return nullptr;
+}
+
+Task<HttpResponse> BoxApi::remove_disk(Call call) {
+  if (documents_.current().setup != SetupState::ready) co_return not_ready();
+  const DiskRecord* disk = find_disk(call.parts[0]);
+  if (!disk) co_return fail(404, "no_disk", "This disk is not one of the box's. Reload the page.");
+  std::string words;
+  auto job = co_await box_.remove_disk(disk->osd, words);
+  if (!job) co_return fail(status_for(job.error()), "disk", words);
+  co_return begun(*job);
+}
+
+Task<HttpResponse> BoxApi::keep_disk(Call call) {
+  const DiskRecord* disk = find_disk(call.parts[0]);
+  if (!disk) co_return fail(404, "no_disk", "This disk is not one of the box's. Reload the page.");
+  std::string words;
+  auto done = co_await box_.keep_disk(disk->osd, words);
+  if (!done) co_return fail(status_for(done.error()), "disk", words);
+  co_return ok(json::object{});
+}
+
+Task<HttpResponse> BoxApi::set_copies(Call call) {
+  const unsigned copies = copies_in(call.body);
+  if (copies == 0) co_return no_copies();
+  if (documents_.current().setup != SetupState::ready || !box_.link()) co_return not_ready();
+  std::string words;
+  auto done = co_await box_.set_copies(copies, words);
+  if (!done) co_return fail(status_for(done.error()), "copies", words);
+  co_return ok({{"copies", copies}});
 }
 
 Task<HttpResponse> BoxApi::start(Call) {

@@ -17,6 +17,12 @@ class BoxApi {
   Task<HttpResponse> list_disks(Call call);
   Task<HttpResponse> plan(Call call);
   Task<HttpResponse> set_up(Call call);
+  Task<HttpResponse> give_up_setup(Call call);
+  Task<HttpResponse> add_disk(Call call);
+  Task<HttpResponse> remove_disk(Call call);
+  Task<HttpResponse> keep_disk(Call call);
+  const DiskRecord* find_disk(const std::string& name) const;
+  Task<HttpResponse> set_copies(Call call);
   Task<HttpResponse> start(Call call);
   Task<HttpResponse> get_status(Call call);
   Task<HttpResponse> get_history(Call call);

@@ -114,20 +114,52 @@ TEST(Render, plans_promise_no_more_than_there_is) {
   EXPECT_NE(two.survives.find("if any one disk fails, files are lost"), std::string::npos);
 }
 
+TEST(Render, copies_are_on_different_disks) {
+  constexpr std::uint64_t gib = std::uint64_t{1} << 30;
+  const auto fits = [](std::vector<std::uint64_t> disks, unsigned copies) { return plan_for(disks, copies).bytes; };
+  EXPECT_EQ(fits({100 * gib, 100 * gib}, 2), fits({100 * gib}, 1));
+  EXPECT_EQ(fits({1000 * gib, 50 * gib}, 2), fits({50 * gib}, 1)) << "the smaller one is full first";
+  EXPECT_EQ(fits({1000 * gib, 50 * gib, 50 * gib}, 2), 2 * fits({50 * gib}, 1));
+  EXPECT_EQ(fits({100 * gib, 100 * gib, 100 * gib}, 2), fits({100 * gib, 100 * gib, 100 * gib}, 1) / 2);
+  EXPECT_EQ(fits({1000 * gib, 500 * gib, 50 * gib}, 3), fits({50 * gib}, 1));
+  EXPECT_NE(plan_for({gib, gib}, 2).survives.find("if any one disk fails, nothing is lost"), std::string::npos);
+  EXPECT_NE(plan_for({gib, gib, gib}, 3).survives.find("If two fail, nothing is lost"), std::string::npos);
+}
+
 TEST(Status, health_in_words) {
-  auto status = [](const char* text) { return boost::json::parse(text); };
+  auto words = [](const char* text, HealthFacts facts = {}) {
+    facts.status = boost::json::parse(text);
+    return health_words(facts);
+  };
   auto good = R"({"osdmap":{"num_osds":2,"num_up_osds":2},"fsmap":{"up":1},"health":{"checks":{}}})";
-  EXPECT_EQ(health_words(status(good), {}, 0.1).level, "good");
-  EXPECT_EQ(health_words(status(good), {}, 0.85).level, "warning");
-  EXPECT_EQ(health_words(status(good), {}, 0.95).level, "bad");
-  EXPECT_EQ(health_words(status(good), {"The disk X."}, 0.1).level, "bad");
-  EXPECT_EQ(health_words({}, {}, 0).level, "bad");
+  EXPECT_EQ(words(good).level, "good");
+  EXPECT_EQ(words(good, {.used_share = 0.85}).level, "warning");
+  EXPECT_EQ(words(good, {.used_share = 0.95}).level, "bad");
+  EXPECT_EQ(words(good, {.troubles = {{"osd.1", "The disk X."}}}).level, "bad");
+  EXPECT_EQ(words(good, {.troubles = {{"osd.1", "The disk X."}}, .copies = 2}).level, "warning");
+  EXPECT_EQ(words("null").level, "bad");
+  EXPECT_EQ(words("null", {.troubles = {{"mon.a", "Why."}}}).level, "bad");
   auto down = R"({"osdmap":{"num_osds":2,"num_up_osds":1},"fsmap":{"up":1}})";
-  EXPECT_EQ(health_words(status(down), {}, 0.1).sentence, "1 of 2 disks do not work.");
-  for (auto bad : {good, down}) {
-    auto words = health_words(status(bad), {"x"}, 0);
-    EXPECT_NE(words.advice, "") << "always what to do";
-  }
+  EXPECT_EQ(words(down).sentence, "1 of 2 disks does not work. Some files cannot be read until it is back.");
+  EXPECT_EQ(words(down, {.copies = 2}).sentence,
+            "1 of 2 disks does not work. Every file is still there and can be changed.");
+  auto check = [](std::string code) {
+    return R"({"osdmap":{"num_osds":3,"num_up_osds":2},"fsmap":{"up":1},"health":{"checks":{")" + code +
+           R"(":{"summary":{"message":"x"}}}}})";
+  };
+  EXPECT_EQ(words(check("PG_AVAILABILITY").c_str(), {.copies = 2}).level, "bad");
+  EXPECT_EQ(words(check("PG_DEGRADED").c_str(), {.copies = 2}).level, "warning");
+  for (auto bad : {good, down}) EXPECT_NE(words(bad, {.troubles = {{"a", "x"}}}).advice, "") << "always what to do";
+}
+
+TEST(Status, space_counts_every_file_once) {
+  auto df = boost::json::parse(R"({"stats":{"total_bytes":3000,"total_used_raw_bytes":300},
+    "pools":[{"name":"cephfs.fs.data","stats":{"max_avail":1200}}]})");
+  EXPECT_EQ(space_of(df, 2).used, 150);
+  EXPECT_EQ(space_of(df, 2).total, 1350);
+  EXPECT_EQ(space_of(boost::json::parse(R"({"stats":{"total_bytes":3000,"total_used_raw_bytes":300}})"), 1).total,
+            3000);
+  EXPECT_EQ(space_of({}, 1).total, 0);
 }
 
 TEST(Status, disks_that_speak_for_themselves) {
@@ -141,7 +173,7 @@ TEST(Status, disks_that_speak_for_themselves) {
   for (auto silent : {"", "{}", "[1]", R"({"smart_status":{}})", R"({"smart_status":{"passed":1}})"})
     EXPECT_FALSE(parse_smartctl(silent)) << silent;
   auto status = boost::json::parse(R"({"osdmap":{"num_osds":1,"num_up_osds":1},"fsmap":{"up":1}})");
-  EXPECT_EQ(health_words(status, {}, 0, {"S1"}).sentence, "The disk S1 says that it is about to fail.");
+  EXPECT_EQ(health_words({.status = status, .failing = {"S1"}}).sentence, "The disk S1 says that it is about to fail.");
 }
 
 TEST(Status, rates) {

@@ -167,8 +167,16 @@ Result<std::vector<Disk>> list_disks(const std::vector<std::string>& only, std::
   std::vector<std::string> argv = {"lsblk", "--json", "--bytes", "--output",
                                    "NAME,PATH,TYPE,SIZE,MODEL,SERIAL,RO,ROTA,RM,MOUNTPOINTS"};
   argv.insert(argv.end(), only.begin(), only.end());
-  TRY(std::string text, need_tool(argv, words));
-  auto listed = parse_devices(text);
+  words = "lsblk does not answer";
+  TRY(auto done, run_tool(argv));
+  // Some or all of those that were asked for are gone.
+  constexpr int none_found = 32, some_found = 64;
+  if (!only.empty() && done.status == none_found) return std::vector<Disk>{};
+  if (!done.fine() && (only.empty() || done.status != some_found)) {
+    words = "lsblk: " + done.words;
+    return Errc::io;
+  }
+  auto listed = parse_devices(done.output);
   if (!listed) {
     words = "lsblk said something that is not understood";
     return listed.error();

@@ -32,6 +32,10 @@ struct Reader {
     into = std::string(value->get_string());
     if (into.size() > bytes_max && problem.empty()) problem = fmt::format("\"{}\" is too long", name);
   }
+  /// One that earlier versions did not write.
+  void late_flag(const char* name, bool& into) {
+    if (from.contains(name)) flag(name, into);
+  }
   void flag(const char* name, bool& into) {
     auto* value = find(name, [](const json::value& v) { return v.is_bool(); }, "true or false");
     if (value) into = value->get_bool();
@@ -88,6 +92,7 @@ json::object to_public_json(const Document& document) {
                      {"journal_partition", disk.journal_partition},
                      {"erase", disk.erase},
                      {"made", disk.made},
+                     {"leaving", disk.leaving},
                      {"bytes", disk.bytes}});
   for (const auto& share : document.shares) shares.push_back({{"name", share.name}, {"made", share.made}});
   return {{"format", Document::format}, {"revision", document.revision},
@@ -126,7 +131,7 @@ Result<Document> parse_document(std::string_view text, std::string& problem) {
   reader.text("metrics_token_hash", document.metrics_token_hash);
   reader.text("setup", setup);
   reader.text("fsid", document.fsid);
-  reader.number("copies", document.copies, 3);
+  reader.number("copies", document.copies, limits::copies_max);
   reader.list("disks", limits::disks_max, [&](Reader& inner) {
     DiskRecord disk;
     inner.number("osd", disk.osd, 100'000);
@@ -137,6 +142,7 @@ Result<Document> parse_document(std::string_view text, std::string& problem) {
     inner.text("journal_partition", disk.journal_partition);
     inner.flag("erase", disk.erase);
     inner.flag("made", disk.made);
+    inner.late_flag("leaving", disk.leaving);
     inner.number("bytes", disk.bytes, ~std::uint64_t{0});
     document.disks.push_back(std::move(disk));
   });

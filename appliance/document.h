@@ -19,6 +19,7 @@ struct DiskRecord {
   std::string data_partition, journal_partition;  ///< their UUIDs; empty where the btrfs takes the whole device
   bool erase = false;                             ///< what is on it may go: the owner typed the word. Until `made`.
   bool made = false;                              ///< the store is on it; never formatted again
+  bool leaving = false;                           ///< the owner takes it out: what is on it goes to the others first
   std::uint64_t bytes = 0;
   friend bool operator==(const DiskRecord&, const DiskRecord&) = default;
 };
@@ -46,7 +47,7 @@ struct Document {
   std::string metrics_token_hash;  ///< SHA-256 in hexadecimal; empty: no token
   SetupState setup = SetupState::blank;
   std::string fsid;
-  unsigned copies = 1;
+  unsigned copies = 1;  ///< of every file, each on another disk
   std::vector<DiskRecord> disks;
   std::vector<ShareRecord> shares;
   friend bool operator==(const Document&, const Document&) = default;

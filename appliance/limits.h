@@ -36,6 +36,7 @@ inline constexpr std::size_t jobs_kept_max = 50;
 inline constexpr std::size_t document_bytes_max = 4 << 20;
 inline constexpr std::size_t shares_max = 500;
 inline constexpr std::size_t disks_max = 64;
+inline constexpr unsigned copies_max = 3;
 inline constexpr std::size_t tool_output_bytes_max = 1 << 20;
 
 }  // namespace spirula::appliance::limits

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "appliance/disks.h"
 
@@ -31,7 +32,8 @@ auth cluster required = cephx
 auth service required = cephx
 auth client required = cephx
 osd pool default size = {}
-osd pool default min size = 1
+osd pool default min size = {}
+mon osd min down reporters = 1
 mon warn on pool no redundancy = false
 mon data avail warn = 10
 
@@ -39,7 +41,7 @@ mon data avail warn = 10
 keyring = {}
 )",
                                  document.fsid, places.mon_endpoint(), places.address, document.copies,
-                                 places.keyring("client.admin"));
+                                 copies_needed(document.copies), places.keyring("client.admin"));
   auto section = [&](const std::string& name, const std::string& more) {
     text += fmt::format("\n[{}]\nadmin socket = {}\nlog file = {}/log/{}.log\n{}", name, places.admin_socket(name),
                         places.state, name, more);
@@ -76,19 +78,37 @@ MountLines mount_lines(const ShareRecord& share, const std::string& key, const P
   };
 }
 
+unsigned copies_needed(unsigned copies) {
+  return copies > 2 ? 2 : 1;
+}
+
 Plan plan_for(const std::vector<std::uint64_t>& disk_bytes, unsigned copies) {
   // What btrfs's own metadata, the snapshots of commit points and the last reserve take, measured on empty stores.
   constexpr std::uint64_t overhead_min = std::uint64_t{640} << 20, overhead_share = 14;
-  std::uint64_t sum = 0;
+  std::vector<std::uint64_t> room;
   for (std::uint64_t each : disk_bytes)
-    sum += each - std::min(each, journal_bytes(each) + std::max(each / overhead_share, overhead_min));
-  Plan plan{.bytes = sum / copies};
+    room.push_back(each - std::min(each, journal_bytes(each) + std::max(each / overhead_share, overhead_min)));
+  std::ranges::sort(room, std::greater());
+  // No disk has two copies of the same file: the k largest disks can hold no more than k copies of what fits the rest.
+  Plan plan{.copies = copies, .bytes = ~std::uint64_t{0}};
+  for (unsigned largest = 0; largest < copies; ++largest) {
+    std::uint64_t rest = 0;
+    for (std::size_t i = largest; i < room.size(); ++i) rest += room[i];
+    plan.bytes = std::min(plan.bytes, rest / (copies - largest));
+  }
   plan.survives = "A power cut or a crash loses nothing that was saved. ";
-  plan.survives += disk_bytes.size() > 1
-                       ? "Files are spread over all the disks and each is kept once: if any one disk fails, files are "
-                         "lost. Keep a copy of what matters somewhere else."
-                       : "Each file is kept once: if the disk fails, the files are lost. Keep a copy of what matters "
-                         "somewhere else.";
+  if (copies == 1)
+    plan.survives += disk_bytes.size() > 1
+                         ? "Files are spread over all the disks and each is kept once: if any one disk fails, files "
+                           "are lost. Keep a copy of what matters somewhere else."
+                         : "Each file is kept once: if the disk fails, the files are lost. Keep a copy of what matters "
+                           "somewhere else.";
+  else if (copies == 2)
+    plan.survives += "Each file is kept on two disks: if any one disk fails, nothing is lost and everything goes on.";
+  else
+    plan.survives +=
+        "Each file is kept on three disks: if any one disk fails, everything goes on. If two fail, nothing is lost, "
+        "but the shares wait until one of them is back or replaced.";
   return plan;
 }
 

@@ -38,9 +38,14 @@ MountLines mount_lines(const ShareRecord& share, const std::string& key, const P
 
 /// What the owner gets for these disks, before anything is done.
 struct Plan {
+  unsigned copies = 1;
   std::uint64_t bytes = 0;  ///< what can be stored
   std::string survives;     ///< in words
 };
+/// `copies` at most the number of disks.
 Plan plan_for(const std::vector<std::uint64_t>& disk_bytes, unsigned copies);
+/// How many copies have to be reachable for a share to go on: with two missing of three, it waits for one of them
+/// rather than keep the only copy of what is written then on a single disk.
+unsigned copies_needed(unsigned copies);
 
 }  // namespace spirula::appliance

@@ -76,42 +76,72 @@ Sample rate_between(const Totals& before, const Totals& after, double seconds, s
   return sample;
 }
 
-HealthWords health_words(const json::value& status, const std::vector<std::string>& troubles, double used_share,
-                         const std::vector<std::string>& failing) {
-  if (!troubles.empty())
-    return {"bad", "Not everything could be started. " + troubles.front(),
-            "Check the disk's power and cable, then try again. Files on the other disks can be read meanwhile."};
+HealthWords health_words(const HealthFacts& facts) {
+  const json::value& status = facts.status;
+  const std::string trouble = facts.troubles.empty() ? "" : facts.troubles.begin()->second;
+  if (!status.is_object() && !trouble.empty())
+    return {"bad", "The storage could not be started. " + trouble, "Try again; if it stays so, restart the box.", true};
   if (!status.is_object())
     return {"bad", "The storage does not answer.",
             "Wait a minute; if it stays so, restart the box. Nothing that was saved is lost."};
+  boost::system::error_code error;
+  const json::value* found = status.find_pointer("/health/checks", error);
+  const json::object checks = found && found->is_object() ? found->get_object() : json::object();
   const double osds = number_at(status, "/osdmap/num_osds"), up = number_at(status, "/osdmap/num_up_osds");
-  if (up < osds)
-    return {"bad", fmt::format("{:.0f} of {:.0f} disks do not work.", osds - up, osds),
-            "Check the disks' power and cables. What is on them cannot be read until they are back."};
-  if (!failing.empty())
-    return {"bad", fmt::format("The disk {} says that it is about to fail.", failing.front()),
-            "Copy its files elsewhere now, then replace it."};
+  if (up < osds || !trouble.empty()) {
+    const std::string what = !trouble.empty() ? trouble
+                                              : fmt::format("{:.0f} of {:.0f} disks {} not work.", osds - up, osds,
+                                                            osds - up == 1 ? "does" : "do");
+    if (facts.copies > 1 && !checks.contains("PG_AVAILABILITY"))
+      return {
+          "warning", what + " Every file is still there and can be changed.",
+          "Check the disk's power and cable. If it is broken, add another one under Disks, then take the broken one "
+          "out.",
+          true};
+    return {"bad", what + " Some files cannot be read until it is back.",
+            "Check the disk's power and cable, then try again. Nothing was deleted.", true};
+  }
+  if (!facts.failing.empty())
+    return {"bad", fmt::format("The disk {} says that it is about to fail.", facts.failing.front()),
+            facts.copies > 1 ? "Add another disk under Disks, then take this one out."
+                             : "Add another disk under Disks, then take this one out: its files move over."};
   if (number_at(status, "/fsmap/up") < 1)
     return {"bad", "The file system is not available yet.",
             "It should be within a minute. Programs that use a share wait until then."};
-  if (used_share >= space_critical)
-    return {"bad", fmt::format("The storage is {:.0f} % full and refuses new files soon.", used_share * 100),
-            "Delete files that are no longer needed, now."};
-  if (used_share >= space_low)
-    return {"warning", fmt::format("The storage is {:.0f} % full.", used_share * 100),
-            "Delete files that are no longer needed, or plan for a larger disk."};
-  boost::system::error_code error;
-  if (const json::value* checks = status.find_pointer("/health/checks", error); checks && checks->is_object()) {
-    for (const auto& [code, check] : checks->get_object()) {
-      if (code == "POOL_NO_REDUNDANCY") continue;  // the owner chose it, and was told what it means
-      if (code == "MON_DISK_LOW")
-        return {"warning", "The system disk is getting full.", "Free space on the system disk."};
-      if (code == "PG_AVAILABILITY")
-        return {"warning", "Some storage is still starting.", "Wait a minute; it takes care of itself."};
-      return {"warning", text_at(check, "/summary/message"), "If it stays so for minutes, restart the box."};
-    }
+  if (facts.used_share >= space_critical || checks.contains("OSD_FULL") || checks.contains("POOL_FULL"))
+    return {"bad", fmt::format("The storage is {:.0f} % full and refuses new files soon.", facts.used_share * 100),
+            "Delete files that are no longer needed, or add a disk, now."};
+  if (facts.used_share >= space_low || checks.contains("OSD_NEARFULL"))
+    return {"warning", fmt::format("The storage is {:.0f} % full.", facts.used_share * 100),
+            "Delete files that are no longer needed, or add a disk."};
+  if (checks.contains("PG_AVAILABILITY"))
+    return {"warning", "Some storage is still starting.", "Wait a minute; it takes care of itself."};
+  if (checks.contains("PG_DEGRADED"))
+    return {"warning", "Some files have fewer copies than they should at the moment.",
+            "The box makes the missing ones by itself; every file can be used meanwhile."};
+  if (checks.contains("MON_DISK_LOW"))
+    return {"warning", "The system disk is getting full.", "Free space on the system disk."};
+  for (const auto& [code, check] : checks) {
+    // The owner chose it, and was told what it means.
+    if (code == "POOL_NO_REDUNDANCY" || code == "TOO_FEW_OSDS") continue;
+    return {"warning", text_at(check, "/summary/message"), "If it stays so for minutes, restart the box."};
   }
   return {"good", "Everything works.", ""};
+}
+
+Space space_of(const json::value& df, unsigned copies) {
+  const double raw_used = number_at(df, "/stats/total_used_raw_bytes"), raw_total = number_at(df, "/stats/total_bytes");
+  Space space{.used = raw_used / copies, .total = raw_total / copies};
+  boost::system::error_code error;
+  const json::value* pools = df.find_pointer("/pools", error);
+  if (!pools || !pools->is_array()) return space;
+  for (const json::value& pool : pools->get_array()) {
+    if (text_at(pool, "/name") != data_pool) continue;
+    // What fits, as the fullest disk has it; before the disks have said how full they are it is nothing.
+    const double left = number_at(pool, "/stats/max_avail");
+    if (left > 0 || raw_used > raw_total / 2) space.total = space.used + left;
+  }
+  return space;
 }
 
 Watcher::Watcher(Shard& shard, Box& box, DocumentStore& documents, BlockingPool& workers, Metrics& metrics)
@@ -119,8 +149,8 @@ Watcher::Watcher(Shard& shard, Box& box, DocumentStore& documents, BlockingPool&
       box_(box),
       documents_(documents),
       workers_(workers),
-      bytes_used_(metrics.gauge("box", "bytes_used", "bytes on the data disks that are in use")),
-      bytes_total_(metrics.gauge("box", "bytes_total", "bytes of the data disks")),
+      bytes_used_(metrics.gauge("box", "bytes_used", "bytes of files, each counted once")),
+      bytes_total_(metrics.gauge("box", "bytes_total", "bytes of files that have room, each counted once")),
       clients_(metrics.gauge("box", "clients", "clients that have a share mounted")),
       healthy_(metrics.gauge("box", "healthy", "1 when everything works")),
       looks_(metrics.counter("box", "looks", "how often the box was looked at")),
@@ -180,16 +210,20 @@ Task<> Watcher::look() {
   last_ = asked.totals;
   last_at_ = now;
 
-  const double total = number_at(df, "/stats/total_bytes"), used = number_at(df, "/stats/total_used_raw_bytes");
+  const Space space = space_of(df, document.copies);
   std::vector<std::string> failing;
   for (const DiskRecord& disk : document.disks)
     if (auto at = disk_health_.find(disk.filesystem); at != disk_health_.end() && !at->second.passed)
       failing.push_back(disk.serial.empty() ? disk.path : disk.serial);
   const bool starting = documents_.current().setup == SetupState::making;
   HealthWords words = starting ? HealthWords{"warning", "Storage is being set up.", "Wait until it is done."}
-                               : health_words(status, box_.troubles(), total > 0 ? used / total : 0, failing);
-  bytes_used_.set(static_cast<std::int64_t>(used));
-  bytes_total_.set(static_cast<std::int64_t>(total));
+                               : health_words({.status = std::move(status),
+                                               .troubles = box_.troubles(),
+                                               .used_share = space.total > 0 ? space.used / space.total : 0,
+                                               .failing = std::move(failing),
+                                               .copies = document.copies});
+  bytes_used_.set(static_cast<std::int64_t>(space.used));
+  bytes_total_.set(static_cast<std::int64_t>(space.total));
   clients_.set(static_cast<std::int64_t>(asked.clients.size()));
   healthy_.set(words.level == "good");
 
@@ -203,6 +237,8 @@ Task<> Watcher::look() {
                                  {"path", disk.path},
                                  {"serial", disk.serial},
                                  {"bytes", disk.bytes},
+                                 {"made", disk.made},
+                                 {"leaving", disk.leaving},
                                  {"works", at != services.end() && at->second.running},
                                  {"health", health == disk_health_.end() ? "" : health->second.describe()}});
   }
@@ -214,11 +250,8 @@ Task<> Watcher::look() {
               {"read_ms", last.read_ms},   {"write_ms", last.write_ms}};
   }
   status_ = {{"health",
-              {{"level", words.level},
-               {"sentence", words.sentence},
-               {"advice", words.advice},
-               {"retry", !box_.troubles().empty()}}},
-             {"space", {{"used", used}, {"total", total}}},
+              {{"level", words.level}, {"sentence", words.sentence}, {"advice", words.advice}, {"retry", words.retry}}},
+             {"space", {{"used", space.used}, {"total", space.total}, {"copies", document.copies}}},
              {"clients", std::move(asked.clients)},
              {"disks", std::move(disks)},
              {"daemons", std::move(daemons)},

@@ -30,11 +30,23 @@ Sample rate_between(const Totals& before, const Totals& after, double seconds, s
 struct HealthWords {
   std::string level;  ///< "good", "warning", "bad"
   std::string sentence, advice;
+  bool retry = false;  ///< starting again what does not run may help
 };
-/// From the monitor's `status`, what the box could not start, and the share of space in use (0 to 1).
-/// `failing`: disks that say of themselves that they are about to fail.
-HealthWords health_words(const boost::json::value& status, const std::vector<std::string>& troubles, double used_share,
-                         const std::vector<std::string>& failing = {});
+struct HealthFacts {
+  boost::json::value status;                    ///< the monitor's; null when it does not answer
+  std::map<std::string, std::string> troubles;  ///< see Box::troubles()
+  double used_share = 0;                        ///< of the space, 0 to 1
+  std::vector<std::string> failing;             ///< disks that say of themselves that they are about to fail
+  unsigned copies = 1;
+};
+HealthWords health_words(const HealthFacts& facts);
+
+/// Bytes of files, each counted once.
+struct Space {
+  double used = 0, total = 0;
+};
+/// From the monitor's `df`.
+Space space_of(const boost::json::value& df, unsigned copies);
 
 /// Looks at the box every few seconds. Lives on one shard; stop() before destruction.
 class Watcher {

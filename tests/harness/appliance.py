@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import shlex
 import shutil
 import ssl
+import subprocess
 import tempfile
 import time
 
@@ -82,10 +84,21 @@ class Page:
                 raise AssertionError(f"the job does not end: {job}")
             time.sleep(0.2)
 
-    def set_up(self, *paths):
+    def set_up(self, *paths, copies=1):
         """Claimed; a set-up with these disks, to its end."""
-        job = self.need("POST", "/api/v1/setup", {"copies": 1, "disks": [{"path": path} for path in paths]})
+        job = self.need("POST", "/api/v1/setup", {"copies": copies, "disks": [{"path": path} for path in paths]})
         return self.wait_for_job(job["job"])
+
+    def until(self, right, seconds=30):
+        """The box's status, once it is as wanted."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.need("GET", "/api/v1/status")
+            if status and right(status):
+                return status
+            if time.monotonic() > deadline:
+                raise AssertionError(f"it does not come to that: {status}")
+            time.sleep(0.3)
 
     def claim(self, code, password=PASSWORD):
         return self._opened(self.ask("POST", "/api/v1/claim", {"code": code, "password": password}))
@@ -140,6 +153,49 @@ class Appliance:
     def console(self):
         with open(self.path("console")) as f:
             return dict(line.rstrip("\n").split(" ", 1) for line in f)
+
+    def daemons(self):
+        """The running ones by name."""
+        found = {}
+        for process in processes.marked(self.folder):
+            with open(f"/proc/{process.pid}/cmdline") as f:
+                words = f.read().split("\0")
+            if os.path.basename(words[0]) in ("cmon", "cosd", "cmds"):
+                found[f"{os.path.basename(words[0])[1:]}.{words[2]}"] = process
+        return found
+
+    def break_disk(self, number):
+        """The disk is gone as if it had been pulled; plug_in() brings it back as it was."""
+        for name, process in self.daemons().items():
+            if name == f"osd.{number}":
+                process.signal(9)
+                process.wait(10)
+        disks.unmount(self.path(f"state/osd.{number}"))
+        disks.detach(self.images[number])
+        os.rename(self.images[number], self.images[number] + ".pulled")
+
+    def plug_in(self, number):
+        os.rename(self.images[number] + ".pulled", self.images[number])
+        disks.attach(self.images[number])
+
+    def mount(self, share, name="mnt"):
+        """A share, with the line that the page shows for ceph-fuse, as shown but for the folder; the folder."""
+        target = self.path(name)
+        os.makedirs(target, exist_ok=True)
+        argv = shlex.split(share["fuse"])
+        if (argv[0], argv[-1]) != ("ceph-fuse", "/mnt/" + share["name"]):
+            raise AssertionError(share["fuse"])
+        process = processes.spawn([*argv[:-1], "-f", target], self.folder, self.path("fuse.out"))
+        deadline = time.monotonic() + 40
+        while target not in disks.mount_table():
+            if not process.alive() or time.monotonic() > deadline:
+                with open(self.path("fuse.out")) as f:
+                    raise AssertionError(f"ceph-fuse does not mount: {f.read()}")
+            time.sleep(0.05)
+        return target
+
+    def unmount(self, target):
+        subprocess.run(["umount", target], check=True, timeout=60)
 
     def page(self):
         return Page(self.console()["page"].removeprefix("https://").rstrip("/"))

@@ -1,6 +1,7 @@
 """From blank disks to a mounted share through the appliance's API, with everything killed in between."""
 
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -20,22 +21,6 @@ class ApplianceLifeTest(unittest.TestCase):
     def conf(self):
         return self.box.path("state/ceph.conf")
 
-    def mount(self, share):
-        """With the line that the page shows for ceph-fuse, as shown but for the folder."""
-        target = self.box.path("mnt-" + share["name"])
-        os.makedirs(target, exist_ok=True)
-        argv = shlex.split(share["fuse"])
-        self.assertEqual((argv[0], argv[-1]), ("ceph-fuse", "/mnt/" + share["name"]))
-        process = processes.spawn([*argv[:-1], "-f", target], self.box.folder, self.box.path("fuse.out"))
-        deadline = time.monotonic() + 40
-        while target not in disks.mount_table():
-            self.assertTrue(process.alive() and time.monotonic() < deadline, open(self.box.path("fuse.out")).read())
-            time.sleep(0.05)
-        return target
-
-    def unmount(self, target):
-        subprocess.run(["umount", target], check=True, timeout=60)
-
     def log_in(self):
         self.owner = self.box.page()
         self.assertEqual(self.owner.log_in().status, 200)
@@ -44,9 +29,10 @@ class ApplianceLifeTest(unittest.TestCase):
         listed = self.owner.need("GET", "/api/v1/disks")["disks"]
         self.assertEqual([disk["path"] for disk in listed], self.box.devices)
         self.assertEqual([(disk["holds"], disk["problem"]) for disk in listed], [([], "")] * 2)
-        plan = self.owner.need("POST", "/api/v1/setup/plan", {"disks": self.box.devices, "copies": 1})
-        self.assertGreater(plan["bytes"], 4 << 30)
-        self.assertIn("if any one disk fails, files are lost", plan["survives"])
+        plan = self.owner.need("POST", "/api/v1/setup/plan", {"disks": self.box.devices})
+        self.assertEqual([choice["copies"] for choice in plan["choices"]], [1, 2])
+        self.assertGreater(plan["choices"][0]["bytes"], 4 << 30)
+        self.assertIn("if any one disk fails, files are lost", plan["choices"][0]["survives"])
         self.assertEqual(self.owner.ask("POST", "/api/v1/shares", {"name": "early"}).code, "not_set_up")
         job = self.owner.set_up(*self.box.devices)
         self.assertEqual(job["state"], "done", job)
@@ -63,15 +49,16 @@ class ApplianceLifeTest(unittest.TestCase):
         self.assertEqual(self.owner.ask("POST", "/api/v1/shares", {"name": "../etc"}).code, "name")
         self.assertIn(f"mount -t ceph 127.0.0.1:{self.box.mon_port}:/photos /mnt/photos -o name=photos,secret=",
                       photos["kernel"])
-        target = self.mount(photos)
+        target = self.box.mount(photos)
         with open(os.path.join(target, "shell"), "wb") as f:
             f.write(b"chamber " * 100_000)
             f.flush()
             os.fsync(f.fileno())
-        status = self.until(lambda words: words["clients"] and words["health"]["level"] != "bad")
+        status = self.owner.until(lambda words: words["clients"] and words["health"]["level"] != "bad")
         self.assertEqual(status["clients"][0]["share"], "photos")
         self.assertGreater(status["space"]["total"], 0)
-        self.unmount(target)
+        self.a_metadata_server_takes_over(target)
+        self.box.unmount(target)
         self.keys_keep_to_their_share(photos, music)
 
         processes.kill_all(processes.marked(self.box.folder))  # power loss, as far as processes go
@@ -85,10 +72,10 @@ class ApplianceLifeTest(unittest.TestCase):
         self.assertEqual(self.owner.wait_for_job(starting[0]["id"])["state"], "done")
         moved = self.owner.need("GET", "/api/v1/shares/photos")
         self.assertIn(f"mount -t ceph 127.0.0.2:{self.box.mon_port}:/photos ", moved["kernel"])
-        target = self.mount(moved)
+        target = self.box.mount(moved)
         with open(os.path.join(target, "shell"), "rb") as f:
             self.assertEqual(f.read(), b"chamber " * 100_000)
-        self.unmount(target)
+        self.box.unmount(target)
 
         self.assertEqual(self.owner.ask("DELETE", "/api/v1/shares/photos").status, 200)
         refused = subprocess.run([*shlex.split(moved["fuse"])[:-1], "-f", target], timeout=60, stderr=subprocess.STDOUT,
@@ -96,21 +83,37 @@ class ApplianceLifeTest(unittest.TestCase):
         self.assertNotEqual(refused.returncode, 0)
         again = self.owner.need("POST", "/api/v1/shares", {"name": "photos"})
         self.assertNotEqual(again["key"], photos["key"])
-        self.assertEqual(os.listdir(self.mount(again)), ["shell"])
-        self.unmount(target)
+        self.assertEqual(os.listdir(self.box.mount(again)), ["shell"])
+        self.box.unmount(target)
         for secret in (photos["key"], music["key"], again["key"]):
             self.assertNotIn(secret, self.box.log())
         self.box.stop()
         self.assertEqual(disks.mounts_below(self.box.folder), [])
 
-    def until(self, right, seconds=30):
-        deadline = time.monotonic() + seconds
-        while True:
-            status = self.owner.need("GET", "/api/v1/status")
-            if status and right(status):
-                return status
-            self.assertLess(time.monotonic(), deadline, status)
+    def metadata_servers(self):
+        """(the active one's name, how many stand by)"""
+        said = subprocess.run(["ceph", "-c", self.conf(), "mds", "stat"], stdout=subprocess.PIPE, check=True, timeout=60,
+                              stderr=subprocess.DEVNULL, text=True).stdout
+        active, standby = re.search(r"0=(\w+)=up:active", said), re.search(r"(\d+) up:standby", said)
+        return active and active[1], int(standby[1]) if standby else 0
+
+    def a_metadata_server_takes_over(self, target):
+        active, standby = self.metadata_servers()
+        self.assertEqual(standby, 1)
+        self.box.daemons()[f"mds.{active}"].signal(9)
+        started = time.monotonic()
+        with open(os.path.join(target, "takeover"), "w") as f:
+            f.write("by the other\n")
+            f.flush()
+            os.fsync(f.fileno())
+        os.unlink(os.path.join(target, "takeover"))
+        took = time.monotonic() - started
+        self.assertNotEqual(self.metadata_servers()[0], active)
+        deadline = time.monotonic() + 30
+        while self.metadata_servers()[1] != 1:  # the one that died is started again, and stands by
+            self.assertLess(time.monotonic(), deadline)
             time.sleep(0.3)
+        print(f"     another metadata server took over within {took:.1f} s")
 
     def keys_keep_to_their_share(self, photos, music):
         """The key of one share reads nothing of the other, with `rados` neither."""

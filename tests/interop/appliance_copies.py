@@ -1,0 +1,79 @@
+"""Several copies of every file: a disk that fails costs nothing, is replaced from the page, and nobody waits for it."""
+
+import os
+import time
+import unittest
+
+from harness import disks
+from harness.appliance import Appliance
+
+
+class ApplianceCopiesTest(unittest.TestCase):
+    def setUp(self):
+        self.box = Appliance(disk_count=4)
+        self.addCleanup(self.box.close)
+        self.owner = self.box.page()
+        self.assertEqual(self.owner.claim(self.box.console()["code"]).status, 200)
+
+    def write(self, name, word):
+        started = time.monotonic()
+        with open(os.path.join(self.share, name), "wb") as f:
+            f.write(word * 300_000)
+            f.flush()
+            os.fsync(f.fileno())
+        self.written[name] = word
+        return time.monotonic() - started
+
+    def read_all(self):
+        """Not from the cache of the client that wrote: another one."""
+        other = self.box.mount(self.photos, "mnt-other")
+        for name, word in self.written.items():
+            with open(os.path.join(other, name), "rb") as f:
+                self.assertEqual(f.read(), word * 300_000, name)
+        self.box.unmount(other)
+
+    def test_a_disk_fails_and_is_replaced(self):
+        three = self.box.devices[:3]
+        plan = self.owner.need("POST", "/api/v1/setup/plan", {"disks": three})
+        once, twice, thrice = (choice["bytes"] for choice in plan["choices"])
+        self.assertEqual((plan["suggested"], once // 2, once // 3), (2, twice, thrice))
+        self.assertIn("if any one disk fails, nothing is lost", plan["choices"][1]["survives"])
+        self.assertEqual(self.owner.ask("POST", "/api/v1/setup", {"copies": 3, "disks": [{"path": three[0]}]}).status, 422)
+        job = self.owner.set_up(*three, copies=2)
+        self.assertEqual(job["state"], "done", job)
+        self.photos = self.owner.need("POST", "/api/v1/shares", {"name": "photos"})
+        self.share, self.written = self.box.mount(self.photos), {}
+        self.write("before", b"chamber ")
+        self.owner.until(lambda status: status["health"]["level"] == "good")
+
+        self.box.break_disk(1)
+        waited = self.write("while one is broken", b"shell   ")
+        self.read_all()
+        status = self.owner.until(lambda status: "1 of 3 disks does not work" in status["health"]["sentence"])
+        self.assertEqual(status["health"]["level"], "warning")
+        self.assertIn("Every file is still there", status["health"]["sentence"])
+        self.assertEqual(self.owner.ask("DELETE", "/api/v1/disks/osd.0").status, 422, "only one that works would be left")
+
+        job = self.owner.need("POST", "/api/v1/disks", {"path": self.box.devices[3]})
+        self.assertEqual(self.owner.wait_for_job(job["job"])["state"], "done")
+        job = self.owner.need("DELETE", "/api/v1/disks/osd.1")
+        self.assertEqual(self.owner.wait_for_job(job["job"])["state"], "done")
+        config = self.owner.need("GET", "/api/v1/config")
+        self.assertEqual([disk["osd"] for disk in config["disks"]], [0, 2, 3])
+        self.owner.until(lambda status: status["health"]["level"] == "good", seconds=60)
+        self.write("after", b"siphon  ")
+
+        self.box.break_disk(0)  # one of the two first: what was on both is on the new one now
+        self.write("again", b"spiral  ")
+        self.read_all()
+        self.owner.until(lambda status: "1 of 3 disks does not work" in status["health"]["sentence"])
+        self.box.plug_in(0)
+        self.owner.need("POST", "/api/v1/start", {})
+        self.owner.until(lambda status: status["health"]["level"] == "good", seconds=90)
+
+        job = self.owner.need("DELETE", "/api/v1/disks/osd.3")  # one that works: emptied first
+        self.assertEqual(self.owner.wait_for_job(job["job"])["state"], "done")
+        self.assertEqual(self.owner.ask("DELETE", "/api/v1/disks/osd.2").status, 422, "two copies need two disks")
+        self.read_all()
+        self.box.unmount(self.share)
+        print(f"     a write while a disk broke took {waited:.1f} s")
