@@ -72,6 +72,7 @@ class Box {
   /// Makes what is added, empties what leaves.
   Task<Result<>> settle_disks(JobBoard::Progress& progress);
   Result<std::uint64_t> start_settling();
+  Task<Result<>> fill_in_disk(DiskRecord disk, JobBoard::Progress& progress);
   Task<Result<>> empty_disk(DiskRecord disk, JobBoard::Progress& progress);
   Task<Result<>> forget_disk(DiskRecord disk);
   Task<bool> works(int osd);

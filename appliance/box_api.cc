@@ -118,6 +118,7 @@ Task<HttpResponse> BoxApi::list_disks(Call) {
                                         : disk.rotational ? "hard disk"
                                                           : "SSD"},
                                {"removable", disk.removable},
+                               {"mine", mine},
                                {"holds", json::array(disk.holds.begin(), disk.holds.end())},
                                {"problem", mine ? "It is in use by this box already." : disk.problem()},
                                {"erase_word", disk.holds.empty() ? "" : disk.erase_word()}});

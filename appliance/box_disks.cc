@@ -98,8 +98,6 @@ Task<Result<std::uint64_t>> Box::add_disk(DiskChoice choice, std::string& words)
     co_return disks.error();
   }
   Document document = documents_.current();
-  words = "Another change of the disks is under way. Wait until it is done.";
-  if (jobs_.running("disks")) co_return Errc::busy;
   words = "There are too many disks.";
   if (document.disks.size() >= limits::disks_max) co_return Errc::invalid;
   int osd = 0;
@@ -112,8 +110,6 @@ Task<Result<std::uint64_t>> Box::add_disk(DiskChoice choice, std::string& words)
 }
 
 Task<Result<std::uint64_t>> Box::remove_disk(int osd, std::string& words) {
-  words = "Another change of the disks is under way. Wait until it is done.";
-  if (jobs_.running("disks")) co_return Errc::busy;
   Document document = documents_.current();
   auto disk = std::ranges::find(document.disks, osd, &DiskRecord::osd);
   words = "This disk has been taken out already. Reload the page.";
@@ -139,7 +135,7 @@ Task<Result<std::uint64_t>> Box::remove_disk(int osd, std::string& words) {
     if (plan_for(sizes, document.copies).bytes <= *stored) co_return Errc::invalid;
     document = documents_.current();
     disk = std::ranges::find(document.disks, osd, &DiskRecord::osd);
-    if (disk == document.disks.end() || jobs_.running("disks")) co_return Errc::busy;
+    if (disk == document.disks.end()) co_return Errc::busy;
   }
   disk->leaving = true;
   words = not_written;
@@ -214,6 +210,7 @@ Task<Result<>> Box::make_disk(DiskRecord disk, std::string& words) {
 }
 
 Result<std::uint64_t> Box::start_settling() {
+  if (auto* job = jobs_.running("disks")) return job->id;  // it looks again before it ends
   const auto& disks = documents_.current().disks;
   if (std::ranges::none_of(disks, [](const DiskRecord& disk) { return disk.leaving || !disk.made; }))
     return Errc::not_found;
@@ -222,39 +219,41 @@ Result<std::uint64_t> Box::start_settling() {
 }
 
 Task<Result<>> Box::settle_disks(JobBoard::Progress& progress) {
-  std::string words;
   if (!link_) {
     progress.failed("The storage has not started. Try again.");
     co_return Errc::closed;
   }
-  CO_TRY(write_conf());
-  const std::vector<DiskRecord> disks = documents_.current().disks;
-  for (const DiskRecord& disk : disks) {
-    if (disk.made || disk.leaving) continue;
-    progress.at(0.1, fmt::format("Formatting {}", disk.path));
-    Result<> done = co_await make_disk(disk, words);
-    if (done) {
-      progress.at(0.2, fmt::format("Starting the store on {}", disk.path));
-      done = co_await start_osd(disk, words);
+  for (;;) {
+    CO_TRY(write_conf());
+    const std::vector<DiskRecord> disks = documents_.current().disks;
+    auto next = std::ranges::find_if(disks, [](const DiskRecord& disk) { return !disk.made && !disk.leaving; });
+    if (next != disks.end()) {
+      CO_TRY(co_await fill_in_disk(*next, progress));
+      continue;
     }
-    if (!done) {
-      progress.failed(fmt::format("{}. Connect the disk and try again, or take it out of the list.", words));
-      co_return done;
-    }
-  }
-  for (const DiskRecord& disk : disks) {
-    if (!disk.leaving) continue;
-    Result<> done = co_await empty_disk(disk, progress);
-    if (done) done = co_await forget_disk(disk);
-    if (!done && done.error() == Errc::cancelled) continue;
-    if (!done) {
-      progress.failed(fmt::format("The disk {} could not be taken out ({}). Nothing is lost. Try again.", disk.path,
-                                  done.error().message()));
-      co_return done;
-    }
+    next = std::ranges::find_if(disks, &DiskRecord::leaving);
+    if (next == disks.end()) break;
+    Result<> done = co_await empty_disk(*next, progress);
+    if (done) done = co_await forget_disk(*next);
+    if (done || done.error() == Errc::cancelled) continue;
+    progress.failed(fmt::format("The disk {} could not be taken out ({}). Nothing is lost. Try again.", next->path,
+                                done.error().message()));
+    co_return done;
   }
   progress.at(1, "Done");
   co_return Result<>{};
+}
+
+Task<Result<>> Box::fill_in_disk(DiskRecord disk, JobBoard::Progress& progress) {
+  std::string words;
+  progress.at(0.1, fmt::format("Formatting {}", disk.path));
+  Result<> done = co_await make_disk(disk, words);
+  if (done) {
+    progress.at(0.2, fmt::format("Starting the store on {}", disk.path));
+    done = co_await start_osd(disk, words);
+  }
+  if (!done) progress.failed(fmt::format("{}. Connect the disk and try again, or take it out of the list.", words));
+  co_return done;
 }
 
 Task<bool> Box::works(int osd) {

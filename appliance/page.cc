@@ -36,6 +36,12 @@ constexpr char setup_js[] = {
 constexpr char home_js[] = {
 #embed "page/home.js"
 };
+constexpr char disks_js[] = {
+#embed "page/disks.js"
+};
+constexpr char settings_js[] = {
+#embed "page/settings.js"
+};
 constexpr char icon_svg[] = {
 #embed "page/icon.svg"
 };
@@ -64,6 +70,8 @@ constexpr Embedded embedded[] = {
     {"parts.js", script, {parts_js, sizeof parts_js}},
     {"setup.js", script, {setup_js, sizeof setup_js}},
     {"home.js", script, {home_js, sizeof home_js}},
+    {"disks.js", script, {disks_js, sizeof disks_js}},
+    {"settings.js", script, {settings_js, sizeof settings_js}},
     {"icon.svg", "image/svg+xml", {icon_svg, sizeof icon_svg}},
     {"vendor.js", script, {vendor_js, sizeof vendor_js}},
     {"pico.css", style, {pico_css, sizeof pico_css}},

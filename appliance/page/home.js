@@ -76,7 +76,7 @@ export function Overview() {
       <section aria-labelledby="space-title">
         <h2 id="space-title">Space</h2>
         <progress value=${now.space.used} max=${now.space.total || 1} aria-labelledby="space-title"></progress>
-        <p>${bytes(now.space.used)} of ${bytes(now.space.total)} in use. Every file is kept once.</p>
+        <p>${bytes(now.space.used)} of ${bytes(now.space.total)} in use. Every file is kept ${["", "once", "on two disks", "on three disks"][now.space.copies]}.</p>
       </section>
       <section aria-labelledby="clients-title">
         <h2 id="clients-title">Connected computers</h2>
@@ -94,6 +94,7 @@ export function Overview() {
       <section aria-labelledby="disks-title">
         <h2 id="disks-title">Disks</h2>
         <ul>${now.disks.map((disk) => html`<li>${bytes(disk.bytes)} at ${disk.path}${disk.serial && `, serial number ${disk.serial}`}: ${disk.works ? "works" : "does not work"}${disk.health && `; ${disk.health}`}</li>`)}</ul>
+        <p><a href="#disks">Add or take out a disk</a></p>
       </section>`}
   <//>`;
 }

@@ -1,7 +1,8 @@
 // From the claim code to the first share, in four steps.
-import { html, useEffect, useSignal } from "./vendor.js";
+import { html, useSignal } from "./vendor.js";
 import { ask, config, jobs, open, state } from "./api.js";
-import { bytes, Form, JobView, MountLines, Screen, Trouble } from "./parts.js";
+import { CopiesChoice, DiskPicker, useDiskPicker } from "./disks.js";
+import { bytes, Form, JobView, MountLines, Screen } from "./parts.js";
 
 export function Claim() {
   const claim = (form) => {
@@ -36,81 +37,40 @@ export function LogIn() {
   <//>`;
 }
 
-function DiskRow({ disk, chosen, words }) {
-  const on = chosen.value.includes(disk.path);
-  const toggle = () => (chosen.value = on ? chosen.value.filter((path) => path !== disk.path) : [...chosen.value, disk.path]);
-  const id = disk.path.replaceAll("/", "-");
-  return html`<li>
-    <label>
-      <input type="checkbox" checked=${on} onChange=${toggle} disabled=${!!disk.problem} aria-describedby=${"about" + id} />
-      <strong>${bytes(disk.bytes)}</strong> ${disk.kind} ${disk.model}${disk.removable ? ", removable" : ""}
-    </label>
-    <div id=${"about" + id} class="about">
-      ${disk.path}${disk.serial && `, serial number ${disk.serial}`}.
-      ${" "}${disk.problem || (disk.holds.length === 0 ? "It is empty." : "")}
-      ${disk.holds.length > 0 && html`<span class="holds">It holds ${disk.holds.join(", ")}.</span>`}
-    </div>
-    ${on && disk.holds.length > 0 && html`<label class="erase">
-      <span>Everything on this disk will be erased, for good. To agree, type <kbd>${disk.erase_word}</kbd></span>
-      <input autocomplete="off" spellcheck=${false} value=${words.value[disk.path] ?? ""}
-        onInput=${(event) => (words.value = { ...words.value, [disk.path]: event.target.value })} />
-    </label>`}
-  </li>`;
-}
-
 export function ChooseDisks() {
-  const disks = useSignal(null);
-  const problem = useSignal("");
-  const chosen = useSignal([]);
-  const words = useSignal({});
-  const plan = useSignal(null);
-  const load = () => {
-    disks.value = null;
-    problem.value = "";
-    return ask("GET", "/disks").then((all) => (disks.value = all.disks), (error) => (problem.value = error.message));
-  };
-  useEffect(() => void load(), []);
-  useEffect(() => {
-    plan.value = null;
-    problem.value = "";
-    if (chosen.value.length === 0) return;
-    let newest = true;
-    ask("POST", "/setup/plan", { disks: chosen.value, copies: 1 }).then(
-      (answer) => newest && (plan.value = answer),
-      (error) => newest && (problem.value = error.message));
-    return () => (newest = false);
-  }, [chosen.value]);
+  const picker = useDiskPicker();
+  const { chosen, plan } = picker;
+  const copies = useSignal(0); // 0: what is suggested
+  const choice = plan.value?.choices.find((each) => each.copies === (copies.value || plan.value.suggested)) ?? plan.value?.choices.at(-1);
   const begin = async () => {
-    await ask("POST", "/setup", {
-      copies: 1,
-      disks: chosen.value.map((path) => ({ path, ...(words.value[path] ? { erase: words.value[path] } : {}) })),
-    });
+    await ask("POST", "/setup", { copies: choice.copies, disks: picker.choices() });
     config.value = await ask("GET", "/config");
   };
-  const agreed = disks.value?.every((disk) => !chosen.value.includes(disk.path) || disk.holds.length === 0 ||
-    words.value[disk.path] === disk.erase_word);
+  const several = chosen.value.length > 1;
   return html`<${Screen} title="Choose disks" step="2">
     <p>Your files will be on the disks you choose here. No other disk is touched.</p>
-    <${Trouble} problem=${problem.value} />
-    ${!disks.value && !problem.value && html`<p aria-busy="true">Looking at the disks</p>`}
-    ${disks.value && html`<${Form} action=${begin} button="Format and start" disabled=${!plan.value || !agreed}>
-      ${disks.value.length === 0 && html`<p>No disk was found. Connect one, then look again.</p>`}
-      <ul class="disks" aria-label="Disks">
-        ${disks.value.map((disk) => html`<${DiskRow} key=${disk.path} disk=${disk} chosen=${chosen} words=${words} />`)}
-      </ul>
-      <p><button type="button" class="secondary outline small" onClick=${load}>Look again</button></p>
+    <${Form} action=${begin} button="Format and start" disabled=${!choice || !picker.agreed()}>
+      <${DiskPicker} picker=${picker} />
+      ${several && plan.value && html`<${CopiesChoice} choices=${plan.value.choices} value=${choice.copies} onChoose=${(count) => (copies.value = count)} />`}
       <div role="status" class="plan">
-        ${plan.value && html`<p><strong>Room for about ${bytes(plan.value.bytes)} of files.</strong> ${plan.value.survives}</p>
-          <p>The chosen ${chosen.value.length === 1 ? "disk is" : "disks are"} formatted now: what is on ${chosen.value.length === 1 ? "it" : "them"} is erased.</p>`}
+        ${choice && html`<p><strong>Room for about ${bytes(choice.bytes)} of files.</strong> ${choice.survives}</p>
+          <p>The chosen ${several ? "disks are" : "disk is"} formatted now: what is on ${several ? "them" : "it"} is erased.</p>`}
       </div>
-    <//>`}
+    <//>
   <//>`;
 }
 
 export function SettingUp() {
   const job = jobs.value.findLast((each) => each.kind === "setup");
+  const giveUp = async () => {
+    await ask("DELETE", "/setup");
+    config.value = await ask("GET", "/config");
+  };
   return html`<${Screen} title="Setting up storage" step="3">
     <p>This takes about a minute. You may close this page meanwhile; the box goes on.</p>
+    ${job?.state === "failed" && html`<${Form} action=${giveUp} button="Choose other disks" secondary>
+      <p>Try again when the disk is connected, or choose other disks: nothing is stored yet, so nothing is lost.</p>
+    <//>`}
     ${job ? html`<${JobView} job=${job} />` : html`<p aria-busy="true">Looking</p>`}
   <//>`;
 }
