@@ -50,7 +50,7 @@ class _Result(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self.started = time.monotonic()
-        signal.alarm(test.seconds_max)
+        signal.alarm(getattr(test, "seconds_max", TEST_SECONDS_MAX))
 
     def stopTest(self, test):
         signal.alarm(0)
