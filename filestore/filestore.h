@@ -125,7 +125,7 @@ class Filestore : public ObjectStore {
   FileDescriptor root_, current_;
   std::unique_ptr<Index> index_;
   std::unique_ptr<DataFiles> files_;
-  std::unique_ptr<Journal> journal_;
+  std::shared_ptr<Journal> journal_;
   ApplyCounters counters_;
 
   mutable std::mutex mutex_;

@@ -22,13 +22,42 @@ Task<Result<>> already(Result<> result) {
   co_return result;
 }
 
-Task<Result<>> until_durable(SubmissionPointer submission) {
+/// Kicks the journal when it goes, whoever drops it: run, dropped with a task that nobody awaited, or with a loop that
+/// has ended.
+class Kick {
+ public:
+  explicit Kick(std::weak_ptr<Journal> journal) : journal_(std::move(journal)) {}
+  Kick(Kick&&) = default;
+  Kick& operator=(Kick&&) = delete;
+  ~Kick() {
+    if (auto journal = journal_.lock()) journal->kick();
+  }
+  /// Somebody else's comes, or none is needed.
+  void give_up_unless_wanted() {
+    auto journal = journal_.lock();
+    if (!journal || !journal->wants_kick()) journal_.reset();
+  }
+  bool wanted() const { return !journal_.expired(); }
+  void operator()() const {}
+
+ private:
+  std::weak_ptr<Journal> journal_;
+};
+
+/// The kick waits until the loop has run what is ready: everything that this submits goes in one write, not its first
+/// alone and the rest behind that.
+Task<Result<>> until_durable(SubmissionPointer submission, Kick kick) {
   if (!submission->settled()) {
     co_await asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
-        [&submission](auto handler) {
+        [&](auto handler) {
           auto executor = asio::get_associated_executor(handler);
-          submission->wait(
-              [handler = std::move(handler), executor]() mutable { asio::post(executor, std::move(handler)); });
+          kick.give_up_unless_wanted();
+          if (kick.wanted()) asio::post(executor, std::move(kick));
+          Submission::Waiter waiter;
+          waiter.loop = &asio::query(executor, asio::execution::context);
+          waiter.resume = [handler = std::move(handler)]() mutable { std::move(handler)(); };
+          waiter.post = [executor](std::move_only_function<void()> action) { asio::post(executor, std::move(action)); };
+          if (!submission->wait(waiter)) asio::post(executor, std::move(waiter.resume));
         },
         asio::use_awaitable);
   }
@@ -43,12 +72,11 @@ Task<Result<>> Filestore::submit(CollectionId collection, Transaction transactio
   submission->transaction = std::move(transaction);
   Result<> admitted = admit(submission);
   if (!admitted) return already(admitted);
-  if (submission->ready) {
-    journal_->kick();
-  } else {
+  if (!submission->ready) {
     stager_->begin(submission);
+    return until_durable(std::move(submission), Kick({}));
   }
-  return until_durable(std::move(submission));
+  return until_durable(std::move(submission), Kick(journal_));
 }
 
 /// Decides everything that can refuse a transaction; once this succeeds it only waits for the disk.
@@ -193,7 +221,7 @@ void Filestore::on_staged(std::vector<SubmissionPointer>& submissions, Result<> 
       for (const SubmissionPointer& each : lost) pending_.remove(*each);
     }
   }
-  for (const SubmissionPointer& each : lost) each->settle(Errc::io);
+  Submission::settle_all(lost, Errc::io);
   journal_->kick();
 }
 
@@ -253,14 +281,12 @@ void Filestore::on_durable(Journal::EntryList& entries, Result<> result) {
       std::lock_guard lock(mutex_);
       for (const auto& each : submissions) pending_.remove(*each);
     }
-    for (const auto& each : submissions) each->settle(abandoned ? Errc::read_only : Errc::io);
+    Submission::settle_all(submissions, abandoned ? Errc::read_only : Errc::io);
     return;
   }
   unapplied_bytes_.fetch_add(bytes);
-  for (const auto& each : submissions) {
-    each->settle({});
-    each->record = {};  // the transaction itself keeps the payload for readers and for the lane
-  }
+  Submission::settle_all(submissions, {});
+  for (const auto& each : submissions) each->record = {};  // readers and the lane have the transaction itself
   lanes_->enqueue(submissions);
 }
 

@@ -195,7 +195,13 @@ void Journal::stop() {
     std::unique_lock lock(mutex_);
     stopping_ = true;
     // What waits for room will not get it any more; what can be written still is.
-    drained_.wait(lock, [this] { return !in_flight_ && !delivering_ && (queue_.empty() || starved_ || !failure_); });
+    auto done = [this] { return !in_flight_ && !delivering_ && (queue_.empty() || starved_ || !failure_); };
+    while (!done()) {
+      lock.unlock();
+      kick();  // who has promised one may come too late
+      lock.lock();
+      drained_.wait_for(lock, std::chrono::milliseconds(10), done);
+    }
   }
   device_->interrupt();
   thread_.join();
@@ -226,9 +232,17 @@ void Journal::append(std::shared_ptr<Entry> entry) {
   queue_.push_back(std::move(entry));
 }
 
+bool Journal::wants_kick() {
+  std::lock_guard lock(mutex_);
+  if (in_flight_ || kick_due_) return false;
+  kick_due_ = true;
+  return true;
+}
+
 void Journal::kick() {
   {
     std::lock_guard lock(mutex_);
+    kick_due_ = false;
     if (in_flight_) return;
     if (!failure_ && !queue_.empty() && !stopping_) device_->interrupt();  // the thread delivers the failure
     if (!take_batch_locked(flight_)) return;

@@ -76,6 +76,9 @@ class Journal {
   void append(std::shared_ptr<Entry> entry);
   /// Starts a write if the device is idle and something waits.
   void kick();
+  /// True for the first who asks since the last kick() while the device is idle: a kick is due, and the others may rely
+  /// on it. During a write none is: what waits goes with the next one.
+  bool wants_kick();
   /// Nothing is written any more: what waits, for room that nobody will make, gets the error, and what comes later too.
   void fail(std::error_code why);
   /// Records before `tail` are no longer needed.
@@ -119,6 +122,7 @@ class Journal {
   std::uint64_t head_offset_ = 0, head_lap_ = 0;  ///< where the next write goes
   std::uint64_t tail_offset_ = 0, tail_lap_ = 0;
   std::uint64_t bytes_written_ = 0;
+  bool kick_due_ = false;
   bool in_flight_ = false, starved_ = false, stopping_ = false, delivering_ = false;
   Result<> failure_;
 

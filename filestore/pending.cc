@@ -9,15 +9,35 @@ namespace spirula::filestore {
 
 using T = Transaction;
 
-void Submission::wait(std::move_only_function<void()> resume) {
-  resume_ = std::move(resume);
+bool Submission::wait(Waiter& waiter) {
+  waiter_ = std::move(waiter);
   State expected = State::open;
-  if (!state_.compare_exchange_strong(expected, State::awaited, std::memory_order_acq_rel)) resume_();
+  if (state_.compare_exchange_strong(expected, State::awaited, std::memory_order_acq_rel)) return true;
+  waiter = std::move(waiter_);
+  return false;
 }
 
-void Submission::settle(Result<> with) {
-  outcome = with;
-  if (state_.exchange(State::settled, std::memory_order_acq_rel) == State::awaited) resume_();
+void Submission::settle_all(std::span<const SubmissionPointer> submissions, Result<> with) {
+  struct Woken {
+    std::move_only_function<void(std::move_only_function<void()>)> post;
+    std::vector<std::move_only_function<void()>> resume;
+  };
+  std::vector<std::pair<const void*, Woken>> loops;  // a few at most
+  for (const SubmissionPointer& each : submissions) {
+    each->outcome = with;
+    if (each->state_.exchange(State::settled, std::memory_order_acq_rel) != State::awaited) continue;
+    Waiter& waiter = each->waiter_;
+    auto of = std::ranges::find(loops, waiter.loop, &decltype(loops)::value_type::first);
+    if (of == loops.end()) {
+      loops.emplace_back(waiter.loop, Woken{std::move(waiter.post), {}});
+      of = loops.end() - 1;
+    }
+    of->second.resume.push_back(std::move(waiter.resume));
+  }
+  for (auto& [loop, woken] : loops)
+    woken.post([resume = std::move(woken.resume)]() mutable {
+      for (auto& each : resume) each();
+    });
 }
 
 void PendingTable::add(const SubmissionPointer& submission) {

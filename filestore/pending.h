@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -50,16 +51,23 @@ struct Submission : Journal::Entry {
   bool copies = false;                        ///< reads other objects (Clone, CloneRange, Rename)
   bool barrier = false;                       ///< moves objects between collections: applied while nothing else is
 
-  /// The one who waits for it, on any thread: `resume` is called once, at once if it is settled already.
-  void wait(std::move_only_function<void()> resume);
-  void settle(Result<> with);
+  /// The one who waits for it. settle_all() has every waiter of one loop resumed by a single post to it: a loop that is
+  /// woken for the first of many would send what the first submits next alone, and the others' behind it.
+  struct Waiter {
+    const void* loop = nullptr;
+    std::move_only_function<void()> resume;                               ///< on the loop's thread
+    std::move_only_function<void(std::move_only_function<void()>)> post;  ///< from any thread
+  };
+  /// On any thread; once. False if it is settled already: then the waiter stays the caller's.
+  bool wait(Waiter& waiter);
+  static void settle_all(std::span<const std::shared_ptr<Submission>> submissions, Result<> with);
   bool settled() const { return state_.load(std::memory_order_acquire) == State::settled; }
   Result<> outcome;  ///< once settled
 
  private:
   enum class State : std::uint8_t { open, awaited, settled };
   std::atomic<State> state_{State::open};
-  std::move_only_function<void()> resume_;
+  Waiter waiter_;
 };
 using SubmissionPointer = std::shared_ptr<Submission>;
 
