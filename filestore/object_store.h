@@ -114,6 +114,8 @@ enum class Integrity : std::uint8_t {
   btrfs_checksums = 2,  ///< files as btrfs makes them; the index knows nothing about their blocks
 };
 const char* to_text(Integrity integrity);
+/// As options spell it: "index" or "btrfs". Errc::invalid.
+Result<Integrity> integrity_from_text(std::string_view text);
 
 /// The store on btrfs.
 struct FilestoreOptions {

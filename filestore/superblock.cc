@@ -74,6 +74,12 @@ const char* to_text(Integrity integrity) {
   return integrity == Integrity::btrfs_checksums ? "btrfs checksums" : "index checksums";
 }
 
+Result<Integrity> integrity_from_text(std::string_view text) {
+  if (text == "index") return Integrity::index_checksums;
+  if (text == "btrfs") return Integrity::btrfs_checksums;
+  return Errc::invalid;
+}
+
 Result<> write_superblock(int directory, const StoreSuperblock& superblock) {
   return write_file(directory, superblock_name, seal(superblock_magic, superblock), true);
 }

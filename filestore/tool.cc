@@ -243,8 +243,7 @@ Result<> Tool::mkfs(const Arguments& a) {
   TRY(format.journal_file_bytes, a.number("journal-size", 0));
   if (options.journal.empty() || format.owner.empty() || format.cluster_fsid.empty()) return Errc::invalid;
   if (a.has("integrity")) {
-    if (a.at("integrity") != "index" && a.at("integrity") != "btrfs") return Errc::invalid;
-    if (a.at("integrity") == "btrfs") format.integrity = Integrity::btrfs_checksums;
+    TRY(format.integrity, integrity_from_text(a.at("integrity")));
   }
   if (!a.has("mount")) return make_filestore(options, format);
   if (!format.force) {

@@ -98,6 +98,11 @@ Task<Result<std::string>> Osd::run_command(std::map<std::string, std::string> ar
     complete_beacon_ = true;
     co_return std::string("0\n");
   }
+  if (prefix == "verify start") {
+    verifier_.begin_now();
+    co_return verifier_.status();
+  }
+  if (prefix == "verify status") co_return verifier_.status();
   co_return Errc::unsupported;
 }
 
@@ -123,6 +128,8 @@ void Osd::add_admin_commands() {
       {"dump_ops_in_flight", "", "show the ops currently in flight"},
       {"ops", "", "show the ops currently in flight"},
       {"flush_pg_stats", "", "flush pg stats"},
+      {"verify start", "", "read and verify every object on the disk, from now on"},
+      {"verify status", "", "how far verification has come, and what it has found"},
   };
   for (const Row& row : rows)
     admin_->add(row.command, row.arguments, row.help,
@@ -152,7 +159,8 @@ void Osd::on_command(const msg::ConnectionRef& connection, ClientSession& sessio
   if (arguments["prefix"] == "get_command_descriptions") {
     json::object all;
     int number = 0;
-    for (const char* name : {"status", "version", "perf dump", "config show", "dump_ops_in_flight", "flush_pg_stats"}) {
+    for (const char* name : {"status", "version", "perf dump", "config show", "dump_ops_in_flight", "flush_pg_stats",
+                             "verify start", "verify status"}) {
       json::array signature;
       for (std::string_view rest = name; !rest.empty();) {
         auto end = std::min(rest.find(' '), rest.size());

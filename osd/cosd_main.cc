@@ -51,6 +51,9 @@ int make_store(const Config& config) {
   filestore::FilestoreFormat format;
   format.owner = config.name();
   format.cluster_fsid = config.text("fsid");
+  auto integrity = filestore::integrity_from_text(config.text("osd_integrity"));
+  if (!integrity) return complain("osd_integrity is index or btrfs", integrity.error());
+  format.integrity = *integrity;
   format.force = config.flag("osd_mkfs_force");
   format.journal_file_bytes = static_cast<std::uint64_t>(config.integer("osd_journal_size")) << 20;
   if (auto made = filestore::make_filestore(options, format); !made)

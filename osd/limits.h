@@ -53,6 +53,8 @@ inline constexpr std::size_t log_trim_batch = 64;
 inline constexpr std::size_t idle_objects_min = 32, idle_objects_total = 16384;
 /// Client operations being worked on, and their bytes; beyond it connections are not read.
 inline constexpr std::size_t operations_in_flight_max = 8192;
+/// Objects that verification of the medium names; it counts the others.
+inline constexpr std::size_t damaged_objects_named_max = 100;
 /// Requests that `dump_ops_in_flight` lists, a shard.
 inline constexpr std::size_t operations_shown_max = 1000;
 /// Operations that wait for a newer map or an inactive PG, a shard; the oldest beyond it are dropped (clients resend on

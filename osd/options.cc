@@ -16,6 +16,11 @@ constexpr Option rows[] = {
     {"osd_op_complaint_time", OptionType::duration, "30", "a request that takes longer is called slow", 0.1, 3600},
     {"osd_max_pg_log_entries", OptionType::integer, "3000",
      "changes a PG remembers: an OSD that missed more is filled anew", 16, 1 << 20},
+    {"osd_integrity", OptionType::text, "index",
+     "how a store that mkfs makes knows good data from bad: by checksums in its index, or btrfs's own (index, btrfs)"},
+    {"osd_verify_interval", OptionType::duration, "7d",
+     "between passes that read every object from the disk and verify it; 0: only when asked", 0, 365 * 86'400.0},
+    {"osd_verify_bytes_per_second", OptionType::size, "32M", "how fast such a pass reads, on average", 64 << 10},
     {"osd_class", OptionType::text, "", "device class in the CRUSH map: ssd, hdd; empty: by the disk"},
     {"crush_location", OptionType::text, "", "place in the CRUSH map: root=default host=a; empty: by the host's name"},
 };

@@ -36,6 +36,12 @@ Osd::Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> st
       figures_(metrics_),
       in_flight_(metrics_.gauge("osd", "op_wip", "client requests being worked on")),
       history_(*store_),
+      verifier_(
+          home, config, *store_,
+          {.may_begin =
+               [this] { return history_.newest() && !(history_.newest()->map->flags & maps::map_flag::no_deep_scrub); },
+           .log = [this](msg::LogPriority priority,
+                         std::string text) { link_.monitors().log(priority, std::move(text)); }}),
       link_(home, config),
       tasks_(home) {
   commons_.whoami = whoami_;
@@ -149,6 +155,7 @@ Task<Result<>> Osd::start() {
   tasks_.spawn(keep_booted());
   tasks_.spawn(tick());
   tasks_.spawn(watch_peers());
+  tasks_.spawn(verifier_.run());
   co_return co_await link_.log_in();
 }
 
@@ -381,6 +388,7 @@ Task<> Osd::tick() {
       beacon.health.push_back({"SLOW_OPS", 1,
                                fmt::format("{} slow ops, oldest one blocked for {} sec", slow,
                                            std::chrono::duration_cast<std::chrono::seconds>(oldest).count())});
+    if (auto damage = verifier_.health()) beacon.health.push_back(std::move(*damage));
     link_.monitors().send(beacon);
   }
 }

@@ -14,6 +14,7 @@
 #include "msg/caps_osd.h"
 #include "msg/messenger.h"
 #include "osd/map_history.h"
+#include "osd/media_verifier.h"
 #include "osd/pg_shard.h"
 
 namespace spirula::osd {
@@ -111,6 +112,7 @@ class Osd : public msg::Dispatcher {
   OsdFigures figures_;
   Gauge& in_flight_;
   MapHistory history_;
+  MediaVerifier verifier_;
   ShardCommons commons_;
   std::vector<std::unique_ptr<ShardThread>> threads_;
   std::vector<std::unique_ptr<PgShard>> shards_;  ///< the first one lives at home
