@@ -67,7 +67,7 @@ Result<std::unique_ptr<AccessApi>> AccessApi::open(Shard& shard, DocumentStore& 
   if (!documents.current().password_hash.empty()) return api;
   const std::string path = api->folder_ + "/claim-code";
   auto kept = read_file(path, 64);
-  if (kept && normalize_claim_code(*kept).size() >= 8) {
+  if (kept && normalize_claim_code(*kept).size() >= claim_code_letters_min) {
     api->claim_code_ = kept->substr(0, kept->find('\n'));
     return api;
   }
@@ -80,7 +80,7 @@ void AccessApi::add_to(Router& router) {
   auto bind = [this](Task<HttpResponse> (AccessApi::*method)(Call)) {
     return [this, method](Call call) { return (this->*method)(std::move(call)); };
   };
-  router.add({"GET", "/api/v1/state", Access::open, "what anybody may know: whether the box is claimed", "",
+  router.add({"GET", "/api/v1/state", Access::open, "what anybody may know: whether the box is claimed, its clock", "",
               bind(&AccessApi::get_state)});
   router.add({"POST", "/api/v1/claim", Access::open, "make the box yours, with the code that its console shows",
               claim_schema, bind(&AccessApi::claim)});
@@ -147,9 +147,11 @@ Task<bool> AccessApi::verify(std::string password) {
 
 Task<HttpResponse> AccessApi::get_state(Call) {
   const Document& document = documents_.current();
-  co_return ok({{"name", document.name},
-                {"claimed", !document.password_hash.empty()},
-                {"set_up", document.setup == SetupState::ready}});
+  co_return ok(
+      {{"name", document.name},
+       {"claimed", !document.password_hash.empty()},
+       {"set_up", document.setup == SetupState::ready},
+       {"now", std::chrono::duration_cast<std::chrono::seconds>(shard_.clock().wall().time_since_epoch()).count()}});
 }
 
 Task<HttpResponse> AccessApi::claim(Call call) {

@@ -14,7 +14,8 @@
 #include "appliance/live_api.h"
 #include "appliance/options.h"
 #include "appliance/page.h"
-#include "appliance/tls.h"
+#include "appliance/settings_api.h"
+#include "appliance/setup_file.h"
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "base/task_group.h"
@@ -40,9 +41,12 @@ void reset_access(DocumentStore& documents, const std::string& boot_file) {
   Document document = documents.current();
   document.password_hash.clear();
   document.metrics_token_hash.clear();
+  document.network = {};
   if (documents.save(std::move(document)) && write_file(done, "", 0600))
-    log_warning("box", "the password was reset from the boot menu");
+    log_warning("box", "password and address were reset from the boot menu");
 }
+
+constexpr const char* no_address = "127.0.0.1";
 
 /// This machine's address, for which we wait a moment after a start; without a network the box serves itself.
 Task<std::string> find_address(Shard& shard, std::string wished) {
@@ -52,7 +56,7 @@ Task<std::string> find_address(Shard& shard, std::string wished) {
     if (auto address = primary_address()) co_return *address;
     if (!co_await shard.clock().sleep(std::chrono::milliseconds(500))) break;
   }
-  co_return "127.0.0.1";
+  co_return no_address;
 }
 
 /// Ends us when the address is another one: systemd starts us again, and everything follows from the new address.
@@ -113,6 +117,11 @@ Task<int> serve(Shard& shard, Config& config) {
   if (!documents) co_return complain(state + "/config.json", problem);
   if (!documents->notice().empty()) log_warning("box", "{}", documents->notice());
   if (auto boot = config.text("boot_file"); !boot.empty()) reset_access(*documents, boot);
+  std::string notice = documents->notice();
+  if (auto file = config.text("setup_file"); !file.empty())
+    if (auto wrong = apply_setup_file(file, state, *documents); !wrong.empty()) notice = wrong;
+  if (follow && address == no_address)
+    notice = "No network: connect a network cable. The address appears here a moment later.";
   auto identity = load_or_make_identity(state, {documents->current().name + ".local", "localhost"}, {address});
   if (!identity) co_return complain(state + "/tls.crt", identity.error().message());
   if (auto made = make_folder(state + "/log", 0700); !made) co_return complain(state, made.error().message());
@@ -131,11 +140,20 @@ Task<int> serve(Shard& shard, Config& config) {
   live.status_version = [&] { return watcher.version(); };
   BoxApi boxes(shard, *documents, box, watcher);
   const PageFiles page;
+  NetworkKeeper network(shard, *documents, workers, config.text("network_folder"));
+  const TlsIdentity own_making = *identity;
+  if (auto own = load_own_identity(state)) identity = own;
   Router router(shard, sessions);
   std::unique_ptr<HttpServer> server;
   std::optional<Doorstep> doorstep;
   std::unique_ptr<HttpServer> door;
   std::optional<Console> console;
+  SettingsApi settings(shard, network, *identity,
+                       {.state = state,
+                        .address = address,
+                        .set_clock = config.flag("set_clock"),
+                        .own_making = own_making,
+                        .use = [&](const TlsIdentity& other) { return server->use(other); }});
   TaskGroup tasks(shard);
   Event over;
   int status = 0;
@@ -143,6 +161,7 @@ Task<int> serve(Shard& shard, Config& config) {
     (*access)->add_to(router);
     live.add_to(router);
     boxes.add_to(router);
+    settings.add_to(router);
     router.page = [&page](const HttpRequest& request) { return page.get(request); };
     auto opened = HttpServer::open(shard, *at, &*identity, router);
     if (opened)
@@ -158,14 +177,15 @@ Task<int> serve(Shard& shard, Config& config) {
     Console::Fixed fixed{.file = config.text("console_file"),
                          .issue = config.text("issue_file"),
                          .page = url,
-                         .fingerprint = identity->fingerprint,
+                         .fingerprint = [&] { return settings.fingerprint(); },
+                         .notice = notice,
                          .mounts = config.flag("console_mounts")};
     if (!fixed.file.empty() || !fixed.issue.empty()) {
       console.emplace(shard, std::move(fixed), **access, *documents, box, workers);
       console->start();
     }
     if (auto where = config.text("door_address"); !where.empty()) {
-      doorstep.emplace(url, identity->fingerprint);
+      doorstep.emplace(url, [&] { return settings.fingerprint(); });
       auto opened = Endpoint::parse(where);
       if (opened) {
         auto served = HttpServer::open(shard, *opened, nullptr, *doorstep);
@@ -173,6 +193,7 @@ Task<int> serve(Shard& shard, Config& config) {
       }
       if (!door) log_warning("page", "cannot serve {}", where);
     }
+    co_await network.start();
     box.start();
     watcher.start();
     tasks.spawn(watch_signals(shard, over));
@@ -184,6 +205,8 @@ Task<int> serve(Shard& shard, Config& config) {
     co_await server->stop();
   }
   if (console) co_await console->stop();
+  co_await settings.stop();
+  co_await network.stop();
   co_await watcher.stop();
   co_await jobs.stop();
   co_await box.stop();

@@ -43,17 +43,17 @@ Task<> Console::watch() {
 }
 
 Task<> Console::show_issue() {
-  const std::string code = access_.claim_code();
+  const std::string code = access_.claim_code(), fingerprint = fixed_.fingerprint();
   co_await workers_.run([&] {
     std::string text;
-    if (auto picture = run_tool({"qrencode", "-t", "UTF8", "-m", "1", fixed_.page}); picture && picture->fine())
-      text = picture->output;
+    auto picture = run_tool({"qrencode", "-t", "UTF8", "-m", "1", fixed_.page});
+    if (picture && picture->fine()) text = picture->output;
     text += fmt::format("\nOpen       {}\n", fixed_.page);
+    if (!fixed_.notice.empty()) text += fixed_.notice + "\n";
     if (!code.empty()) text += fmt::format("Claim code {}\n", code);
     // In two lines, as a screen of 80 columns shows them.
-    const std::size_t half = fixed_.fingerprint.size() / 2 + 1;
-    text += fmt::format("Certificate (SHA-256)\n  {}\n  {}\n\n", fixed_.fingerprint.substr(0, half),
-                        fixed_.fingerprint.substr(half));
+    const std::size_t half = fingerprint.size() / 2 + 1;
+    text += fmt::format("Certificate (SHA-256)\n  {}\n  {}\n\n", fingerprint.substr(0, half), fingerprint.substr(half));
     (void)make_folder(std::filesystem::path(fixed_.issue).parent_path(), 0755);
     // Whoever is at the screen may claim the box; nobody else can read the file.
     if (!write_file(fixed_.issue, text, 0600)) log_warning("page", "cannot write {}", fixed_.issue);
@@ -62,7 +62,8 @@ Task<> Console::show_issue() {
 }
 
 Task<std::string> Console::text() {
-  std::string text = fmt::format("page {}\nfingerprint {}\n", fixed_.page, fixed_.fingerprint);
+  std::string text = fmt::format("page {}\nfingerprint {}\n", fixed_.page, fixed_.fingerprint());
+  if (!fixed_.notice.empty()) text += fmt::format("notice {}\n", fixed_.notice);
   if (!access_.claim_code().empty()) text += fmt::format("code {}\n", access_.claim_code());
   if (!fixed_.mounts || !box_.link()) co_return text;
   const std::vector<ShareRecord> shares = documents_.current().shares;

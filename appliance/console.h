@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 
 #include "appliance/access_api.h"
@@ -13,7 +14,9 @@ namespace spirula::appliance {
 class Console {
  public:
   struct Fixed {
-    std::string file, issue, page, fingerprint;
+    std::string file, issue, page;
+    std::function<std::string()> fingerprint;  ///< of the certificate in use
+    std::string notice;                        ///< something the owner should know, or empty
     bool mounts = false;
   };
   Console(Shard& shard, Fixed fixed, AccessApi& access, DocumentStore& documents, Box& box, BlockingPool& workers);

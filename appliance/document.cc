@@ -1,10 +1,13 @@
 #include "appliance/document.h"
 
+#include <arpa/inet.h>
+
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <set>
 
 #include "appliance/limits.h"
@@ -66,6 +69,11 @@ struct Reader {
   }
 };
 
+bool is_ipv4(const std::string& text) {
+  in_addr address{};
+  return ::inet_pton(AF_INET, text.c_str(), &address) == 1;
+}
+
 void check_consistency(const Document& document, std::string& problem) {
   std::set<int> osds;
   for (const auto& disk : document.disks)
@@ -95,10 +103,15 @@ json::object to_public_json(const Document& document) {
                      {"leaving", disk.leaving},
                      {"bytes", disk.bytes}});
   for (const auto& share : document.shares) shares.push_back({{"name", share.name}, {"made", share.made}});
-  return {{"format", Document::format}, {"revision", document.revision},
-          {"name", document.name},      {"setup", setup_names[static_cast<int>(document.setup)]},
-          {"fsid", document.fsid},      {"copies", document.copies},
-          {"disks", std::move(disks)},  {"shares", std::move(shares)}};
+  return {{"format", Document::format},
+          {"revision", document.revision},
+          {"name", document.name},
+          {"setup", setup_names[static_cast<int>(document.setup)]},
+          {"fsid", document.fsid},
+          {"copies", document.copies},
+          {"disks", std::move(disks)},
+          {"shares", std::move(shares)},
+          {"network", to_json(document.network)}};
 }
 
 json::object to_json(const Document& document) {
@@ -152,6 +165,12 @@ Result<Document> parse_document(std::string_view text, std::string& problem) {
     inner.number("made", share.made, std::uint64_t{1} << 62);
     document.shares.push_back(std::move(share));
   });
+  if (const json::value* network = reader.from.if_contains("network"); network && problem.empty()) {
+    if (network->is_object())
+      document.network = parse_network(network->get_object(), problem);
+    else
+      problem = "\"network\" is not an object";
+  }
   bool known = false;
   for (int i = 0; i < 3; ++i) {
     if (setup != setup_names[i]) continue;
@@ -163,6 +182,39 @@ Result<Document> parse_document(std::string_view text, std::string& problem) {
   if (problem.empty()) check_consistency(document, problem);
   if (!problem.empty()) return Errc::malformed;
   return document;
+}
+
+json::object to_json(const NetworkSettings& settings) {
+  return {{"automatic", settings.automatic},
+          {"address", settings.address},
+          {"gateway", settings.gateway},
+          {"name_server", settings.name_server}};
+}
+
+NetworkSettings parse_network(const json::object& from, std::string& problem) {
+  NetworkSettings settings;
+  Reader reader{from, problem};
+  reader.flag("automatic", settings.automatic);
+  if (settings.automatic || !problem.empty()) return settings;
+  reader.text("address", settings.address, 64);
+  reader.text("gateway", settings.gateway, 64);
+  reader.text("name_server", settings.name_server, 64);
+  if (!problem.empty()) return settings;
+  const std::string& all = settings.address;
+  const std::size_t slash = all.find('/');
+  unsigned prefix = 0;
+  const char* end = all.data() + all.size();
+  if (slash != all.npos) {
+    auto [stop, error] = std::from_chars(all.data() + slash + 1, end, prefix);
+    if (error != std::errc{} || stop != end) prefix = 0;
+  }
+  if (!is_ipv4(all.substr(0, slash)) || prefix < 1 || prefix > 31)
+    problem = "Give the address with its prefix, such as 192.168.1.5/24.";
+  else if (!settings.gateway.empty() && !is_ipv4(settings.gateway))
+    problem = "The gateway is not an address such as 192.168.1.1. Leave it empty if there is none.";
+  else if (!settings.name_server.empty() && !is_ipv4(settings.name_server))
+    problem = "The name server is not an address such as 192.168.1.1. Leave it empty if there is none.";
+  return settings;
 }
 
 std::string problem_with_share_name(std::string_view name) {

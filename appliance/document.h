@@ -32,6 +32,14 @@ struct ShareRecord {
   friend bool operator==(const ShareRecord&, const ShareRecord&) = default;
 };
 
+/// How the box gets its address.
+struct NetworkSettings {
+  bool automatic = true;  ///< by DHCP; the rest is empty then
+  std::string address;    ///< with its prefix: "192.168.1.5/24"
+  std::string gateway, name_server;
+  friend bool operator==(const NetworkSettings&, const NetworkSettings&) = default;
+};
+
 enum class SetupState {
   blank,   ///< nobody has chosen disks
   making,  ///< chosen and confirmed; what is not yet made will be made, also after a restart
@@ -50,6 +58,7 @@ struct Document {
   unsigned copies = 1;  ///< of every file, each on another disk
   std::vector<DiskRecord> disks;
   std::vector<ShareRecord> shares;
+  NetworkSettings network;
   friend bool operator==(const Document&, const Document&) = default;
 };
 
@@ -58,6 +67,10 @@ boost::json::object to_json(const Document& document);
 boost::json::object to_public_json(const Document& document);
 /// Errc::malformed, and `problem` says which field is wrong; Errc::unsupported for a later format.
 Result<Document> parse_document(std::string_view text, std::string& problem);
+
+boost::json::object to_json(const NetworkSettings& settings);
+/// What is in `from`, checked: in `problem` what to do about it, or nothing.
+NetworkSettings parse_network(const boost::json::object& from, std::string& problem);
 
 /// Empty if the name will do for a share, otherwise what to change about it.
 std::string problem_with_share_name(std::string_view name);

@@ -19,7 +19,7 @@ fingerprint is the one that the box's screen shows:</p>
 <p><code>{1}</code></p>
 </main></body></html>
 )",
-                                             page_, fingerprint_)};
+                                             page_, fingerprint_())};
 }
 
 }  // namespace spirula::appliance

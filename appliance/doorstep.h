@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 
 #include "appliance/http.h"
@@ -9,11 +10,14 @@ namespace spirula::appliance {
 /// nothing and sets nothing. There is no redirect and no HSTS: the certificate is not one that browsers trust.
 class Doorstep : public HttpHandler {
  public:
-  Doorstep(std::string page, std::string fingerprint) : page_(std::move(page)), fingerprint_(std::move(fingerprint)) {}
+  /// `fingerprint`: of the certificate in use.
+  Doorstep(std::string page, std::function<std::string()> fingerprint)
+      : page_(std::move(page)), fingerprint_(std::move(fingerprint)) {}
   Task<HttpResponse> handle(HttpRequest request) override;
 
  private:
-  std::string page_, fingerprint_;
+  std::string page_;
+  std::function<std::string()> fingerprint_;
 };
 
 }  // namespace spirula::appliance

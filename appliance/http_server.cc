@@ -91,7 +91,7 @@ struct HttpServer::Impl {
   Shard& shard;
   HttpHandler& handler;
   tcp::acceptor acceptor;
-  std::optional<asio::ssl::context> tls;
+  std::shared_ptr<asio::ssl::context> tls;  ///< nullptr: plain
   std::map<std::string, std::size_t> by_address;
   std::size_t connections = 0;
   TaskGroup tasks;
@@ -155,8 +155,8 @@ Task<> HttpServer::Impl::accept_all() {
 
 Task<> HttpServer::Impl::serve(tcp::socket socket, std::string remote) {
   socket.set_option(tcp::no_delay(true));
-  if (tls) {
-    beast::ssl_stream<beast::tcp_stream> stream(beast::tcp_stream(std::move(socket)), *tls);
+  if (auto context = tls) {
+    beast::ssl_stream<beast::tcp_stream> stream(beast::tcp_stream(std::move(socket)), *context);
     beast::get_lowest_layer(stream).expires_after(limits::handshake_seconds_max);
     auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, wait);
     if (!error) co_await converse(stream, remote);
@@ -257,19 +257,23 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(Shard& shard, Endpoint at, 
   std::unique_ptr<HttpServer> server(new HttpServer);
   server->impl_ = std::make_unique<Impl>(shard, handler);
   Impl& impl = *server->impl_;
-  if (identity) {
-    impl.tls.emplace(asio::ssl::context::tls_server);
-    beast::error_code error;
-    impl.tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
-                          asio::ssl::context::no_tlsv1_1 | asio::ssl::context::no_compression);
-    impl.tls->use_certificate_chain(asio::buffer(identity->certificate_pem), error);
-    if (error) return Errc::invalid;
-    impl.tls->use_private_key(asio::buffer(identity->key_pem), asio::ssl::context::pem, error);
-    if (error) return Errc::invalid;
-  }
+  if (identity) TRY(server->use(*identity));
   TRY(impl.listen(at));
   impl.tasks.spawn(impl.accept_all());
   return server;
+}
+
+Result<> HttpServer::use(const TlsIdentity& identity) {
+  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  beast::error_code error;
+  context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                       asio::ssl::context::no_tlsv1_1 | asio::ssl::context::no_compression);
+  context->use_certificate_chain(asio::buffer(identity.certificate_pem), error);
+  if (error) return Errc::invalid;
+  context->use_private_key(asio::buffer(identity.key_pem), asio::ssl::context::pem, error);
+  if (error) return Errc::invalid;
+  impl_->tls = std::move(context);
+  return {};
 }
 
 Endpoint HttpServer::local() const {

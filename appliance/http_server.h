@@ -18,6 +18,8 @@ class HttpServer {
                                                   HttpHandler& handler);
   ~HttpServer();
   Endpoint local() const;
+  /// For connections from now on. Errc::invalid; the one before stays then.
+  Result<> use(const TlsIdentity& identity);
   Task<> stop();
 
  private:

@@ -32,6 +32,9 @@ inline constexpr std::chrono::seconds guess_delay_max{300};
 inline constexpr std::chrono::seconds guess_delay_any_address_max{10};
 inline constexpr std::size_t guessing_addresses_max = 4096, trusted_addresses_max = 256;
 
+/// How long a new address or certificate is tried out before all is as it was.
+inline constexpr std::chrono::seconds trial_seconds{60};
+
 inline constexpr std::size_t jobs_kept_max = 50;
 inline constexpr std::size_t document_bytes_max = 4 << 20;
 inline constexpr std::size_t shares_max = 500;

@@ -17,6 +17,10 @@ std::span<const Option> options() {
        "shares' mount lines, which hold keys, go to the console file too"},
       {"console_file", OptionType::text, "", "keep what the console should show in this file"},
       {"issue_file", OptionType::text, "", "and in this one for agetty, with a QR code"},
+      {"network_folder", OptionType::text, "",
+       "where systemd-networkd reads what the owner decides; empty: the network is not ours"},
+      {"set_clock", OptionType::boolean, "false", "the machine's clock is ours to set"},
+      {"setup_file", OptionType::text, "", "settings that were put on the boot disk before the first start"},
       {"boot_file", OptionType::text, "", "what the boot menu was asked, from the initial RAM disk"},
   };
   return table;

@@ -15,6 +15,7 @@ bool verify_password(std::string_view password, const std::string& hash);
 
 /// 256 bits from the kernel, as 64 hexadecimal digits.
 std::string make_token();
+inline constexpr std::size_t claim_code_letters_min = 8;
 /// Eight letters and digits that cannot be mistaken for one another, "ABCD-2345": 39 bits.
 std::string make_claim_code();
 /// The code as typed, with whatever case, spaces and hyphens, in the form in which two are compared.

@@ -5,6 +5,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include <ctime>
@@ -22,6 +24,8 @@ struct Release {
 using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Release<X509_free>>;
 using Bio = std::unique_ptr<BIO, Release<BIO_free_all>>;
+
+constexpr const char* own_identity = "/tls-own.pem";
 
 std::string text_of(BIO* bio) {
   char* data = nullptr;
@@ -94,6 +98,25 @@ Result<TlsIdentity> make_identity(const std::vector<std::string>& names, const s
   PEM_write_bio_X509(certificate_text.get(), certificate.get());
   PEM_write_bio_PrivateKey(key_text.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
   return check({.certificate_pem = text_of(certificate_text.get()), .key_pem = text_of(key_text.get())});
+}
+
+Result<TlsIdentity> identity_from(std::string certificate_pem, std::string key_pem) {
+  return check({.certificate_pem = std::move(certificate_pem), .key_pem = std::move(key_pem)});
+}
+
+// One file, so that a power cut leaves no certificate with another one's key.
+Result<> save_own_identity(const std::string& folder, const TlsIdentity& identity) {
+  return write_file(folder + own_identity, identity.key_pem + "\n" + identity.certificate_pem, 0600);
+}
+
+Result<> forget_own_identity(const std::string& folder) {
+  if (::unlink((folder + own_identity).c_str()) != 0 && errno != ENOENT) return last_errno();
+  return {};
+}
+
+Result<TlsIdentity> load_own_identity(const std::string& folder) {
+  TRY(std::string both, read_file(folder + own_identity));
+  return check({.certificate_pem = both, .key_pem = both});
 }
 
 Result<TlsIdentity> load_or_make_identity(const std::string& folder, const std::vector<std::string>& names,

@@ -1,7 +1,7 @@
 // What the page knows and how it asks the box. Everything goes through /api/v1.
 import { signal } from "./vendor.js";
 
-export const state = signal(null); // what anybody may know: {name, claimed, set_up}
+export const state = signal(null); // what anybody may know: {name, claimed, set_up, now, asked}: the box's clock when ours said `asked`
 export const session = signal(null); // {csrf} while logged in
 export const config = signal(null);
 export const jobs = signal([]);
@@ -43,7 +43,7 @@ function leave() {
 
 /** Where we stand: called at the start, and whenever that may have changed. */
 export async function refresh() {
-  state.value = await ask("GET", "/state");
+  state.value = { ...(await ask("GET", "/state")), asked: Date.now() / 1000 };
   if (!state.value.claimed) return;
   try {
     session.value = await ask("GET", "/session");

@@ -3,9 +3,10 @@ import { html, render, signal, useEffect, useSignal } from "./vendor.js";
 import { ask, config, lost, refresh, session, state } from "./api.js";
 import { ChooseDisks, Claim, FirstShare, LogIn, SettingUp } from "./setup.js";
 import { Disks } from "./disks.js";
+import { Settings } from "./settings.js";
 import { Account, Overview, Shares } from "./home.js";
 
-const places = { "": ["Overview", Overview], disks: ["Disks", Disks], shares: ["Shares", Shares], account: ["Account", Account] };
+const places = { "": ["Overview", Overview], disks: ["Disks", Disks], shares: ["Shares", Shares], settings: ["Settings", Settings], account: ["Account", Account] };
 const place = signal(location.hash.slice(1));
 addEventListener("hashchange", () => (place.value = location.hash.slice(1)));
 

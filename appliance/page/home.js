@@ -2,6 +2,7 @@
 import { html, Plot, useEffect, useRef, useSignal } from "./vendor.js";
 import { ask, config, jobs, logOut, status } from "./api.js";
 import { bytes, Form, JobView, MountLines, Screen, Trouble, TryAgain } from "./parts.js";
+import { clockIsOff } from "./settings.js";
 import { ShareName } from "./setup.js";
 
 const POINTS = 1200, WINDOW_SECONDS_MIN = 600;
@@ -73,6 +74,8 @@ export function Overview() {
         <p role="status"><strong>${{ good: "✓ ", warning: "! ", bad: "✗ " }[now.health.level]}${now.health.sentence}</strong> ${now.health.advice}</p>
         ${now.health.retry && !starting && html`<${TryAgain} />`}
       </article>
+      ${clockIsOff() && html`<article class="health warning"><p><strong>The box's clock differs from this computer's.</strong>
+        Files may get wrong dates. <a href="#settings">Look at the clock in the settings</a>.</p></article>`}
       <section aria-labelledby="space-title">
         <h2 id="space-title">Space</h2>
         <progress value=${now.space.used} max=${now.space.total || 1} aria-labelledby="space-title"></progress>

@@ -176,6 +176,13 @@ try {
   await end.click();
   await page.getByText("Its files are still on the box.").waitFor();
 
+  await tabTo(page.getByRole("link", { name: "Settings" }));
+  await page.keyboard.press("Enter");
+  await heading("Settings");
+  await page.getByText("Use a certificate of your own").click();
+  await page.getByText("The box's clock says").waitFor();
+  await look("settings");
+
   await tabTo(page.getByRole("link", { name: "Account" }));
   await page.keyboard.press("Enter");
   await heading("Account");

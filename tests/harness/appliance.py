@@ -110,11 +110,13 @@ class Page:
 class Appliance:
     """Runs applianced until close(); nothing is left behind then. `disk_count` loop-backed disks are offered to it."""
 
-    def __init__(self, disk_count=0, disk_gib=3):
+    def __init__(self, disk_count=0, disk_gib=3, more=(), state_mib=None):
+        """`more`: further options of applianced. `state_mib`: its system disk is only so large."""
         self.folder = tempfile.mkdtemp(prefix="spirula-appliance-")
         self.images = [self.path(f"disk{number}.img") for number in range(disk_count)]
         self.devices = []
         self.process = None
+        self.more = more
         self.address = "127.0.0.1"
         self.mon_port, door = network.free_ports("127.0.0.1", 2)
         self.door = f"127.0.0.1:{door}"
@@ -123,6 +125,10 @@ class Appliance:
                 with open(image, "wb") as f:
                     os.truncate(f.fileno(), disk_gib << 30)
                 self.devices.append(disks.attach(image))
+            if state_mib:
+                os.makedirs(self.path("state"), mode=0o700)
+                subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={state_mib}m,mode=0700", "none", self.path("state")],
+                               check=True)
             self.start()
         except BaseException:
             self.close()
@@ -138,7 +144,7 @@ class Appliance:
         self.process = processes.spawn(
             [os.path.join(BIN, "applianced"), "--state", self.path("state"), "--page-address", "127.0.0.1:0",
              "--console-file", console, "--door-address", self.door, "--address", self.address, "--mon-port", str(self.mon_port), "--disks",
-             ",".join(self.devices) or "/dev/null"], self.folder, self.path("log"))
+             ",".join(self.devices) or "/dev/null", *self.more], self.folder, self.path("log"))
         deadline = time.monotonic() + 20
         while not os.path.exists(console):
             if time.monotonic() > deadline or not self.process.alive():
@@ -171,6 +177,10 @@ class Appliance:
                 process.signal(9)
                 process.wait(10)
         disks.unmount(self.path(f"state/osd.{number}"))
+        self.pull(number)
+
+    def pull(self, number):
+        """A disk that nothing is mounted from is gone."""
         disks.detach(self.images[number])
         os.rename(self.images[number], self.images[number] + ".pulled")
 

@@ -1,0 +1,163 @@
+#include "appliance/settings_api.h"
+
+#include <sys/timex.h>
+#include <time.h>
+
+#include <fmt/format.h>
+
+#include "appliance/limits.h"
+#include "base/coroutine.h"
+#include "base/log.h"
+
+namespace spirula::appliance {
+namespace json = boost::json;
+namespace {
+
+constexpr const char* network_schema =
+    R"({"type":"object","required":["automatic"],"properties":{"automatic":{"type":"boolean","description":"by DHCP; the rest is not looked at then"},"address":{"type":"string","description":"with its prefix: 192.168.1.5/24"},"gateway":{"type":"string"},"name_server":{"type":"string"}}})";
+constexpr const char* certificate_schema =
+    R"({"type":"object","required":["certificate","key"],"properties":{"certificate":{"type":"string","description":"PEM, with the certificates that lead to a known authority after it"},"key":{"type":"string","description":"PEM, without a password"}}})";
+constexpr const char* clock_schema =
+    R"({"type":"object","required":["now"],"properties":{"now":{"type":"integer","description":"seconds since 1970"}}})";
+/// 2020 to 2100: what is outside is a mistake.
+constexpr std::int64_t clock_min = 1'577'836'800, clock_max = 4'102'444'800;
+
+std::string text_in(const json::object& body, const char* name) {
+  const json::value* value = body.if_contains(name);
+  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+/// Whether a time source keeps the machine's clock right.
+bool clock_is_kept() {
+  timex state{};
+  return ::adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC);
+}
+
+HttpResponse trial_begins() {
+  return ok({{"seconds", limits::trial_seconds.count()}});
+}
+
+}  // namespace
+
+SettingsApi::SettingsApi(Shard& shard, NetworkKeeper& network, TlsIdentity identity, Around around)
+    : shard_(shard), network_(network), identity_(std::move(identity)), around_(std::move(around)), tasks_(shard) {}
+
+Task<> SettingsApi::stop() {
+  co_await tasks_.stop();
+}
+
+void SettingsApi::add_to(Router& router) {
+  auto bind = [this](Task<HttpResponse> (SettingsApi::*method)(Call)) {
+    return [this, method](Call call) { return (this->*method)(std::move(call)); };
+  };
+  router.add(
+      {"GET", "/api/v1/settings", Access::owner, "address, certificate, clock", "", bind(&SettingsApi::get_settings)});
+  router.add({"PUT", "/api/v1/network", Access::owner,
+              "try another address for a minute; without /network/keep all is as before then", network_schema,
+              bind(&SettingsApi::try_network)});
+  router.add({"POST", "/api/v1/network/keep", Access::owner, "keep the address that is tried out", "",
+              bind(&SettingsApi::keep_network)});
+  router.add({"PUT", "/api/v1/certificate", Access::owner,
+              "try a certificate of your own for a minute; without /certificate/keep all is as before then",
+              certificate_schema, bind(&SettingsApi::try_certificate)});
+  router.add({"POST", "/api/v1/certificate/keep", Access::owner, "keep the certificate that is tried out", "",
+              bind(&SettingsApi::keep_certificate)});
+  router.add({"DELETE", "/api/v1/certificate", Access::owner, "back to the certificate that the box made for itself",
+              "", bind(&SettingsApi::forget_certificate)});
+  router.add(
+      {"PUT", "/api/v1/clock", Access::owner, "set the box's clock", clock_schema, bind(&SettingsApi::set_clock)});
+}
+
+Task<HttpResponse> SettingsApi::get_settings(Call) {
+  json::object network{{"ours", network_.is_ours()}, {"address", around_.address}};
+  network["settings"] = to_json(network_.decided());
+  if (auto trial = network_.trial())
+    network["trial"] = {{"settings", to_json(trial->settings)}, {"seconds", trial->seconds_left}};
+  json::object certificate{{"fingerprint", identity_.fingerprint},
+                           {"own", identity_.fingerprint != around_.own_making.fingerprint}};
+  if (before_) {
+    auto left = std::chrono::duration_cast<std::chrono::seconds>(until_ - shard_.clock().now()).count();
+    certificate["trial"] = {{"seconds", std::max<std::int64_t>(left, 0)}};
+  }
+  co_return ok({{"network", std::move(network)},
+                {"certificate", std::move(certificate)},
+                {"clock", {{"now", std::time(nullptr)}, {"kept", clock_is_kept()}, {"ours", around_.set_clock}}}});
+}
+
+Task<HttpResponse> SettingsApi::try_network(Call call) {
+  if (!network_.is_ours())
+    co_return fail(409, "not_ours",
+                   "This computer's address is not for the box to change: use the computer's own tools.");
+  std::string problem;
+  NetworkSettings wanted = parse_network(call.body, problem);
+  if (!problem.empty()) co_return fail(422, "network", problem);
+  auto done = co_await network_.try_out(std::move(wanted));
+  if (!done) co_return fail(500, "network", fmt::format("The address cannot be changed: {}.", done.error().message()));
+  co_return trial_begins();
+}
+
+Task<HttpResponse> SettingsApi::keep_network(Call) {
+  auto kept = co_await network_.keep();
+  if (!kept && kept.error() == Errc::not_found)
+    co_return fail(409, "no_trial", "The minute is over, and the address is the one from before. Try again.");
+  if (!kept) co_return fail(507, "not_saved", "The configuration could not be written. Make room on the system disk.");
+  co_return ok(json::object{});
+}
+
+Task<HttpResponse> SettingsApi::try_certificate(Call call) {
+  auto identity = identity_from(text_in(call.body, "certificate"), text_in(call.body, "key"));
+  if (!identity || !around_.use(*identity))
+    co_return fail(422, "certificate",
+                   "This is not a certificate with its key. Both are texts that begin with -----BEGIN; the key must "
+                   "not have a password.");
+  if (!before_) before_ = identity_;
+  identity_ = std::move(*identity);
+  until_ = shard_.clock().now() + limits::trial_seconds;
+  tasks_.spawn(count_down(++trial_));
+  log_info("page", "trying the certificate {}", identity_.fingerprint);
+  co_return trial_begins();
+}
+
+Task<HttpResponse> SettingsApi::keep_certificate(Call) {
+  if (!before_)
+    co_return fail(409, "no_trial", "The minute is over, and the certificate is the one from before. Try again.");
+  if (!save_own_identity(around_.state, identity_))
+    co_return fail(507, "not_saved", "The certificate could not be written. Make room on the system disk.");
+  before_.reset();
+  ++trial_;
+  co_return ok(json::object{});
+}
+
+Task<HttpResponse> SettingsApi::forget_certificate(Call) {
+  if (!forget_own_identity(around_.state) || !around_.use(around_.own_making))
+    co_return fail(500, "not_saved", "The certificate could not be removed. Try again.");
+  before_.reset();
+  ++trial_;
+  identity_ = around_.own_making;
+  co_return ok(json::object{});
+}
+
+Task<> SettingsApi::count_down(std::uint64_t trial) {
+  if (!co_await shard_.clock().sleep(limits::trial_seconds)) co_return;
+  if (trial != trial_ || !before_) co_return;
+  log_warning("page", "nobody kept the new certificate: back to the one before");
+  identity_ = std::move(*before_);
+  before_.reset();
+  (void)around_.use(identity_);
+}
+
+Task<HttpResponse> SettingsApi::set_clock(Call call) {
+  const json::value* now = call.body.if_contains("now");
+  if (!now || !now->is_int64() || now->get_int64() < clock_min || now->get_int64() > clock_max)
+    co_return fail(422, "clock", "Give the time as seconds since 1970.");
+  if (!around_.set_clock)
+    co_return fail(409, "not_ours",
+                   "This computer's clock is not for the box to change: use the computer's own tools.");
+  timespec wanted{.tv_sec = now->get_int64(), .tv_nsec = 0};
+  if (::clock_settime(CLOCK_REALTIME, &wanted) != 0)
+    co_return fail(500, "clock", fmt::format("The clock cannot be set: {}.", last_errno().message()));
+  log_info("box", "the clock was set");
+  co_return ok(json::object{});
+}
+
+}  // namespace spirula::appliance
