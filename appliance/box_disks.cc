@@ -7,6 +7,7 @@
 #include "appliance/box_parts.h"
 #include "appliance/files.h"
 #include "appliance/limits.h"
+#include "appliance/space.h"
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "msg/keyring.h"
@@ -195,7 +196,7 @@ Task<Result<>> Box::apply_copies() {
 Task<Result<std::uint64_t>> Box::bytes_stored() {
   if (!link_) co_return Errc::closed;
   CO_TRY(auto df, co_await link_->need({{"prefix", "df"}}));
-  co_return static_cast<std::uint64_t>(number_at(df, "/stats/total_used_raw_bytes")) / documents_.current().copies;
+  co_return static_cast<std::uint64_t>(space_of(df, documents_.current().copies).used);
 }
 
 Task<Result<>> Box::make_disk(DiskRecord disk, std::string& words) {

@@ -5,6 +5,7 @@
 #include "appliance/disks.h"
 #include "appliance/jobs.h"
 #include "appliance/render.h"
+#include "appliance/space.h"
 #include "appliance/status.h"
 #include "appliance/tools.h"
 #include "base/coroutine.h"
@@ -154,11 +155,12 @@ TEST(Status, health_in_words) {
 
 TEST(Status, space_counts_every_file_once) {
   auto df = boost::json::parse(R"({"stats":{"total_bytes":3000,"total_used_raw_bytes":300},
-    "pools":[{"name":"cephfs.fs.data","stats":{"max_avail":1200}}]})");
-  EXPECT_EQ(space_of(df, 2).used, 150);
-  EXPECT_EQ(space_of(df, 2).total, 1350);
-  EXPECT_EQ(space_of(boost::json::parse(R"({"stats":{"total_bytes":3000,"total_used_raw_bytes":300}})"), 1).total,
-            3000);
+    "pools":[{"name":"cephfs.fs.data","stats":{"stored":100,"max_avail":1200}},
+             {"name":"cephfs.fs.meta","stats":{"stored":20,"max_avail":1200}}]})");
+  EXPECT_EQ(space_of(df, 2).used, 120);
+  EXPECT_EQ(space_of(df, 2).total, 1320);
+  EXPECT_EQ(space_of(boost::json::parse(R"({"stats":{"total_bytes":3000,"total_used_raw_bytes":300}})"), 2).total,
+            1500);
   EXPECT_EQ(space_of({}, 1).total, 0);
 }
 

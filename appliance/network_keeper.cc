@@ -77,7 +77,8 @@ Task<Result<>> NetworkKeeper::put_in_place(NetworkSettings settings) {
     done = write_file(path, text, 0644);
     std::string words;
     // Nobody reads it elsewhere, as in a test.
-    if (done && folder_.starts_with("/run/systemd/") && !need_tool({"networkctl", "reload"}, words)) log_warning("network", "{}", words);
+    if (done && folder_.starts_with("/run/systemd/") && !need_tool({"networkctl", "reload"}, words))
+      log_warning("network", "{}", words);
   });
   co_return done;
 }

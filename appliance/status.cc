@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 
 #include "appliance/admin_client.h"
+#include "appliance/space.h"
 #include "base/coroutine.h"
 
 namespace spirula::appliance {
@@ -127,21 +128,6 @@ HealthWords health_words(const HealthFacts& facts) {
     return {"warning", text_at(check, "/summary/message"), "If it stays so for minutes, restart the box."};
   }
   return {"good", "Everything works.", ""};
-}
-
-Space space_of(const json::value& df, unsigned copies) {
-  const double raw_used = number_at(df, "/stats/total_used_raw_bytes"), raw_total = number_at(df, "/stats/total_bytes");
-  Space space{.used = raw_used / copies, .total = raw_total / copies};
-  boost::system::error_code error;
-  const json::value* pools = df.find_pointer("/pools", error);
-  if (!pools || !pools->is_array()) return space;
-  for (const json::value& pool : pools->get_array()) {
-    if (text_at(pool, "/name") != data_pool) continue;
-    // What fits, as the fullest disk has it; before the disks have said how full they are it is nothing.
-    const double left = number_at(pool, "/stats/max_avail");
-    if (left > 0 || raw_used > raw_total / 2) space.total = space.used + left;
-  }
-  return space;
 }
 
 Watcher::Watcher(Shard& shard, Box& box, DocumentStore& documents, BlockingPool& workers, Metrics& metrics)

@@ -41,13 +41,6 @@ struct HealthFacts {
 };
 HealthWords health_words(const HealthFacts& facts);
 
-/// Bytes of files, each counted once.
-struct Space {
-  double used = 0, total = 0;
-};
-/// From the monitor's `df`.
-Space space_of(const boost::json::value& df, unsigned copies);
-
 /// Looks at the box every few seconds. Lives on one shard; stop() before destruction.
 class Watcher {
  public:
