@@ -154,7 +154,7 @@ std::vector<InodeCaps::Change> InodeCaps::evaluate(MonotonicTime now, std::optio
   for (const Cap& cap : caps_) rows.push_back(allowed(cap.client));
   for (std::size_t i = 0; i < caps_.size(); ++i) {
     Cap& cap = caps_[i];
-    if ((cap.pending & ~rows[i]) == 0) continue;
+    if ((cap.pending & ~rows[i]) == 0 || (only && cap.client != *only)) continue;
     if (!cap.revoking()) cap.revoked_at = now;
     cap.revocations.push_back({cap.pending, cap.sequence});
     cap.pending &= rows[i];
@@ -175,6 +175,12 @@ std::vector<InodeCaps::Change> InodeCaps::evaluate(MonotonicTime now, std::optio
     changes.push_back({cap.client, false});
   }
   return changes;
+}
+
+bool InodeCaps::anybody_is_due(ClientId besides) const {
+  return std::ranges::any_of(caps_, [&](const Cap& cap) {
+    return cap.client != besides && ((cap.wanted & ~cap.pending) || (cap.pending & ~allowed(cap.client)));
+  });
 }
 
 void InodeCaps::issue_with_reply(Cap& cap) {

@@ -82,8 +82,10 @@ class InodeCaps {
   };
   /// Brings every cap in line with the matrix: revokes what contradicts it, grants what is wanted. Each Change is a
   /// message to send, with the Cap's new state.
-  /// `only`: nobody else is granted anything now (what it would see is not durable yet).
+  /// `only`: nobody else is told anything now (what it would see is not durable yet).
   std::vector<Change> evaluate(MonotonicTime now, std::optional<ClientId> only = std::nullopt);
+  /// evaluate() would tell somebody else something.
+  bool anybody_is_due(ClientId besides) const;
   /// A reply is about to carry the client's cap: adds what it wants or would like and may have.
   void issue_with_reply(Cap& cap);
   /// The bits a client re-established after a restart, whatever the matrix says; evaluate() settles the rest.

@@ -445,7 +445,7 @@ Task<> Server::recover(Ino ino) {
   on_commit(inode->changed_in, [this, ino] {
     Inode* found = tree_.find(ino);
     if (!found) return;
-    for (const Cap& cap : std::vector<Cap>(found->caps.all())) regrant(ino, cap.client);
+    for (const Cap& cap : found->caps.all()) regrant(ino, cap.client);
     evaluate(*found);
   });
   journal_soon();

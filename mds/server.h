@@ -143,12 +143,12 @@ class Server {
   /// `orderly`: it has told everything it had to tell; otherwise the sizes of what it wrote are to be found out.
   void drop_session(const SessionRef& session, bool orderly);
   void handle_reconnect(const msg::ConnectionRef& connection, const msg::Message& message);
+  bool has_nothing(const Session& session) const;
   Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last);
   Task<Result<>> find_for_reconnect(const msg::CapReconnect cap);
   void restore_cap(const SessionRef& session, Inode& inode, const msg::CapReconnect& reported);
   void refuse_unmatched(const SessionRef& session);
   void resume_session(const SessionRef& session);
-  void regrant(Ino ino, ClientId client);
   void forgive_silence();
   Task<> watch_sessions();
   void send_session(const SessionRef& session, msg::ClientSession::Op op, std::uint64_t sequence = 0,
@@ -186,7 +186,9 @@ class Server {
   bool may_change(const Session& session, const Inode& inode) const;
   cap::Bits wanted_by(const Session& session, const Inode& inode, cap::Bits wanted) const;
   bool apply_flush(Session& session, Inode& inode, const msg::ClientCaps& body);
+  bool may_see(const Inode& inode, ClientId client) const;
   void evaluate(Inode& inode, std::optional<ClientId> replying_to = std::nullopt);
+  void regrant(Ino ino, ClientId client);
   void send_cap(Session& session, Inode& inode, Cap& cap, msg::ClientCaps::Op op);
   void remove_cap(Session& session, Inode& inode);
   void wake(Ino ino);

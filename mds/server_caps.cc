@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "mds/request.h"
@@ -56,6 +57,7 @@ ClientCaps Server::cap_message(const Inode& inode, const Cap& cap, ClientCaps::O
 
 void Server::send_cap(Session& session, Inode& inode, Cap& cap, ClientCaps::Op op) {
   if (!session.connection) return;
+  CHECK(op == ClientCaps::Op::import || may_see(inode, session.client()), "nobody sees what is not durable");
   ClientCaps body = cap_message(inode, cap, op);
   if ((cap.pending & cap::xattr_shared) && cap.xattr_version < inode.record.xattr_version) {
     body.middle = encode(inode.record.xattrs);
@@ -71,17 +73,19 @@ void Server::wake(Ino ino) {
   if (it != cap_waiters_.end()) it->second->wake_all();
 }
 
+/// Every cap message shows the inode: to others only what is durable.
+bool Server::may_see(const Inode& inode, ClientId client) const {
+  return !inode.recovering && (inode.changed_in <= journal_.committed() || inode.changed_by == client);
+}
+
 /// Brings the caps of an inode in line with what holds now, and tells the clients.
 void Server::evaluate(Inode& inode, std::optional<ClientId> replying_to) {
   std::optional<ClientId> only;
   if (inode.recovering) {
-    only = ClientId{};  // nobody
+    only = ClientId{};  // nobody, until recover() has found out what there is to see
   } else if (inode.changed_in > journal_.committed()) {
-    // Grants show the inode: to others only what is durable.
     only = inode.changed_by;
-    bool others = std::ranges::any_of(
-        inode.caps.all(), [&](const Cap& cap) { return cap.client != *only && (cap.wanted & ~cap.pending); });
-    if (others) {
+    if (inode.caps.anybody_is_due(*only)) {
       hurry();
       on_commit(inode.changed_in, [this, ino = inode.ino()] {
         if (Inode* later = tree_.find(ino)) evaluate(*later);
@@ -95,6 +99,21 @@ void Server::evaluate(Inode& inode, std::optional<ClientId> replying_to) {
     if (session && cap)
       send_cap(*session, inode, *cap, change.revokes ? ClientCaps::Op::revoke : ClientCaps::Op::grant);
   }
+}
+
+/// What the client has, said anew: as soon as it may see the inode.
+void Server::regrant(Ino ino, ClientId client) {
+  Inode* inode = tree_.find(ino);
+  Session* session = session_of(client);
+  Cap* cap = inode && session ? inode->caps.find(client) : nullptr;
+  if (!cap || inode->recovering) return;  // when that is over, everybody is told
+  if (!may_see(*inode, client)) {
+    hurry();
+    on_commit(inode->changed_in, [this, ino, client] { regrant(ino, client); });
+    return;
+  }
+  ++cap->sequence;
+  send_cap(*session, *inode, *cap, ClientCaps::Op::grant);
 }
 
 /// Once nobody writes or wants to, the size is what it is.
@@ -221,14 +240,16 @@ void Server::update_cap(const SessionRef& session, const ClientCaps& body, std::
   if (session->state == Session::State::closing) return;
   auto acknowledge = [this, session, ino = body.ino, dirty = body.dirty, flush_tid] {
     if (!session->connection) return;
-    ClientCaps ack;
-    Inode* inode = tree_.find(Ino{ino});
-    const Cap* cap = inode ? inode->caps.find(session->client()) : nullptr;
-    if (cap)
-      ack = cap_message(*inode, *cap, ClientCaps::Op::flush_ack);
-    else
-      ack.ino = ino, ack.op = ClientCaps::Op::flush_ack;
+    ClientCaps ack;  // says nothing of the inode, as Ceph's
+    ack.op = ClientCaps::Op::flush_ack;
+    ack.ino = ino;
     ack.dirty = dirty;
+    Inode* inode = tree_.find(Ino{ino});
+    if (const Cap* cap = inode ? inode->caps.find(session->client()) : nullptr) {
+      ack.cap_id = cap->id;
+      ack.sequence = cap->sequence;
+      ack.caps = cap->pending;
+    }
     ++figures_.cap_messages;
     session->connection->send(msg::make_message(ack, flush_tid));
   };
@@ -294,10 +315,7 @@ void Server::update_cap(const SessionRef& session, const ClientCaps& body, std::
   const std::uint32_t sequence = cap->sequence;
   evaluate(*inode);
   cap = inode->caps.find(session->client());
-  if (more_room && cap && cap->sequence == sequence) {
-    ++cap->sequence;
-    send_cap(*session, *inode, *cap, ClientCaps::Op::grant);
-  }
+  if (more_room && cap && cap->sequence == sequence) regrant(inode->ino(), session->client());
   if (answered_revocation || flushes) wake(inode->ino());
 }
 

@@ -386,13 +386,11 @@ void Server::announce_links(Inode& inode) {
     Session* session = session_of(each.client);
     Cap* cap = inode.caps.find(each.client);
     if (!session) continue;
-    cap->wanted |= 0;
     cap::Bits link = cap::link_shared & inode.caps.grantable(each.client);
     if (!(cap->pending & link) && (cap->issued & link)) continue;  // being revoked: asked for again later
     cap->pending |= link;
     cap->issued |= link;
-    ++cap->sequence;
-    send_cap(*session, inode, *cap, msg::ClientCaps::Op::grant);
+    regrant(inode.ino(), each.client);
   }
 }
 

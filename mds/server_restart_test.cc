@@ -9,10 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Task<> reconnect_in_background(Server& server, bool& done) {
-  done = bool(co_await server.reconnect());
-}
-
 /// A file of this size, journaled, by client 7, which stays without closing its session.
 Task<std::uint64_t> make_file(Shard& shard, MemoryStore& store, std::string name) {
   Server server(shard, store, test_options());
@@ -35,13 +31,10 @@ TEST(ServerRestart, a_flush_comes_before_the_requests_that_took_its_caps) {
   run([](Shard& shard) -> Task<> {
     MemoryStore store;
     std::uint64_t ino = co_await make_file(shard, store, "f");
-    Server server(shard, store, test_options());
-    EXPECT_TRUE(co_await server.replay());
-    Client client(shard, server, 7, 100);
-    TaskGroup group(shard);
-    bool reconnected = false;
-    group.spawn(reconnect_in_background(server, reconnected));
-    (void)co_await shard.clock().sleep(2ms);
+    Restarted life(shard, store);
+    Server& server = life.server;
+    Client& client = life.client;
+    co_await life.begin();
     ClientRequest cut = Client::request(MdsOp::setattr, "");
     cut.path = {ino, ""};
     ClientRequest::Setattr args;
@@ -57,12 +50,8 @@ TEST(ServerRestart, a_flush_comes_before_the_requests_that_took_its_caps) {
     flush.dirty = cap::file_write;
     flush.size = 10;
     client.tell(flush, 5);
-    msg::ClientReconnect caps;
-    caps.caps.push_back({1, "", 1, 0, cap::pin | cap::any_shared, 1, 0, {}, {}, 0});
-    caps.caps.push_back({ino, "f", 2, 0, cap::pin, 1, 1, {}, {}, 0});
-    server.on_message(client.connection, msg::make_reconnect(caps));
-    co_await group.join();
-    co_await server.activate();
+    life.bring({Restarted::root(), Restarted::cap(ino, "f", cap::pin)});
+    co_await life.activate();
     co_await client.safe(50);
     ParsedReply stat = co_await client.call(Client::getattr("f"));
     EXPECT_TRUE(stat.target);
@@ -94,19 +83,13 @@ TEST(ServerRestart, a_number_in_use_is_not_given_out_again) {
       EXPECT_TRUE(co_await server.flush_journal());
       co_await server.stop();
     }
-    Server server(shard, store, test_options());
-    EXPECT_TRUE(co_await server.replay());
-    Client client(shard, server, 7, 100);
-    TaskGroup group(shard);
-    bool reconnected = false;
-    group.spawn(reconnect_in_background(server, reconnected));
-    (void)co_await shard.clock().sleep(2ms);
+    Restarted life(shard, store);
+    Server& server = life.server;
+    Client& client = life.client;
+    co_await life.begin();
     client.send(replayed(Client::create("g"), file), 60);
-    msg::ClientReconnect caps;
-    caps.caps.push_back({file + 100, "nowhere", 9, 0, cap::pin, 1, 1, {}, {}, 0});
-    server.on_message(client.connection, msg::make_reconnect(caps));
-    co_await group.join();
-    co_await server.activate();
+    life.bring({Restarted::cap(file + 100, "nowhere", cap::pin, 9)});
+    co_await life.activate();
     co_await client.safe(60);
     std::vector<ClientCaps> told = client.caps();
     EXPECT_TRUE(std::ranges::any_of(told, [&](const ClientCaps& each) {
@@ -128,29 +111,54 @@ TEST(ServerRestart, a_session_closed_while_it_reconnects_stays_closed) {
   run([](Shard& shard) -> Task<> {
     MemoryStore store;
     std::uint64_t ino = co_await make_file(shard, store, "f");
-    Server server(shard, store, test_options());
-    EXPECT_TRUE(co_await server.replay());
-    Client client(shard, server, 7, 100);
-    TaskGroup group(shard);
-    bool reconnected = false;
-    group.spawn(reconnect_in_background(server, reconnected));
-    (void)co_await shard.clock().sleep(2ms);
-    msg::ClientReconnect caps;
-    caps.caps.push_back({ino, "f", 2, 0, cap::pin, 1, 1, {}, {}, 0});
-    server.on_message(client.connection, msg::make_reconnect(caps));
+    Restarted life(shard, store);
+    Server& server = life.server;
+    Client& client = life.client;
+    co_await life.begin();
+    life.bring({Restarted::cap(ino, "f", cap::pin)});
     ClientSession close;
     close.op = ClientSession::Op::request_close;
     server.on_message(client.connection, msg::make_message(close));
     const MonotonicTime start = shard.clock().now();
-    co_await group.join();
-    EXPECT_TRUE(reconnected);
+    co_await life.activate();
     EXPECT_LT(shard.clock().now() - start, 5s) << "nobody waits for it";
-    co_await server.activate();
     EXPECT_EQ(server.figures().sessions, 0u);
     EXPECT_EQ(server.figures().caps, 0u);
     Inode* inode = server.tree().find(Ino{ino});
     EXPECT_TRUE(!inode || inode->caps.empty());
     co_await server.stop();
+  });
+}
+
+TEST(ServerRestart, a_client_that_comes_back_with_nothing_was_leaving) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    (void)co_await make_file(shard, store, "f");
+    Restarted life(shard, store);
+    co_await life.begin();
+    life.bring({});
+    co_await life.activate();
+    std::vector<msg::Message> told = life.client.take(ClientSession::message_type);
+    EXPECT_EQ(told.size(), 1u);
+    for (const msg::Message& message : told)
+      EXPECT_EQ(msg::read_message<ClientSession>(message)->op, ClientSession::Op::close);
+    EXPECT_EQ(life.server.figures().sessions, 0u);
+    co_await life.server.stop();
+  });
+}
+
+TEST(ServerRestart, a_client_that_comes_back_with_a_request_only_is_served) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    (void)co_await make_file(shard, store, "f");
+    Restarted life(shard, store);
+    co_await life.begin();
+    life.client.send(replayed(Client::request(MdsOp::mkdir, "d"), 0), 50);
+    life.bring({});
+    co_await life.activate();
+    co_await life.client.safe(50);
+    EXPECT_EQ(life.server.figures().sessions, 1u);
+    co_await life.server.stop();
   });
 }
 
@@ -232,18 +240,12 @@ TEST(ServerRestart, the_times_of_a_writer_that_came_back_stay_as_it_set_them) {
     MemoryStore store;
     std::uint64_t ino = co_await make_file(shard, store, "f");
     write_data(store, ino, 0, 10);
-    Server server(shard, store, test_options());
-    EXPECT_TRUE(co_await server.replay());
-    Client client(shard, server, 7, 100);
-    TaskGroup group(shard);
-    bool reconnected = false;
-    group.spawn(reconnect_in_background(server, reconnected));
-    (void)co_await shard.clock().sleep(2ms);
-    msg::ClientReconnect caps;
-    caps.caps.push_back({ino, "f", 2, 0, cap::pin | cap::any_shared, 1, 1, {}, {}, 0});  // closed meanwhile
-    server.on_message(client.connection, msg::make_reconnect(caps));
-    co_await group.join();
-    co_await server.activate();
+    Restarted life(shard, store);
+    Server& server = life.server;
+    Client& client = life.client;
+    co_await life.begin();
+    life.bring({Restarted::cap(ino, "f", cap::pin | cap::any_shared)});
+    co_await life.activate();
     (void)co_await shard.clock().sleep(20ms);
     ParsedReply stat = co_await client.call(Client::getattr("f"));
     EXPECT_TRUE(stat.target);
@@ -258,13 +260,10 @@ TEST(ServerRestart, the_client_hears_what_its_replayed_request_changed) {
   run([](Shard& shard) -> Task<> {
     MemoryStore store;
     std::uint64_t ino = co_await make_file(shard, store, "f");
-    Server server(shard, store, test_options());
-    EXPECT_TRUE(co_await server.replay());
-    Client client(shard, server, 7, 100);
-    TaskGroup group(shard);
-    bool reconnected = false;
-    group.spawn(reconnect_in_background(server, reconnected));
-    (void)co_await shard.clock().sleep(2ms);
+    Restarted life(shard, store);
+    Server& server = life.server;
+    Client& client = life.client;
+    co_await life.begin();
     ClientRequest change = Client::request(MdsOp::setattr, "");
     change.path = {ino, ""};
     ClientRequest::Setattr args;
@@ -272,11 +271,8 @@ TEST(ServerRestart, the_client_hears_what_its_replayed_request_changed) {
     args.mode = 0751;
     change.set(args);
     client.send(replayed(change, 0), 50);
-    msg::ClientReconnect caps;
-    caps.caps.push_back({ino, "f", 2, 0, cap::pin | cap::any_shared, 1, 1, {}, {}, 0});
-    server.on_message(client.connection, msg::make_reconnect(caps));
-    co_await group.join();
-    co_await server.activate();
+    life.bring({Restarted::cap(ino, "f", cap::pin | cap::any_shared)});
+    co_await life.activate();
     co_await client.safe(50);
     std::vector<ClientCaps> told = client.caps();
     EXPECT_FALSE(told.empty());

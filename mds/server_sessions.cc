@@ -87,23 +87,7 @@ void Server::handle_session(const msg::ConnectionRef& connection, const ClientSe
 /// (Linux: wake_up_session_cb), so each is granted again. Ceph: Locker::resume_stale_caps.
 void Server::resume_session(const SessionRef& session) {
   session->state = Session::State::open;
-  for (Inode* inode : session->caps) {
-    if (inode->changed_in > journal_.committed() && inode->changed_by != session->client()) {
-      hurry();  // a grant shows the inode
-      on_commit(inode->changed_in, [this, ino = inode->ino(), client = session->client()] { regrant(ino, client); });
-    } else {
-      regrant(inode->ino(), session->client());
-    }
-  }
-}
-
-void Server::regrant(Ino ino, ClientId client) {
-  Inode* inode = tree_.find(ino);
-  Session* session = session_of(client);
-  Cap* cap = inode && session ? inode->caps.find(client) : nullptr;
-  if (!cap) return;
-  ++cap->sequence;
-  send_cap(*session, *inode, *cap, msg::ClientCaps::Op::grant);
+  for (Inode* inode : session->caps) regrant(inode->ino(), session->client());
 }
 
 void Server::open_session(const msg::ConnectionRef& connection, const ClientSession& body) {
@@ -283,6 +267,14 @@ void Server::restore_cap(const SessionRef& session, Inode& inode, const msg::Cap
   send_cap(*session, inode, cap, msg::ClientCaps::Op::import);
 }
 
+/// Whoever has something mounted holds its root at least. This one was leaving, and its request to close went down with
+/// the MDS before; it does not send it again (libcephfs), and would wait for the answer.
+bool Server::has_nothing(const Session& session) const {
+  auto is_its = [&](const auto& item) { return item->session.get() == &session; };
+  return !session.reported && !session.early_bytes && std::ranges::none_of(replayed_, is_its) &&
+         std::ranges::none_of(early_, is_its);
+}
+
 Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last) {
   for (const msg::CapReconnect& reported : caps) {
     Result<> found = co_await find_for_reconnect(reported);
@@ -294,7 +286,12 @@ Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconne
       session->unmatched[Ino{reported.ino}] = reported;
   }
   --reconnects_running_;
+  session->reported += caps.size();
   if (!last || session->state == Session::State::closing) co_return;
+  if (has_nothing(*session)) {
+    close_session(session);
+    co_return;
+  }
   session->reconnected = true;
   session->state = Session::State::open;
   send_session(session, Op::open);

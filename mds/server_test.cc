@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/wait.h"
 #include "mds/test_client.h"
 
 namespace spirula::mds {
@@ -140,6 +141,66 @@ TEST(Server, others_see_only_what_is_durable_and_what_writers_have_flushed) {
   });
 }
 
+TEST(Server, no_cap_message_shows_what_is_not_durable) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    ServerOptions options = test_options();
+    options.journal_interval = 10s;  // only hurried
+    Server server(shard, store, options);
+    co_await boot(server, true);
+    Client one(shard, server, 1), two(shard, server, 2);
+    co_await one.open();
+    co_await two.open();
+    ParsedReply made = co_await one.call(Client::create("f"));
+    if (!made.target) co_return;
+    EXPECT_TRUE(co_await server.flush_journal());
+    const std::uint64_t ino = made.target->ino;
+    // The second writes too, so that both write synchronously; the first says how far it has written.
+    const std::uint64_t opened = two.send(Client::create("f"));
+    ClientCaps flush;
+    co_await one.until([&] {
+      for (ClientCaps& caps : one.caps())
+        if (caps.op == ClientCaps::Op::revoke && caps.ino == ino) flush = caps;
+      return flush.ino != 0;
+    });
+    flush.op = ClientCaps::Op::update;
+    flush.wanted = cap::wanted_by_open(2);
+    one.tell(flush);
+    ParsedReply second = co_await two.reply(opened);
+    EXPECT_TRUE(second.target);
+    if (!second.target) co_return;
+    EXPECT_TRUE(co_await server.flush_journal());
+    (void)two.caps();
+    Event journal;  // held until this
+    store.delay = [&]() -> Task<> { (void)co_await journal.wait(); };
+    flush.dirty = cap::file_write;
+    flush.size = 12345;
+    flush.caps = flush.caps & ~cap::file_buffer;
+    one.tell(flush, 1);
+    ClientCaps more;
+    more.op = ClientCaps::Op::update;
+    more.ino = ino;
+    more.cap_id = second.target->cap.cap_id;
+    more.sequence = more.issue_sequence = second.target->cap.sequence;
+    more.caps = second.target->cap.caps;
+    more.wanted = cap::wanted_by_open(2);
+    more.size_max = 1 << 30;
+    two.tell(more);
+    (void)co_await shard.clock().sleep(10ms);
+    EXPECT_TRUE(two.caps().empty()) << "the first's size is not in the journal";
+    journal.set();
+    store.delay = nullptr;
+    std::vector<ClientCaps> told;
+    co_await two.until([&] { return !(told = two.caps()).empty(); });
+    EXPECT_FALSE(told.empty());
+    if (!told.empty()) {
+      EXPECT_EQ(told.back().size, 12345u);
+      EXPECT_GE(told.back().size_max, 1u << 30);
+    }
+    co_await server.stop();
+  });
+}
+
 TEST(Server, resent_requests_are_answered_once_even_over_a_restart) {
   run([](Shard& shard) -> Task<> {
     MemoryStore store;
@@ -158,14 +219,10 @@ TEST(Server, resent_requests_are_answered_once_even_over_a_restart) {
       // A create that never got into the journal.
       co_await server.stop();
     }
-    Server server(shard, store, test_options());
-    EXPECT_TRUE(co_await server.replay());
-    Client client(shard, server, 7);
-    TaskGroup group(shard);
-    bool reconnected = false;
-    auto reconnect = [](Server& s, bool& flag) -> Task<> { flag = bool(co_await s.reconnect()); };
-    group.spawn(reconnect(server, reconnected));
-    (void)co_await shard.clock().sleep(2ms);
+    Restarted life(shard, store);
+    Server& server = life.server;
+    Client& client = life.client;
+    co_await life.begin();
     // What had an early reply comes again, with the number it was given; then the caps.
     ClientRequest lost = Client::create("lost");
     lost.flags |= ClientRequest::flag_replay;
@@ -175,13 +232,8 @@ TEST(Server, resent_requests_are_answered_once_even_over_a_restart) {
     again.flags |= ClientRequest::flag_replay;
     again.ino = ino;
     client.send(again, 41);
-    msg::ClientReconnect caps;
-    caps.caps.push_back({1, "", 1, 0, cap::pin | cap::any_shared, 1, 0, {}, {}, 0});
-    caps.caps.push_back({ino + 1, "lost", 2, 0, cap::pin | cap::any_shared, 1, 1, {}, {}, 0});
-    server.on_message(client.connection, msg::make_reconnect(caps));
-    co_await group.join();
-    EXPECT_TRUE(reconnected);
-    co_await server.activate();
+    life.bring({Restarted::root(), Restarted::cap(ino + 1, "lost", cap::pin | cap::any_shared)});
+    co_await life.activate();
     co_await client.safe(41);
     co_await client.safe(42);
     // The flush that gave up the right to write was lost with the old server: it comes again, without the right.

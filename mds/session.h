@@ -40,6 +40,7 @@ struct Session {
   std::set<std::uint64_t> in_progress;  ///< requests being worked on: a resent one waits for the first
   std::uint64_t oldest_tid = 0, oldest_tid_journaled = 0, oldest_flush = 0;
   bool reconnected = false;
+  std::size_t reported = 0;  ///< caps it brought back
   bool evicting = false;
   std::size_t early_bytes = 0;  ///< of its cap messages that wait until we have started
   /// Caps it brought back for inodes that a request of its own, sent again, has yet to make anew.

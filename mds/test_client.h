@@ -200,6 +200,48 @@ inline Task<> boot(Server& server, bool fresh) {
   co_await server.activate();
 }
 
+/// A server that starts again, and one client of the life before, which has its connection at once and comes back when
+/// it is told to. What it sends in between it sends early.
+class Restarted {
+ public:
+  Restarted(Shard& shard, MemoryStore& store, std::int64_t client_id = 7, std::uint64_t last_tid = 100)
+      : server(shard, store, test_options()),
+        client(shard, server, client_id, last_tid),
+        shard_(shard),
+        group_(shard) {}
+
+  Task<> begin() {
+    EXPECT_TRUE(co_await server.replay()) << server.problem();
+    group_.spawn(reconnect());
+    (void)co_await shard_.clock().sleep(std::chrono::milliseconds(2));
+  }
+  /// The caps the client says it has.
+  void bring(std::vector<msg::CapReconnect> caps) {
+    msg::ClientReconnect message;
+    message.caps = std::move(caps);
+    server.on_message(client.connection, msg::make_reconnect(message));
+  }
+  Task<> activate() {
+    co_await group_.join();
+    EXPECT_TRUE(reconnected_);
+    co_await server.activate();
+  }
+  static msg::CapReconnect cap(std::uint64_t ino, std::string name, cap::Bits issued, std::uint64_t id = 2) {
+    return {ino, std::move(name), id, 0, issued, 1, ino > 1, {}, {}, 0};
+  }
+  static msg::CapReconnect root() { return cap(1, "", cap::pin | cap::any_shared, 1); }
+
+  Server server;
+  Client client;
+
+ private:
+  Task<> reconnect() { reconnected_ = bool(co_await server.reconnect()); }
+
+  Shard& shard_;
+  TaskGroup group_;
+  bool reconnected_ = false;
+};
+
 /// The same in virtual time, for what takes minutes.
 inline void run_simulated(std::function<Task<>(sim::Host&)> test) {
   sim::Simulation world(1);

@@ -133,8 +133,7 @@ void Tree::touch_dir(Inode& dir, const ChangeContext& change, int files, int sub
   record.rctime = std::max(record.rctime, change.stamp);
   record.inode_version += 2;
   ++record.change_attribute;
-  dir.changed_by = change.client;
-  dir.changed_in = change.batch;
+  note_change(dir, change);
   mark(dir);
 }
 
@@ -272,12 +271,18 @@ void Tree::changed(Inode& inode, const RecursiveStats& before, const ChangeConte
   inode.record.size_seen = std::max(inode.record.size_seen, inode.record.size);
   inode.record.inode_version += 2;
   ++inode.record.change_attribute;
-  inode.changed_by = change.client;
-  inode.changed_in = change.batch;
+  note_change(inode, change);
   mark(inode);
   count(inode);
   const RecursiveStats delta = inode.record.contribution() - before;
   propagate(inode.parent_inode(), delta, inode.record.ctime);
+}
+
+/// While several clients' changes are not durable, nobody may see the inode: each has some of another's.
+void Tree::note_change(Inode& inode, const ChangeContext& change) {
+  const bool others = inode.changed_in > committed_ && inode.changed_by != change.client;
+  inode.changed_by = others ? ClientId{} : change.client;
+  inode.changed_in = change.batch;
 }
 
 void Tree::changed_quietly(Inode& inode) {

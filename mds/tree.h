@@ -65,7 +65,8 @@ struct Inode {
   std::unique_ptr<Dir> dir;  ///< of a directory of which anything is loaded
   InodeCaps caps;
   std::unique_ptr<FileLocks> locks;
-  /// Who changed it (or the names in it) last, and the batch that makes that durable: until then nobody else sees it.
+  /// Who changed it (or the names in it) last, nobody if several did, and the batch that makes that durable: until then
+  /// nobody else sees it.
   ClientId changed_by;
   BatchId changed_in;
   BatchId stored_in;                         ///< the newest batch that has its record
@@ -175,6 +176,7 @@ class Tree {
   struct LocationHash {
     std::size_t operator()(const Location& at) const;
   };
+  void note_change(Inode& inode, const ChangeContext& change);
   void mark(const Location& at, bool placed = false, std::size_t bytes = 100);
   void mark(Inode& inode, bool placed = false);
   void touch_dir(Inode& dir, const ChangeContext& change, int files, int subdirs);
