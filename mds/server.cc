@@ -82,6 +82,7 @@ Task<Result<>> Server::replay() {
 
 Task<> Server::activate() {
   phase_ = Phase::replaying;
+  tasks_.spawn(maintenance_loop());  // what is sent again may have to wait for room behind a journal that was long
   // What was flushed comes before the requests that are sent again: their answers took the right to flush away.
   std::vector<Ino> flushed;
   for (const auto& [ino, waiting] : early_caps_) flushed.push_back(ino);
@@ -116,8 +117,8 @@ Task<> Server::activate() {
   for (Ino ino : strays)
     if (Inode* inode = tree_.find(ino)) purge_if_unused(*inode);
   for (Ino ino : uncut) tasks_.spawn(cut(ino));
-  tasks_.spawn(maintenance_loop());
   tasks_.spawn(watch_sessions());
+  tasks_.spawn(let_go_of_idle());
   tasks_.spawn(cache_loop());
   while (!early_caps_.empty()) deliver_early(early_caps_.begin()->first);
   for (RequestRef& request : std::exchange(early_, {})) start_request(std::move(request));
@@ -132,6 +133,7 @@ Task<> Server::stop() {
   deferred_caps_.clear();
   replayed_.clear();
   early_.clear();
+  running_.clear();
 }
 
 // --- the journal

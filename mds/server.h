@@ -1,6 +1,7 @@
 #pragma once
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -143,7 +144,7 @@ class Server {
   /// `orderly`: it has told everything it had to tell; otherwise the sizes of what it wrote are to be found out.
   void drop_session(const SessionRef& session, bool orderly);
   void handle_reconnect(const msg::ConnectionRef& connection, const msg::Message& message);
-  bool has_nothing(const Session& session) const;
+  Task<> let_go_of_idle();
   Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last);
   Task<Result<>> find_for_reconnect(const msg::CapReconnect cap);
   void restore_cap(const SessionRef& session, Inode& inode, const msg::CapReconnect& reported);
@@ -233,6 +234,7 @@ class Server {
   std::map<ClientId, SessionRef> sessions_;
   std::unordered_map<Ino, std::unique_ptr<WaitList>> cap_waiters_;
   std::map<Ino, std::unique_ptr<WaitList>> loading_;
+  std::list<RequestRef> running_;             ///< those that something stands in the way of
   std::vector<RequestRef> replayed_, early_;  ///< come before we are active: resent ones first
   /// What a client says about one inode's cap: a message, or one item of a release.
   struct CapsMessage {

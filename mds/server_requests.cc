@@ -185,6 +185,7 @@ void Server::commit_request(const RequestRef& request, Outcome& outcome) {
 }
 
 Task<> Server::run_request(RequestRef request) {
+  const auto running = running_.insert(running_.end(), request);
   do {
     Result<> removed = co_await remove_obstacle(request);
     if (!removed) {
@@ -196,6 +197,7 @@ Task<> Server::run_request(RequestRef request) {
     }
     request->waiting_for = "";
   } while (request->session->state != Session::State::closing && !try_request(request));
+  running_.erase(running);
   finish_request(request);
 }
 
@@ -482,8 +484,17 @@ void Server::grant_file_locks(Inode& inode) {
 
 std::string Server::requests_json() const {
   boost::json::array list;
-  for (const auto& [client, session] : sessions_)
-    for (std::uint64_t tid : session->in_progress) list.push_back({{"client", client.value}, {"tid", tid}});
+  auto add = [&](const Request& request) {
+    const std::chrono::duration<double> age = shard_.clock().now() - request.started;
+    list.push_back({{"client", request.session->client().value},
+                    {"tid", request.tid},
+                    {"description", request.body.describe()},
+                    {"age", age.count()},
+                    {"waiting_for", request.waiting_for}});
+  };
+  for (const RequestRef& request : running_) add(*request);
+  for (const auto& [key, request] : lock_waiters_)
+    if (std::ranges::find(running_, request) == running_.end()) add(*request);
   return boost::json::serialize(boost::json::object{{"ops", list}, {"num_ops", list.size()}});
 }
 

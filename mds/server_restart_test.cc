@@ -131,35 +131,25 @@ TEST(ServerRestart, a_session_closed_while_it_reconnects_stays_closed) {
 }
 
 TEST(ServerRestart, a_client_that_comes_back_with_nothing_was_leaving) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    (void)co_await make_file(shard, store, "f");
-    Restarted life(shard, store);
-    co_await life.begin();
-    life.bring({});
-    co_await life.activate();
-    std::vector<msg::Message> told = life.client.take(ClientSession::message_type);
-    EXPECT_EQ(told.size(), 1u);
-    for (const msg::Message& message : told)
-      EXPECT_EQ(msg::read_message<ClientSession>(message)->op, ClientSession::Op::close);
-    EXPECT_EQ(life.server.figures().sessions, 0u);
-    co_await life.server.stop();
-  });
-}
-
-TEST(ServerRestart, a_client_that_comes_back_with_a_request_only_is_served) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    (void)co_await make_file(shard, store, "f");
-    Restarted life(shard, store);
-    co_await life.begin();
-    life.client.send(replayed(Client::request(MdsOp::mkdir, "d"), 0), 50);
-    life.bring({});
-    co_await life.activate();
-    co_await life.client.safe(50);
-    EXPECT_EQ(life.server.figures().sessions, 1u);
-    co_await life.server.stop();
-  });
+  for (bool asks : {false, true}) {
+    run_simulated([asks](sim::Host& host) -> Task<> {
+      MemoryStore store;
+      (void)co_await make_file(host, store, "f");
+      Restarted life(host, store);
+      co_await life.begin();
+      life.bring({});
+      co_await life.activate();
+      (void)life.client.take(ClientSession::message_type);
+      if (asks) (void)co_await life.client.call(Client::getattr(""));
+      (void)co_await host.clock().sleep(3s);
+      EXPECT_EQ(life.server.figures().sessions, asks ? 1u : 0u);
+      std::vector<msg::Message> told = life.client.take(ClientSession::message_type);
+      EXPECT_EQ(told.size(), asks ? 0u : 1u);
+      for (const msg::Message& message : told)
+        EXPECT_EQ(msg::read_message<ClientSession>(message)->op, ClientSession::Op::close);
+      co_await life.server.stop();
+    });
+  }
 }
 
 /// Bytes that a client wrote and of which it told nobody.

@@ -20,6 +20,7 @@ constexpr std::uint64_t bit(unsigned feature) {
 constexpr std::uint64_t our_features = 0xff | bit(msg::fs_features::mimic) | bit(msg::fs_features::reply_encoding) |
                                        bit(msg::fs_features::lazy_caps_wanted) | bit(msg::fs_features::multi_reconnect);
 constexpr Duration watch_interval = std::chrono::seconds(5);
+constexpr Duration idle_after_restart_max = std::chrono::seconds(2);  ///< of clients without caps
 
 }  // namespace
 
@@ -267,14 +268,6 @@ void Server::restore_cap(const SessionRef& session, Inode& inode, const msg::Cap
   send_cap(*session, inode, cap, msg::ClientCaps::Op::import);
 }
 
-/// Whoever has something mounted holds its root at least. This one was leaving, and its request to close went down with
-/// the MDS before; it does not send it again (libcephfs), and would wait for the answer.
-bool Server::has_nothing(const Session& session) const {
-  auto is_its = [&](const auto& item) { return item->session.get() == &session; };
-  return !session.reported && !session.early_bytes && std::ranges::none_of(replayed_, is_its) &&
-         std::ranges::none_of(early_, is_its);
-}
-
 Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last) {
   for (const msg::CapReconnect& reported : caps) {
     Result<> found = co_await find_for_reconnect(reported);
@@ -288,10 +281,6 @@ Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconne
   --reconnects_running_;
   session->reported += caps.size();
   if (!last || session->state == Session::State::closing) co_return;
-  if (has_nothing(*session)) {
-    close_session(session);
-    co_return;
-  }
   session->reconnected = true;
   session->state = Session::State::open;
   send_session(session, Op::open);
@@ -311,6 +300,21 @@ void Server::refuse_unmatched(const SessionRef& session) {
     body.truncate_size = ~std::uint64_t{0};
     ++figures_.cap_messages;
     session->connection->send(msg::make_message(body));
+  }
+}
+
+/// A client that came back with no caps and then asks for nothing was leaving: whoever has something mounted holds its
+/// root at least. Its request to close went down with the MDS before; libcephfs does not send it again and would wait
+/// for the answer (client_shutdown_timeout, 30 s).
+Task<> Server::let_go_of_idle() {
+  if (!co_await shard_.clock().sleep(idle_after_restart_max)) co_return;
+  std::vector<SessionRef> idle;
+  for (const auto& [client, session] : sessions_)
+    if (session->reconnected && !session->reported && !session->requests && session->caps.empty())
+      idle.push_back(session);
+  for (const SessionRef& session : idle) {
+    log_info("mds", "client.{} came back with nothing: closed", session->client().value);
+    close_session(session);
   }
 }
 

@@ -70,12 +70,15 @@ Task<Result<>> WriteBack::format(Ino first) {
 
 void WriteBack::index(const DentryUpdate& update, bool add, BatchId batch) {
   if (!update.record) {
-    // A purged inode has nothing left to cut; its entry among the strays is named by its number.
+    // A purged inode has nothing left to cut, and as a directory no names, of which a replay brings back those that it
+    // had; its entry among the strays is named by its number.
     std::uint64_t number = 0;
     const std::string& name = update.at.name;
     if (add && update.at.dir == inos::stray &&
-        std::from_chars(name.data(), name.data() + name.size(), number, 16).ec == std::errc{})
+        std::from_chars(name.data(), name.data() + name.size(), number, 16).ec == std::errc{}) {
       truncating_.erase(Ino{number});
+      forget(Ino{number});
+    }
     return;
   }
   Result<DentryRecord> record = decode<DentryRecord>(*update.record);
