@@ -7,9 +7,8 @@ import threading
 import time
 
 from harness import trees
-from harness.suite import ClusterTest
+from harness.suite import SLOW, ClusterTest
 
-SLOW = bool(os.environ.get("SPIRULA_SLOW"))
 SECONDS = 240 if SLOW else 14
 FILES = 600
 UNMOUNT_SECONDS_MAX = 20  # more than a restart takes, less than the 30 s after which ceph-fuse goes without an answer
