@@ -122,7 +122,7 @@ class Faults : public ::testing::TestWithParam<Fault> {
 TEST_P(Faults, stop_the_store_and_lose_nothing) {
   std::uint64_t next = 0;
   write_to(next, 60);
-  faults::inject(GetParam().point, GetParam().code, 3);
+  faults::inject(GetParam().point, GetParam().code, GetParam().point >= FaultPoint::sync ? 1 : 3);
   write_to(next, 4'000);
   EXPECT_FALSE(run(store_->commit()));
   EXPECT_GT(faults::hits(), 0);
@@ -152,6 +152,7 @@ INSTANTIATE_TEST_SUITE_P(Each, Faults,
                                            Fault{"staging_write_io", FaultPoint::staging_write, Errc::io},
                                            Fault{"staging_write_full", FaultPoint::staging_write, Errc::no_space},
                                            Fault{"staging_sync_io", FaultPoint::staging_sync, Errc::io},
+                                           Fault{"staging_sync_full", FaultPoint::staging_sync, Errc::no_space},
                                            Fault{"data_write_io", FaultPoint::data_write, Errc::io},
                                            Fault{"data_write_full", FaultPoint::data_write, Errc::no_space},
                                            Fault{"clone_io", FaultPoint::clone, Errc::io},
@@ -161,6 +162,7 @@ INSTANTIATE_TEST_SUITE_P(Each, Faults,
                                            Fault{"sync_io", FaultPoint::sync, Errc::io},
                                            Fault{"sync_full", FaultPoint::sync, Errc::no_space},
                                            Fault{"commit_point_io", FaultPoint::commit_point, Errc::io},
+                                           Fault{"commit_point_full", FaultPoint::commit_point, Errc::no_space},
                                            Fault{"snapshot_io", FaultPoint::snapshot, Errc::io},
                                            Fault{"snapshot_full", FaultPoint::snapshot, Errc::no_space}),
                          [](const auto& each) { return std::string(each.param.name); });

@@ -202,11 +202,13 @@ Result<> Filestore::commit_now() {
   TRY(drop_old_snapshots());
   journal_->trim(kept_.back());
   stager_->trim(kept_.back().sequence);
-  if (space_.low()) stager_->release();
+  if (space_.low() || settled_) stager_->release();
   if (kept_.back().sequence >= opened_at_ && opened_at_ != 0) {
     TRY(staging_->remove_before(journal_->incarnation()));
     opened_at_ = 0;
   }
+  // What the rings have let go comes back with btrfs's next transaction, and an idle store would make none.
+  if (settled_) TRY(btrfs::insist(root_.get(), [&] { return btrfs::sync(root_.get()); }));
   return {};
 }
 

@@ -1,7 +1,12 @@
 #include "filestore/filestore.h"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "filestore/store_fixture.h"
@@ -133,9 +138,10 @@ TEST_F(FilestoreTest, an_idle_store_lets_go_of_the_past_and_keeps_a_fallback) {
   Transaction make;
   make.create_collection(0);
   ASSERT_TRUE(submit(std::move(make)));
-  for (unsigned i = 0; i < 320; ++i) {  // small enough not to be staged: the rings keep what they have
+  for (unsigned i = 0; i < 96; ++i) {  // through the journal, and staged
+    std::size_t size = i % 2 ? 200'000 : 1 << 20;
     Transaction t;
-    t.write(named("large"), i * 200'000, pattern(200'000, i));
+    t.write(named("large"), i << 20, pattern(size, i));
     ASSERT_TRUE(submit(std::move(t)));
   }
   ASSERT_TRUE(run(store_->commit()));
@@ -173,6 +179,71 @@ TEST_F(FilestoreTest, an_idle_store_lets_go_of_the_past_and_keeps_a_fallback) {
     auto data = run(store_->read(named("o"), 0, 100'000));
     ASSERT_TRUE(data) << data.error().message();
     EXPECT_EQ(*data, BufferList(pattern(50'000, 2)));
+  }
+}
+
+/// The calling thread and those it starts get EPERM from io_uring_setup(), as in a container.
+void refuse_io_uring() {
+  sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  sock_fprog program{std::size(filter), filter};
+  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+TEST_F(FilestoreTest, libaio_writes_the_journal_where_io_uring_is_refused) {
+  EXPECT_STREQ(store_->journal_engine(), "io_uring");
+  close();
+  std::thread confined([this] {
+    refuse_io_uring();
+    FilestoreOptions options = disk_->options();
+    options.journal_engine = FilestoreOptions::JournalEngine::io_uring;
+    EXPECT_FALSE(Filestore::open(options));
+    open();
+  });
+  confined.join();
+  ASSERT_TRUE(store_);
+  EXPECT_STREQ(store_->journal_engine(), "libaio");
+  Transaction make;
+  make.create_collection(0);
+  ASSERT_TRUE(submit(std::move(make)));
+  for (unsigned i = 0; i < 1'000; ++i) {  // beyond the end of the ring and on from its beginning
+    Transaction t;
+    t.write(named("o" + std::to_string(i % 10)), i, pattern(200'000, i));
+    ASSERT_TRUE(submit(std::move(t)));
+  }
+  crash();
+  open();
+  for (unsigned i = 990; i < 1'000; ++i)
+    EXPECT_EQ(*run(store_->read(named("o" + std::to_string(i % 10)), i, 200'000)), BufferList(pattern(200'000, i)));
+}
+
+TEST_F(FilestoreTest, a_journal_may_be_a_file) {
+  close();
+  FilestoreOptions options = disk_->options();
+  options.path += "/store";
+  options.journal = disk_->mount_point() + "/journal";
+  testing::shell("mkdir " + options.path);
+  FilestoreFormat format{.owner = "osd.1", .cluster_fsid = "t", .journal_file_bytes = 64 << 20};
+  ASSERT_TRUE(make_filestore(options, format));
+  for (unsigned round = 0; round < 3; ++round) {
+    auto opened = Filestore::open(options);
+    ASSERT_TRUE(opened) << opened.error().message();
+    store_ = std::move(*opened);
+    if (round == 0) {
+      Transaction make;
+      make.create_collection(0);
+      ASSERT_TRUE(submit(std::move(make)));
+    } else {
+      EXPECT_EQ(*run(store_->read(named("o"), 299, 200'000)), BufferList(pattern(200'000, 299)));
+    }
+    for (unsigned i = 0; i < 300; ++i) {
+      Transaction t;
+      t.write(named("o"), i, pattern(200'000, i));
+      ASSERT_TRUE(submit(std::move(t)));
+    }
+    round == 1 ? close() : crash();
   }
 }
 

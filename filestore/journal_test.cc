@@ -4,67 +4,19 @@
 
 #include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <mutex>
 
 #include "base/random.h"
 #include "filestore/error.h"
 #include "filestore/limits.h"
+#include "filestore/memory_device.h"
 #include "filestore/test_disk.h"
 
 namespace spirula::filestore {
 namespace {
 
-/// A device in memory whose bytes outlive the JournalDevice, so that a test may tear, keep or bring back what it likes.
-struct Medium {
-  std::vector<std::byte> bytes = std::vector<std::byte>(limits::journal_bytes_min);
-  int fail_after = -1;  ///< writes that succeed before all fail
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> writes;
-};
-
-class MemoryDevice final : public JournalDevice {
- public:
-  explicit MemoryDevice(Medium& medium) : medium_(medium) {}
-  std::uint64_t size() const override { return medium_.bytes.size(); }
-  Result<> read(std::uint64_t offset, std::span<std::byte> into) override {
-    std::memcpy(into.data(), medium_.bytes.data() + offset, into.size());
-    return {};
-  }
-  Result<> start_write(std::uint64_t offset, ByteView bytes) override {
-    std::lock_guard lock(mutex_);
-    EXPECT_EQ(offset % journal_block_bytes, 0u);
-    EXPECT_EQ(bytes.size() % journal_block_bytes, 0u);
-    if (medium_.fail_after == 0) {
-      done_.push_back(Errc::io);
-    } else {
-      if (medium_.fail_after > 0) --medium_.fail_after;
-      std::memcpy(medium_.bytes.data() + offset, bytes.data(), bytes.size());
-      medium_.writes.emplace_back(offset, bytes.size());
-      done_.push_back({});
-    }
-    more_.notify_one();
-    return {};
-  }
-  Result<> wait() override {
-    std::unique_lock lock(mutex_);
-    more_.wait(lock, [this] { return !done_.empty(); });
-    Result<> result = done_.front();
-    done_.pop_front();
-    return result;
-  }
-  void interrupt() override {
-    std::lock_guard lock(mutex_);
-    done_.push_back(Errc::cancelled);
-    more_.notify_one();
-  }
-  const char* engine() const override { return "memory"; }
-
- private:
-  Medium& medium_;
-  std::mutex mutex_;
-  std::condition_variable more_;
-  std::deque<Result<>> done_;
-};
+using testing::Medium;
+using testing::MemoryDevice;
 
 constexpr StoreUuid store{1, 2, 3}, another{9};
 
@@ -142,7 +94,7 @@ TEST_F(JournalTest, is_bound_to_its_store) {
   auto foreign = Journal::open(std::make_unique<MemoryDevice>(medium_), another);
   ASSERT_FALSE(foreign);
   EXPECT_TRUE(is(foreign.error(), Errc::stale));
-  medium_.bytes.resize(1 << 20);
+  medium_.size = 1 << 20;
   MemoryDevice small(medium_);
   EXPECT_TRUE(is(Journal::format(small, store).error(), Errc::no_space));
 }

@@ -27,6 +27,8 @@ class RandomWork {
   Submit next();
   ObjectId some_object(const CollectionId& collection);
   CollectionId some_collection();
+  /// From now on.
+  void make_objects_of(std::uint64_t bytes_max) { object_bytes_max_ = bytes_max; }
   Random& random() { return random_; }
 
  private:
