@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/random.h"
 #include "base/result.h"
-#include "mon/json.h"
 #include "mon/state.h"
 #include "msg/types.h"
 

@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "maps/fs_map.h"
 #include "maps/mon_map.h"
 #include "maps/osd_map.h"
-#include "mon/json.h"
 #include "mon/state.h"
 
 /// The maps as JSON and text, with the field names and order of the stock commands.

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "base/coroutine.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/task_group.h"
 
@@ -106,13 +107,14 @@ Task<std::string> AdminSocket::run(std::string request) {
   if (!malformed && parsed.is_object())
     for (const auto& [name, value] : parsed.as_object()) arguments[std::string(name)] = as_argument(value);
   std::string prefix = malformed ? request : arguments["prefix"];
+  const std::string format = arguments["format"];
   if (prefix == "get_command_descriptions") co_return descriptions();
-  if (prefix == "help") co_return help();
+  if (prefix == "help") co_return shape_json(help(), format);
   auto it = commands_.find(prefix);
   if (it == commands_.end()) co_return fmt::format("ERROR: (22) unknown command '{}'\n", prefix);
   Result<std::string> text = co_await it->second->handler(std::move(arguments));
   if (!text) co_return fmt::format("ERROR: ({}) {}\n", -to_wire(text.error()), text.error().message());
-  co_return *std::move(text);
+  co_return shape_json(*std::move(text), format);
 }
 
 std::string AdminSocket::help() const {
@@ -120,7 +122,7 @@ std::string AdminSocket::help() const {
   all["help"] = "list available commands";
   all["get_command_descriptions"] = "list available commands and their arguments";
   for (const auto& [name, command] : commands_) all[name] = command->help;
-  return json::serialize(all) + "\n";
+  return json::serialize(all);
 }
 
 /// As the `ceph` tool reads them: {"cmd000": {"sig": ["perf", "dump", {"name": ..}], "help": ..}, ...}.

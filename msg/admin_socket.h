@@ -21,7 +21,8 @@ class AdminSocket {
  public:
   /// What a command was called with: "prefix" and its arguments, each as text (a list's elements joined by spaces).
   using Arguments = std::map<std::string, std::string>;
-  /// Text to print; an error is printed as "ERROR: (errno) text".
+  /// Text to print; if it is JSON, indented unless "format" asks for "json". An error is printed as "ERROR: (errno)
+  /// text".
   using Handler = std::move_only_function<Task<Result<std::string>>(Arguments)>;
 
   /// Errc of listening on `path`; a stale socket there is replaced.

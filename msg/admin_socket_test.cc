@@ -37,17 +37,21 @@ TEST(AdminSocket, the_stock_tool_talks_to_it) {
                    });
     (*socket)->add("fail", "", "fails",
                    [](AdminSocket::Arguments) -> Task<Result<std::string>> { co_return Errc::busy; });
+    (*socket)->add("list", "", "lists",
+                   [](AdminSocket::Arguments) -> Task<Result<std::string>> { co_return "[1,{\"two\":2}]"; });
     BlockingPool pool("tool", 1);
-    std::string dump, fail, help, unknown;
+    std::string dump, fail, help, list, unknown;
     co_await pool.run([&] {
       dump = ceph_daemon(path, "perf dump osd");
       fail = ceph_daemon(path, "fail");
       help = ceph_daemon(path, "help");
+      list = ceph_daemon(path, "list");
       unknown = ceph_daemon(path, "nonsense");
     });
     EXPECT_EQ(dump, "counters of osd\n");
     EXPECT_TRUE(fail.starts_with("ERROR: (16)")) << fail;
-    EXPECT_NE(help.find("\"perf dump\":\"counters\""), help.npos) << help;
+    EXPECT_NE(help.find("    \"perf dump\": \"counters\""), help.npos) << help;
+    EXPECT_EQ(list, "[\n    1,\n    {\n        \"two\": 2\n    }\n]\n");
     EXPECT_NE(unknown.find("invalid command"), unknown.npos) << unknown;
     co_await (*socket)->stop();
     EXPECT_NE(access(path.c_str(), F_OK), 0);

@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 
 #include "base/coroutine.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/promise.h"
 #include "osd/osd.h"
@@ -8,14 +9,6 @@
 /// What people ask the daemon: over the admin socket and with `ceph tell`.
 namespace spirula::osd {
 namespace json = boost::json;
-
-namespace {
-
-std::string pretty(const json::value& value) {
-  return json::serialize(value) + "\n";
-}
-
-}  // namespace
 
 std::string Osd::status() const {
   json::object all;
@@ -27,7 +20,7 @@ std::string Osd::status() const {
   all["oldest_map"] = superblock.oldest_map.value;
   all["newest_map"] = superblock.newest_map.value;
   all["num_pgs"] = commons_.pg_count.load();
-  return pretty(all);
+  return json::serialize(all);
 }
 
 Task<std::string> Osd::operations_in_flight() {
@@ -66,25 +59,25 @@ Task<std::string> Osd::operations_in_flight() {
   auto count = ops.size();
   all["ops"] = std::move(ops);
   all["num_ops"] = count;
-  co_return pretty(all);
+  co_return json::serialize(all);
 }
 
 /// One command by name; Errc::unsupported if there is none such.
 Task<Result<std::string>> Osd::run_command(std::map<std::string, std::string> arguments) {
   const std::string prefix = arguments["prefix"];
   if (prefix == "status") co_return status();
-  if (prefix == "version") co_return pretty(json::object{{"version", maps::version_text}});
+  if (prefix == "version") co_return json::serialize(json::object{{"version", maps::version_text}});
   if (prefix == "perf dump") co_return metrics_.to_json();
   if (prefix == "config show") {
     json::object all;
     for (const auto& [name, value] : config_.show()) all[name] = value;
-    co_return pretty(all);
+    co_return json::serialize(all);
   }
   if (prefix == "config get") {
     const std::string& name = arguments["var"];
     if (!config_.knows(name)) co_return Errc::not_found;
     auto all = config_.show();
-    co_return pretty(json::object{{name, all[name]}});
+    co_return json::serialize(json::object{{name, all[name]}});
   }
   if (prefix == "config set") {
     CO_TRY(config_.set(arguments["var"], arguments["val"]));
@@ -174,9 +167,10 @@ void Osd::on_command(const msg::ConnectionRef& connection, ClientSession& sessio
   }
   home_.post([this, arguments = std::move(arguments), answer]() mutable {
     auto run = [](Osd& osd, std::map<std::string, std::string> what, decltype(answer) reply) -> Task<> {
+      const std::string format = what["format"];
       auto output = co_await osd.run_command(std::move(what));
       if (output)
-        reply(0, "", *output);
+        reply(0, "", shape_json(*output, format));
       else
         reply(output.error() == make_error_code(Errc::unsupported) ? -EINVAL : to_wire(output.error()),
               output.error().message(), "");

@@ -160,7 +160,7 @@ std::string MediaVerifier::status() const {
   for (const auto& each : worse_now() ? state_.found : state_.before)
     damaged.push_back(json::object{{"object", each.object.describe()}, {"bytes", each.bytes}});
   all["damaged"] = std::move(damaged);
-  return json::serialize(all) + "\n";
+  return json::serialize(all);
 }
 
 std::optional<msg::DaemonHealth> MediaVerifier::health() const {

@@ -1,11 +1,12 @@
-#include "mon/json.h"
+#include "base/json.h"
 
 #include <fmt/format.h>
 
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cmath>
 
-namespace spirula::mon {
+namespace spirula {
 namespace {
 
 class Printer {
@@ -64,4 +65,11 @@ std::string print_json(const Json& value, JsonStyle style) {
   return std::move(printer.text);
 }
 
-}  // namespace spirula::mon
+std::string shape_json(std::string text, std::string_view format) {
+  boost::system::error_code other;
+  Json value = boost::json::parse(text, other);
+  if (other || !value.is_structured()) return text;
+  return print_json(value, format == "json" ? JsonStyle::compact : JsonStyle::pretty) + '\n';
+}
+
+}  // namespace spirula
