@@ -8,35 +8,16 @@
 #include <charconv>
 
 #include "base/check.h"
+#include "mon/command_types.h"
 
 namespace spirula::mon {
 namespace {
-
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  while (true) {
-    auto end = text.find(separator);
-    if (end != 0 || separator != ' ') parts.emplace_back(text.substr(0, end));
-    if (end == text.npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
 
 std::optional<double> to_number(const std::string& text) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-/// A JSON scalar as text; true is "true".
-std::optional<std::string> to_text(const Json& value) {
-  if (auto* string = value.if_string()) return std::string(*string);
-  if (value.is_bool()) return value.get_bool() ? "true" : "false";
-  if (value.is_int64()) return std::to_string(value.get_int64());
-  if (value.is_uint64()) return std::to_string(value.get_uint64());
-  if (value.is_double()) return fmt::format("{}", value.get_double());
-  return std::nullopt;
 }
 
 constexpr std::size_t request_bytes_max = 1 << 20;
@@ -54,9 +35,8 @@ std::optional<std::int64_t> Arguments::integer(std::string_view name) const {
   const std::string& text = found->second.front();
   std::int64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && end == text.data() + text.size()) return value;
-  if (auto number = to_number(text)) return static_cast<std::int64_t>(*number);
-  return std::nullopt;
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
 }
 
 std::optional<double> Arguments::real(std::string_view name) const {
@@ -86,14 +66,6 @@ CommandResult CommandCall::json(const Json& value, std::string text) const {
   return CommandResult::print(print_json(value, style), std::move(text));
 }
 
-struct CommandTable::Parameter {
-  std::string name, type;
-  bool required = true, many = false;
-  std::vector<std::string> choices, range;
-  std::string good_characters;
-  JsonObject description;
-};
-
 struct CommandTable::Entry {
   const CommandRow* row = nullptr;
   std::vector<Parameter> parameters;
@@ -114,20 +86,7 @@ CommandTable::CommandTable(std::vector<std::span<const CommandRow>> tables) {
           signature.emplace_back(word);
           continue;
         }
-        Parameter parameter;
-        std::string last;
-        for (const std::string& attribute : split(word, ',')) {
-          auto equals = attribute.find('=');
-          CHECK(equals != attribute.npos, row.signature);
-          std::string key = attribute.substr(0, equals), value = attribute.substr(equals + 1);
-          parameter.description[key] = value;
-          if (key == "name") parameter.name = value;
-          if (key == "type") parameter.type = value;
-          if (key == "req") parameter.required = value != "false";
-          if (key == "n") parameter.many = value == "N";
-          if (key == "strings") parameter.choices = split(value, '|');
-          if (key == "range") parameter.range = split(value, '|');
-        }
+        Parameter parameter(word);
         signature.emplace_back(parameter.description);
         entry.parameters.push_back(std::move(parameter));
       }
@@ -151,41 +110,11 @@ bool CommandTable::check(const Entry& entry, const JsonObject& request, Argument
       if (parameter.required) return wrong(fmt::format("missing required parameter {}", parameter.name));
       continue;
     }
-    std::vector<std::string> values;
-    if (auto* array = given->if_array()) {
-      for (const Json& element : *array) {
-        auto text = to_text(element);
-        if (!text) return wrong(fmt::format("parameter {} must be text or a number", parameter.name));
-        values.push_back(*text);
-      }
-    } else if (auto text = to_text(*given)) {
-      values.push_back(*text);
-    } else {
-      return wrong(fmt::format("parameter {} must be text or a number", parameter.name));
-    }
-    for (const std::string& value : values) {
-      if (parameter.type == "CephInt" || parameter.type == "CephFloat") {
-        auto number = to_number(value);
-        if (!number) return wrong(fmt::format("{}: '{}' is not a number", parameter.name, value));
-        if (!parameter.range.empty()) {
-          auto low = to_number(parameter.range.front());
-          auto high = parameter.range.size() > 1 ? to_number(parameter.range[1]) : std::nullopt;
-          if ((low && *number < *low) || (high && *number > *high))
-            return wrong(fmt::format("{}: {} is out of range", parameter.name, value));
-        }
-      } else if (parameter.type == "CephChoices") {
-        if (std::ranges::find(parameter.choices, value) == parameter.choices.end())
-          return wrong(
-              fmt::format("{}: '{}' is not one of {}", parameter.name, value, fmt::join(parameter.choices, "|")));
-      } else if (parameter.type == "CephUUID") {
-        if (!msg::Uuid::parse(value)) return wrong(fmt::format("{}: '{}' is not a UUID", parameter.name, value));
-      } else if (parameter.type == "CephPgid") {
-        if (!msg::PgId::parse(value)) return wrong(fmt::format("{}: '{}' is not a pgid", parameter.name, value));
-      }
-    }
-    if (parameter.required && values.empty())
+    auto values = read_values(parameter, *given);
+    if (!values) return wrong(values.error());
+    if (parameter.required && values->empty())
       return wrong(fmt::format("missing required parameter {}", parameter.name));
-    arguments.set(parameter.name, std::move(values));
+    arguments.set(parameter.name, std::move(*values));
   }
   return true;
 }

@@ -127,7 +127,6 @@ class CommandTable {
   const std::string& descriptions() const { return descriptions_; }
 
  private:
-  struct Parameter;
   struct Entry;
   static bool check(const Entry& entry, const JsonObject& request, Arguments& arguments, Problem& problem);
   std::multimap<std::string, Entry, std::less<>> entries_;
