@@ -157,6 +157,8 @@ Result<> OsdMap::apply(const OsdMapIncremental& change) {
 
   for (const auto& [address, until] : change.new_blocklist) blocklist[address] = until;
   for (const msg::Address& address : change.old_blocklist) blocklist.erase(address);
+  for (const auto& [network, until] : change.new_blocklist_ranges) blocklist_ranges[network] = until;
+  for (const msg::Address& network : change.old_blocklist_ranges) blocklist_ranges.erase(network);
   cluster_snapshot = change.cluster_snapshot;
   cluster_snapshot_epoch = cluster_snapshot.empty() ? Epoch{} : epoch;
   if (change.new_near_full_ratio >= 0) near_full_ratio = change.new_near_full_ratio;
@@ -214,8 +216,15 @@ std::size_t OsdMap::count_in() const {
   return std::ranges::count_if(osds, &Osd::is_in);
 }
 
+bool is_in_network(const Endpoint& host, const msg::Address& network) {
+  if (host.ipv6 != network.endpoint.ipv6 || network.nonce > (host.ipv6 ? 128u : 32u)) return false;
+  for (std::uint32_t bit = 0; bit < network.nonce; ++bit)
+    if ((host.address[bit / 8] ^ network.endpoint.address[bit / 8]) & (0x80 >> bit % 8)) return false;
+  return true;
+}
+
 bool OsdMap::is_blocklisted(const msg::AddressVector& address, msg::Time now) const {
-  if (blocklist.empty()) return false;
+  if (blocklist.empty() && blocklist_ranges.empty()) return false;
   auto listed = [&](msg::Address each) {
     each.type = msg::Address::Type::any;  // entries are kept without the protocol (Ceph: as_any)
     auto it = blocklist.find(each);
@@ -223,7 +232,10 @@ bool OsdMap::is_blocklisted(const msg::AddressVector& address, msg::Time now) co
     each.nonce = 0;
     each.endpoint.port = 0;
     it = blocklist.find(each);
-    return it != blocklist.end() && it->second > now;
+    if (it != blocklist.end() && it->second > now) return true;
+    return std::ranges::any_of(blocklist_ranges, [&](const auto& entry) {
+      return entry.second > now && is_in_network(each.endpoint, entry.first);
+    });
   };
   return std::ranges::any_of(address.addresses, listed);
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -31,6 +32,9 @@ inline constexpr std::uint32_t near_full = 1 << 0, full = 1 << 1, pause_read = 1
 }
 inline constexpr std::uint32_t weight_in = 0x10000;  ///< 16.16 fixed point
 inline constexpr std::uint32_t default_primary_affinity = 0x10000;
+/// Ceph: entity_addr_t::TYPE_CIDR. What a network is among addresses; its nonce is the length of the prefix.
+inline constexpr auto network_address = static_cast<msg::Address::Type>(4);
+bool is_in_network(const Endpoint& host, const msg::Address& network);
 /// Ceph: ceph_release_t, by the number of the release.
 inline constexpr std::uint8_t release_luminous = 12, release_pacific = 16;
 
@@ -105,7 +109,7 @@ using SnapIntervals = std::map<std::int64_t, Intervals>;
 
 struct OsdMapIncremental;
 
-/// Ceph: OSDMap, as Pacific encodes it: client part version 9, OSD part version 9. A value; once published it is
+/// Ceph: OSDMap, as Pacific encodes it: client part version 9, OSD part version 9 to 11. A value; once published it is
 /// shared as `shared_ptr<const OsdMap>`.
 struct OsdMap {
   msg::Uuid fsid;
@@ -135,6 +139,8 @@ struct OsdMap {
   std::uint8_t require_osd_release = release_pacific;
   SnapIntervals removed_snaps_queue;
   std::map<std::int32_t, std::uint32_t> crush_node_flags, device_class_flags;
+  std::array<std::uint8_t, 17> stretch_mode{};         ///< a stock monitor's, kept as it came
+  std::map<msg::Address, msg::Time> blocklist_ranges;  ///< networks, each a network_address
 
   /// Errc::malformed (also for a wrong checksum).
   static Result<OsdMap> decode_map(Buffer bytes);
@@ -154,7 +160,8 @@ struct OsdMap {
   std::size_t count_existing() const;
   std::size_t count_up() const;
   std::size_t count_in() const;
-  /// True if the address, or its whole host (an entry with port and nonce 0), is listed and has not lapsed.
+  /// True if the address, its whole host (an entry with port and nonce 0) or a network it is in is listed and has not
+  /// lapsed.
   bool is_blocklisted(const msg::AddressVector& address, msg::Time now) const;
 
   // --- placement (osd_map_placement.cc)
@@ -173,7 +180,7 @@ struct OsdMap {
                       std::int32_t& primary) const;
 };
 
-/// Ceph: OSDMap::Incremental (client part version 8, OSD part version 9). What one epoch changes.
+/// Ceph: OSDMap::Incremental (client part version 8, OSD part version 9 to 11). What one epoch changes.
 struct OsdMapIncremental {
   msg::Uuid fsid;
   Epoch epoch;  ///< the epoch it leads to
@@ -215,6 +222,9 @@ struct OsdMapIncremental {
   std::uint8_t new_require_min_compat_client = 0xff;  ///< 0xff: unchanged
   std::uint8_t new_require_osd_release = 0xff;
   std::map<std::int32_t, std::uint32_t> new_crush_node_flags, new_device_class_flags;
+  std::array<std::uint8_t, 18> new_stretch_mode{};  ///< a stock monitor's, kept as it came
+  std::map<msg::Address, msg::Time> new_blocklist_ranges;
+  std::vector<msg::Address> old_blocklist_ranges;
 
   std::uint32_t full_crc = 0;  ///< checksum of the map it leads to, as that map's encoding carries it
 

@@ -6,7 +6,9 @@ namespace spirula::maps {
 namespace {
 
 constexpr std::uint8_t map_version = 8, map_compat = 7;
-constexpr std::uint8_t client_version = 9, incremental_client_version = 8, osd_version = 9;
+constexpr std::uint8_t client_version = 9, incremental_client_version = 8;
+/// The OSD part: 9, 10 with stretch mode, 11 with ranges; written as old as it can be, as Pacific does.
+constexpr std::uint8_t osd_version = 9, osd_version_stretch = 10, osd_version_ranges = 11;
 
 /// One value of each OSD, as the wire has it: a count and the values in order of the ids.
 template <class Member>
@@ -78,6 +80,24 @@ void client_fields(auto& self, auto& wire) {
   wire.since(9, self.last_in_change);
 }
 
+std::uint8_t osd_version_of(const OsdMap& map) {
+  if (!map.blocklist_ranges.empty()) return osd_version_ranges;
+  return map.stretch_mode == OsdMap{}.stretch_mode ? osd_version : osd_version_stretch;
+}
+
+std::uint8_t osd_version_of(const OsdMapIncremental& change) {
+  if (!change.new_blocklist_ranges.empty() || !change.old_blocklist_ranges.empty()) return osd_version_ranges;
+  return change.new_stretch_mode == OsdMapIncremental{}.new_stretch_mode ? osd_version : osd_version_stretch;
+}
+
+/// Whether fields of a version are there: in what is read, or in what is written.
+bool reaches(const auto& wire, std::uint8_t version, std::uint8_t written) {
+  if constexpr (decodes<decltype(wire)>)
+    return wire.version() >= version;
+  else
+    return written >= version;
+}
+
 void osd_fields(auto& self, auto& wire) {
   column(self.osds, wire, &Osd::heartbeat_back);
   column(self.osds, wire, &Osd::info);
@@ -96,6 +116,8 @@ void osd_fields(auto& self, auto& wire) {
   wire(self.removed_snaps_queue);
   wire.since(8, self.crush_node_flags);
   wire.since(9, self.device_class_flags);
+  if (reaches(wire, osd_version_stretch, osd_version_of(self))) wire(self.stretch_mode);
+  if (reaches(wire, osd_version_ranges, osd_version_of(self))) wire(self.blocklist_ranges);
 }
 
 void incremental_client_fields(auto& self, auto& wire) {
@@ -148,12 +170,17 @@ void incremental_osd_fields(auto& self, auto& wire) {
   wire(self.new_require_osd_release);
   wire.since(8, self.new_crush_node_flags);
   wire.since(9, self.new_device_class_flags);
+  if (reaches(wire, osd_version_stretch, osd_version_of(self))) wire(self.new_stretch_mode);
+  if (reaches(wire, osd_version_ranges, osd_version_of(self))) {
+    wire(self.new_blocklist_ranges);
+    wire(self.old_blocklist_ranges);
+  }
 }
 
 /// Both encodings are an envelope around a client part, an OSD part and checksums; the first checksum covers every
 /// byte but its own four.
 template <class ClientPart, class OsdPart, class Rest>
-Buffer encode_parts(std::uint8_t version, ClientPart client, OsdPart osd, Rest rest) {
+Buffer encode_parts(std::uint8_t version, ClientPart client, std::uint8_t osd_version, OsdPart osd, Rest rest) {
   Encoder encoder;
   std::size_t crc_at = 0;
   encoder.envelope(map_version, map_compat, [&] {
@@ -176,7 +203,7 @@ Result<> decode_parts(const Buffer& bytes, std::uint8_t version, ClientPart clie
       if (decoder.version() < incremental_client_version) return decoder.fail();  // from before Nautilus
       client(decoder);
     });
-    decoder.envelope(osd_version, [&] { osd(decoder); });
+    decoder.envelope(osd_version_ranges, [&] { osd(decoder); });
     std::size_t crc_at = end - decoder.remaining();
     auto expected = decoder.read<std::uint32_t>();
     if (decoder.failed()) return;
@@ -191,8 +218,8 @@ Result<> decode_parts(const Buffer& bytes, std::uint8_t version, ClientPart clie
 
 Buffer OsdMap::encode_map() const {
   return encode_parts(
-      client_version, [this](Encoder& e) { client_fields(*this, e); }, [this](Encoder& e) { osd_fields(*this, e); },
-      [](Encoder&) {});
+      client_version, [this](Encoder& e) { client_fields(*this, e); }, osd_version_of(*this),
+      [this](Encoder& e) { osd_fields(*this, e); }, [](Encoder&) {});
 }
 
 Result<OsdMap> OsdMap::decode_map(Buffer bytes) {
@@ -205,7 +232,7 @@ Result<OsdMap> OsdMap::decode_map(Buffer bytes) {
 
 Buffer OsdMapIncremental::encode_map() const {
   return encode_parts(
-      incremental_client_version, [this](Encoder& e) { incremental_client_fields(*this, e); },
+      incremental_client_version, [this](Encoder& e) { incremental_client_fields(*this, e); }, osd_version_of(*this),
       [this](Encoder& e) { incremental_osd_fields(*this, e); }, [this](Encoder& e) { e(full_crc); });
 }
 

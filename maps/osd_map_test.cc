@@ -65,8 +65,41 @@ TEST_P(History, damage_is_malformed) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Stock, History, testing::Values(std::pair{"upmap", 23u}, std::pair{"lifecycle", 24u}),
+INSTANTIATE_TEST_SUITE_P(Stock, History,
+                         testing::Values(std::pair{"upmap", 23u}, std::pair{"lifecycle", 24u}, std::pair{"ranges", 7u}),
                          [](const auto& info) { return std::string(info.param.first); });
+
+TEST(OsdMap, a_network_shuts_out_who_is_in_it) {
+  OsdMap map;
+  auto address = [](const char* text, std::uint32_t nonce) {
+    return msg::Address::msgr2(*Endpoint::parse(text), nonce);
+  };
+  auto ban = [&](const char* network, std::uint32_t bits) {
+    auto listed = address(network, bits);
+    listed.type = network_address;
+    map.blocklist_ranges[listed] = {100, 0};
+  };
+  auto listed = [&](const char* text, std::uint32_t now = 99) {
+    return map.is_blocklisted(address(text, 7), {now, 0});
+  };
+  ban("10.2.129.0", 17);
+  ban("[2001:db8::]:0", 33);
+  EXPECT_TRUE(listed("10.2.255.255:3300"));
+  EXPECT_TRUE(listed("10.2.128.0"));
+  EXPECT_FALSE(listed("10.2.127.255"));
+  EXPECT_FALSE(listed("10.3.128.0"));
+  EXPECT_FALSE(listed("10.2.255.255", 100)) << "lapsed";
+  EXPECT_TRUE(listed("[2001:db8:7fff::1]:1"));
+  EXPECT_FALSE(listed("[2001:db8:8000::1]:1"));
+  ban("10.7.7.7", 32);
+  EXPECT_TRUE(listed("10.7.7.7"));
+  EXPECT_FALSE(listed("10.7.7.6"));
+  ban("10.9.9.9", 33);  // no such prefix: from a damaged map
+  EXPECT_FALSE(listed("10.9.9.9"));
+  ban("0.0.0.0", 0);
+  EXPECT_TRUE(listed("10.9.9.9"));
+  EXPECT_FALSE(listed("[2001:db8:8000::1]:1")) << "of the other protocol";
+}
 
 TEST(OsdMap, an_incremental_must_follow) {
   OsdMap map;

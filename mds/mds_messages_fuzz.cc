@@ -60,6 +60,7 @@ Task<int> feed(Shard& shard, Buffer input) {
   (void)co_await server.flush_journal();
   server.tree().verify();
   co_await server.stop();
+  connection->context.reset();  // as a connection does that closes
   co_return 0;
 }
 

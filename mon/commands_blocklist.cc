@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -13,6 +14,11 @@
 namespace spirula::mon {
 namespace {
 
+/// A host of either protocol; one of IPv6 may come without brackets if it has no port.
+Result<Endpoint> parse_host(const std::string& text) {
+  return Endpoint::parse(text[0] != '[' && std::ranges::count(text, ':') > 1 ? "[" + text + "]" : text);
+}
+
 /// "10.0.0.1:0/3", "v2:...", or a host alone.
 Result<msg::Address> parse_entity(std::string text) {
   for (auto prefix : {"v1:", "v2:", "any:"})
@@ -23,15 +29,34 @@ Result<msg::Address> parse_entity(std::string text) {
     if (error != std::errc{} || end != text.data() + text.size()) return Errc::invalid;
     text.resize(slash);
   }
-  TRY(auto endpoint, Endpoint::parse(text));
+  TRY(auto endpoint, parse_host(text));
   return blocklist_address(msg::Address::msgr2(endpoint, nonce));
+}
+
+/// "10.0.0.0/24", "2001:db8::/64".
+Result<msg::Address> parse_network(const std::string& text) {
+  auto slash = text.rfind('/');
+  if (slash == text.npos) return Errc::invalid;
+  std::uint32_t bits = 0;
+  auto [end, error] = std::from_chars(text.data() + slash + 1, text.data() + text.size(), bits);
+  if (error != std::errc{} || end != text.data() + text.size()) return Errc::invalid;
+  TRY(auto endpoint, parse_host(text.substr(0, slash)));
+  auto network = msg::Address::msgr2(endpoint, bits);
+  network.type = maps::network_address;
+  return network;
 }
 
 CommandResult blocklist_change(const CommandCall& call, Draft& draft) {
   std::string text = call.arguments.text("addr");
-  auto address = parse_entity(text);
-  if (!address) return CommandResult::fail(-EINVAL, fmt::format("'{}' is no address", text));
-  if (!call.arguments.text("range").empty()) return CommandResult::fail(-EOPNOTSUPP, "ranges cannot be blocklisted");
+  bool is_range = call.arguments.has("range");
+  if (is_range && call.arguments.text("range") != "range")
+    return CommandResult::fail(-EINVAL, "the word before add or rm must be range");
+  auto address = is_range ? parse_network(text) : parse_entity(text);
+  if (is_range && address && address->nonce > (address->endpoint.ipv6 ? 128u : 32u))
+    return CommandResult::fail(-EINVAL, "Too many bits in range for that protocol!");
+  if (!address)
+    return CommandResult::fail(-EINVAL,
+                               fmt::format("'{}' is no {}", text, is_range ? "network, as 10.0.0.0/24" : "address"));
   if (call.arguments.text("blocklistop") == "rm") {
     auto removed = remove_from_blocklist(draft, {*address}, call.around.now);
     if (!removed && removed.error() == Errc::not_found)
@@ -47,20 +72,23 @@ CommandResult blocklist_change(const CommandCall& call, Draft& draft) {
 }
 
 CommandResult blocklist_ls(const CommandCall& call) {
-  const auto& list = call.state.osd().map().blocklist;
-  std::string said = fmt::format("listed {} entries", list.size());
+  const auto& map = call.state.osd().map();
   JsonArray array;
   std::string text;
-  for (const auto& [address, until] : list) {
-    array.push_back(JsonObject{{"addr", print_address(address)}, {"until", until.describe()}});
-    text += fmt::format("{} {}\n", print_address(address), until.describe());
-  }
+  for (const auto* list : {&map.blocklist, &map.blocklist_ranges})
+    for (const auto& [address, until] : *list) {
+      array.push_back(JsonObject{{"addr", print_address(address)}, {"until", until.describe()}});
+      text += fmt::format("{} {}\n", print_address(address), until.describe());
+    }
+  std::string said = fmt::format("listed {} entries", array.size());
   return call.is_plain() ? CommandResult::print(text, said) : call.json(array, said);
 }
 
 CommandResult blocklist_clear(const CommandCall& call, Draft& draft) {
   std::vector<msg::Address> all;
-  for (const auto& [address, until] : draft->osd().map().blocklist) all.push_back(address);
+  const auto& map = draft->osd().map();
+  for (const auto* list : {&map.blocklist, &map.blocklist_ranges})
+    for (const auto& [address, until] : *list) all.push_back(address);
   auto removed = remove_from_blocklist(draft, all, call.around.now);
   if (!removed && removed.error() != Errc::not_found) return CommandResult::fail(removed.error(), "");
   return CommandResult::say(" removed all blocklist entries");

@@ -108,9 +108,12 @@ CommandResult fs_ls(const CommandCall& call) {
 }
 
 CommandResult fs_dump(const CommandCall& call) {
-  const auto& map = call.state.fs().map();
-  if (call.arguments.integer("epoch").value_or(map.epoch.value) != map.epoch.value)
-    return CommandResult::fail(-ENOENT, "there is no map for that epoch");
+  const auto& fs = call.state.fs();
+  auto epoch = call.arguments.integer("epoch").value_or(fs.map().epoch.value);
+  if (epoch > UINT32_MAX) return CommandResult::fail(-ENOENT, "");
+  auto found = fs.map_at(msg::Epoch(static_cast<std::uint32_t>(epoch)));
+  if (!found) return CommandResult::fail(found.error(), fmt::format("there is no map of epoch {}", epoch));
+  const auto& map = *found;
   std::string said = fmt::format("dumped fsmap epoch {}", map.epoch.value);
   return call.is_plain() ? CommandResult::print(print(map), said) : call.json(dump(map), said);
 }
@@ -337,7 +340,7 @@ CommandResult fs_set_default(const CommandCall& call, Draft& draft) {
   auto found = find_fs(draft.state(), call.arguments.text("fs_name"));
   if (!found.fs) return std::move(found.problem);
   auto fscid = found.fs->fscid;
-  return outcome(edit_fs_map(draft, [fscid](maps::FsMap& map) { map.default_fscid = fscid; }), "");
+  return outcome(edit_fs_map(draft, call.around.now, [fscid](maps::FsMap& map) { map.default_fscid = fscid; }), "");
 }
 
 CommandResult fs_rename(const CommandCall& call, Draft& draft) {

@@ -39,7 +39,8 @@ std::optional<std::uint8_t> release_by_name(std::string_view name) {
 
 std::string print_address(const msg::Address& address) {
   if (!address.has_endpoint) return ":/0";
-  return fmt::format("{}/{}", address.endpoint.describe(), address.nonce);
+  return fmt::format("{}{}/{}", address.type == maps::network_address ? "cidr:" : "", address.endpoint.describe(),
+                     address.nonce);
 }
 
 std::string print_protocol_address(const msg::Address& address) {

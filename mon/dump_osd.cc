@@ -123,8 +123,10 @@ std::string weight_text(std::uint32_t weight) {
   return fmt::format("{:.6g}", static_cast<double>(weight) / maps::weight_in);
 }
 
-std::string blocklist_text(const msg::Address& address) {
-  return print_address(address);
+JsonObject dump(const std::map<msg::Address, msg::Time>& until) {
+  JsonObject object;
+  for (const auto& [address, time] : until) object[print_address(address)] = time.describe();
+  return object;
 }
 
 }  // namespace
@@ -306,8 +308,6 @@ JsonObject dump(const maps::OsdMap& map) {
     temps.push_back(JsonObject{{"pgid", pg.describe()}, {"osds", numbers(mapping)}});
   for (const auto& [pg, primary] : map.primary_temp)
     primary_temps.push_back(JsonObject{{"pgid", pg.describe()}, {"osd", primary}});
-  JsonObject blocklist;
-  for (const auto& [address, until] : map.blocklist) blocklist[blocklist_text(address)] = until.describe();
   auto flags = map_flag_names(map.flags);
   auto sorted = flags;
   std::ranges::sort(sorted);
@@ -337,8 +337,8 @@ JsonObject dump(const maps::OsdMap& map) {
           {"pg_upmap_items", upmap_items},
           {"pg_temp", temps},
           {"primary_temp", primary_temps},
-          {"blocklist", blocklist},
-          {"range_blocklist", JsonObject{}},
+          {"blocklist", dump(map.blocklist)},
+          {"range_blocklist", dump(map.blocklist_ranges)},
           {"erasure_code_profiles", JsonObject{}},
           {"removed_snaps_queue", dump_snap_intervals(map.removed_snaps_queue)},
           {"new_removed_snaps", dump_snap_intervals(map.new_removed_snaps)},
@@ -386,7 +386,9 @@ std::string print(const maps::OsdMap& map) {
   for (const auto& [pg, primary] : map.primary_temp)
     text += fmt::format("primary_temp {} {}\n", pg.describe(), primary);
   for (const auto& [address, until] : map.blocklist)
-    text += fmt::format("blocklist {} expires {}\n", blocklist_text(address), until.describe());
+    text += fmt::format("blocklist {} expires {}\n", print_address(address), until.describe());
+  for (const auto& [network, until] : map.blocklist_ranges)
+    text += fmt::format("range blocklist {} expires {}\n", print_address(network), until.describe());
   return text;
 }
 

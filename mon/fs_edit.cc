@@ -12,7 +12,8 @@ using maps::FsMap;
 using maps::MdsInfo;
 using maps::MdsState;
 
-Result<> draft_map(Draft& draft, FsMap map, FsService::Change with = {}) {
+Result<> draft_map(Draft& draft, FsMap map, msg::Time now, FsService::Change with = {}) {
+  with.when = now;
   if (map == draft->fs().map() && with.metadata.empty() && with.metadata_removed.empty()) return {};
   if (map != draft->fs().map()) {
     map.epoch = draft->fs().map().epoch.next();
@@ -118,18 +119,18 @@ Result<std::int32_t> create_file_system(Draft& draft, const FsSpec& spec, msg::T
   std::int32_t fscid = fs.fscid;
   map.file_systems.push_back(std::move(fs));
   if (map.default_fscid == maps::fscid_none) map.default_fscid = fscid;
-  TRY(draft_map(draft, std::move(map)));
+  TRY(draft_map(draft, std::move(map), now));
   return fscid;
 }
 
-Result<> remove_file_system(Draft& draft, std::int32_t fscid, msg::Time) {
+Result<> remove_file_system(Draft& draft, std::int32_t fscid, msg::Time now) {
   FsMap map = draft->fs().map();
   const auto* fs = map.file_system(fscid);
   if (!fs) return Errc::not_found;
   if (!fs->mds_map.up.empty()) return Errc::busy;
   std::erase_if(map.file_systems, [&](const auto& each) { return each.fscid == fscid; });
   if (map.default_fscid == fscid) map.default_fscid = maps::fscid_none;
-  return draft_map(draft, std::move(map));
+  return draft_map(draft, std::move(map), now);
 }
 
 Result<> edit_file_system(Draft& draft, std::int32_t fscid, msg::Time now,
@@ -140,13 +141,13 @@ Result<> edit_file_system(Draft& draft, std::int32_t fscid, msg::Time now,
   maps::MdsMap before = fs->mds_map;
   edit(fs->mds_map);
   if (!(before == fs->mds_map)) fs->mds_map.modified = now;
-  return draft_map(draft, std::move(map));
+  return draft_map(draft, std::move(map), now);
 }
 
-Result<> edit_fs_map(Draft& draft, const std::function<void(maps::FsMap&)>& edit) {
+Result<> edit_fs_map(Draft& draft, msg::Time now, const std::function<void(maps::FsMap&)>& edit) {
   FsMap map = draft->fs().map();
   edit(map);
-  return draft_map(draft, std::move(map));
+  return draft_map(draft, std::move(map), now);
 }
 
 Result<> take_mds_beacon(Draft& draft, const msg::MdsBeacon& beacon, double blocklist_seconds, msg::Time now) {
@@ -172,16 +173,16 @@ Result<> take_mds_beacon(Draft& draft, const msg::MdsBeacon& beacon, double bloc
     map.roles[gid] = maps::fscid_none;
     FsService::Change with;
     with.metadata[gid] = beacon.metadata;
-    return draft_map(draft, std::move(map), std::move(with));
+    return draft_map(draft, std::move(map), now, std::move(with));
   }
   if (wanted == MdsState::dne) return fail_mds(draft, gid, blocklist_seconds, now);
-  if (found.info->laggy_since != msg::Time{}) TRY(set_laggy(draft, gid, {}));
+  if (found.info->laggy_since != msg::Time{}) TRY(set_laggy(draft, gid, {}, now));
   if (!is_mds_step(found.info->state, wanted)) return {};
   FsMap map = draft->fs().map();
   auto* info = find_in(map, gid);
   info->state = wanted;
   info->state_sequence = beacon.sequence;
-  return draft_map(draft, std::move(map));
+  return draft_map(draft, std::move(map), now);
 }
 
 Result<> fail_mds(Draft& draft, maps::MdsGid gid, double blocklist_seconds, msg::Time now) {
@@ -211,18 +212,18 @@ Result<> fail_mds(Draft& draft, maps::MdsGid gid, double blocklist_seconds, msg:
   map.roles.erase(gid);
   FsService::Change with;
   with.metadata_removed.insert(gid);
-  return draft_map(draft, std::move(map), std::move(with));
+  return draft_map(draft, std::move(map), now, std::move(with));
 }
 
-Result<> set_laggy(Draft& draft, maps::MdsGid gid, msg::Time since) {
+Result<> set_laggy(Draft& draft, maps::MdsGid gid, msg::Time since, msg::Time now) {
   FsMap map = draft->fs().map();
   auto* info = find_in(map, gid);
   if (!info) return Errc::not_found;
   info->laggy_since = since;
-  return draft_map(draft, std::move(map));
+  return draft_map(draft, std::move(map), now);
 }
 
-Result<> promote_standbys(Draft& draft, msg::Time) {
+Result<> promote_standbys(Draft& draft, msg::Time now) {
   FsMap map = draft->fs().map();
   for (auto& fs : map.file_systems) {
     auto& mds = fs.mds_map;
@@ -240,7 +241,7 @@ Result<> promote_standbys(Draft& draft, msg::Time) {
       promote(map, fs, standby->gid, rank);
     }
   }
-  return draft_map(draft, std::move(map));
+  return draft_map(draft, std::move(map), now);
 }
 
 }  // namespace spirula::mon

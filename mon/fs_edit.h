@@ -22,7 +22,7 @@ Result<> remove_file_system(Draft& draft, std::int32_t fscid, msg::Time now);
 Result<> edit_file_system(Draft& draft, std::int32_t fscid, msg::Time now,
                           const std::function<void(maps::MdsMap&)>& edit);
 /// `edit` changes the map as a whole.
-Result<> edit_fs_map(Draft& draft, const std::function<void(maps::FsMap&)>& edit);
+Result<> edit_fs_map(Draft& draft, msg::Time now, const std::function<void(maps::FsMap&)>& edit);
 
 /// Takes a beacon for what it asks: a new standby, a step to the next state, leaving. Drafts nothing if the map says so
 /// already, or if the step is not one that the map's state allows.
@@ -31,7 +31,7 @@ Result<> take_mds_beacon(Draft& draft, const msg::MdsBeacon& beacon, double bloc
 /// waits for that. Errc::not_found.
 Result<> fail_mds(Draft& draft, maps::MdsGid gid, double blocklist_seconds, msg::Time now);
 /// Marks an MDS laggy, or not: shown to people; nothing else follows from it.
-Result<> set_laggy(Draft& draft, maps::MdsGid gid, msg::Time since);
+Result<> set_laggy(Draft& draft, maps::MdsGid gid, msg::Time since, msg::Time now);
 /// Gives ranks that want a daemon to standbys. Drafts nothing when there is none to give.
 Result<> promote_standbys(Draft& draft, msg::Time now);
 

@@ -117,5 +117,26 @@ TEST_F(FsEditTest, pools_serve_one_file_system) {
   EXPECT_EQ(refused.error(), Errc::busy);
 }
 
+TEST_F(FsEditTest, past_maps_are_kept_by_count_and_age) {
+  auto step = [&](std::int64_t size) {
+    return decide([&](Draft& d) {
+      return edit_file_system(d, fscid, now, [&](maps::MdsMap& map) { map.max_file_size = size; });
+    });
+  };
+  make_fs();
+  auto first = fs();
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(step(1000 + i));
+  ASSERT_TRUE(state.fs().map_at(first.epoch)) << "young";
+  EXPECT_EQ(*state.fs().map_at(first.epoch), first);
+  EXPECT_EQ(state.fs().map_at(fs().epoch)->file_systems[0].mds_map.max_file_size, 1299);
+  EXPECT_EQ(state.fs().map_at(fs().epoch.next()).error(), Errc::not_found);
+  now = later(now, 3601);
+  ASSERT_TRUE(step(1));
+  ASSERT_TRUE(step(2));
+  EXPECT_FALSE(state.fs().map_at(first.epoch)) << "old, and there are enough";
+  EXPECT_TRUE(state.fs().map_at(msg::Epoch(fs().epoch.value - 250)));
+  EXPECT_FALSE(state.fs().map_at(msg::Epoch(fs().epoch.value - 251)));
+}
+
 }  // namespace
 }  // namespace spirula::mon

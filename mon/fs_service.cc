@@ -3,10 +3,23 @@
 namespace spirula::mon {
 
 Result<> FsService::apply(const Change& change) {
-  if (change.map) map_ = *change.map;
+  if (change.map) {
+    if (map_.epoch.value > 0) past_[map_.epoch] = {spirula::encode(map_), when_};
+    map_ = *change.map;
+    when_ = change.when;
+    while (past_.size() > past_kept && past_.begin()->second.when.wall() + past_age < when_.wall())
+      past_.erase(past_.begin());
+  }
   for (const auto& [gid, metadata] : change.metadata) metadata_[gid] = metadata;
   for (auto gid : change.metadata_removed) metadata_.erase(gid);
   return {};
+}
+
+Result<maps::FsMap> FsService::map_at(msg::Epoch epoch) const {
+  if (epoch == map_.epoch) return map_;
+  auto found = past_.find(epoch);
+  if (found == past_.end()) return Errc::not_found;
+  return spirula::decode<maps::FsMap>(found->second.map);
 }
 
 FsService::Found FsService::find(maps::MdsGid gid) const {

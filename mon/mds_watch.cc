@@ -96,7 +96,7 @@ void MdsWatch::replace_silent() {
           if (!failed && failed.error() != Errc::not_found) return failed;
         }
         for (auto gid : laggy) {
-          auto marked = set_laggy(draft, gid, wall());
+          auto marked = set_laggy(draft, gid, wall(), wall());
           if (!marked && marked.error() != Errc::not_found) return marked;
         }
         return promote_standbys(draft, wall());

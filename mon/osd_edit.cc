@@ -38,7 +38,7 @@ msg::Time later(msg::Time time, double seconds) {
 }
 
 msg::Address blocklist_address(msg::Address address) {
-  address.type = msg::Address::Type::any;
+  if (address.type != maps::network_address) address.type = msg::Address::Type::any;
   return address;
 }
 
@@ -286,16 +286,22 @@ Result<> set_osd_state_bits(Draft& draft,
 Result<> add_to_blocklist(Draft& draft, const std::vector<msg::Address>& addresses, msg::Time until, msg::Time now) {
   if (addresses.empty()) return {};
   auto change = next_incremental(draft->osd().map(), now);
-  for (const auto& address : addresses) change.new_blocklist[blocklist_address(address)] = until;
+  for (const auto& address : addresses) {
+    auto listed = blocklist_address(address);
+    (listed.type == maps::network_address ? change.new_blocklist_ranges : change.new_blocklist)[listed] = until;
+  }
   return draft_osd_change(draft, std::move(change));
 }
 
 Result<> remove_from_blocklist(Draft& draft, const std::vector<msg::Address>& addresses, msg::Time now) {
   const auto& map = draft->osd().map();
   auto change = next_incremental(map, now);
-  for (const auto& address : addresses)
-    if (map.blocklist.contains(blocklist_address(address))) change.old_blocklist.push_back(blocklist_address(address));
-  if (change.old_blocklist.empty()) return Errc::not_found;
+  for (const auto& address : addresses) {
+    auto listed = blocklist_address(address);
+    if (map.blocklist.contains(listed)) change.old_blocklist.push_back(listed);
+    if (map.blocklist_ranges.contains(listed)) change.old_blocklist_ranges.push_back(listed);
+  }
+  if (change.old_blocklist.empty() && change.old_blocklist_ranges.empty()) return Errc::not_found;
   return draft_osd_change(draft, std::move(change));
 }
 

@@ -132,6 +132,18 @@ TEST(OsdEdit, blocklist) {
   EXPECT_EQ(t.decide([&](Draft& d) { return remove_from_blocklist(d, {address}, t.now); }).error(), Errc::not_found);
 }
 
+TEST(OsdEdit, networks_on_the_blocklist) {
+  TestState t;
+  auto host = msg::Address::msgr2(*Endpoint::parse("10.0.0.77:3300"), 3);
+  auto network = msg::Address::msgr2(*Endpoint::parse("10.0.0.0:0"), 24);
+  network.type = maps::network_address;
+  ASSERT_TRUE(t.decide([&](Draft& d) { return add_to_blocklist(d, {network}, later(t.now, 60), t.now); }));
+  EXPECT_TRUE(t.map().blocklist.empty());
+  EXPECT_TRUE(t.map().is_blocklisted(host, t.now));
+  ASSERT_TRUE(t.decide([&](Draft& d) { return remove_from_blocklist(d, {network}, t.now); }));
+  EXPECT_FALSE(t.map().is_blocklisted(host, t.now));
+}
+
 TEST(OsdService, old_maps_are_rebuilt_and_trimmed) {
   TestState t;
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(t.pool("p" + std::to_string(i), 1));

@@ -197,8 +197,9 @@ void OsdWatch::put_out_long_down() {
 
 void OsdWatch::expire_blocklist() {
   std::vector<msg::Address> over;
-  for (const auto& [address, until] : map().blocklist)
-    if (until < wall()) over.push_back(address);
+  for (const auto* list : {&map().blocklist, &map().blocklist_ranges})
+    for (const auto& [address, until] : *list)
+      if (until < wall()) over.push_back(address);
   if (!over.empty())
     submit("blocklist", [this, over](Draft& draft) -> Result<> {
       auto removed = remove_from_blocklist(draft, over, wall());

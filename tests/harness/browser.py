@@ -17,8 +17,6 @@ def node_modules():
     folder = os.path.join(_BUILD, digest)
     if os.path.isdir(os.path.join(folder, "node_modules", "playwright-core")):
         return os.path.join(folder, "node_modules")
-    if not shutil.which("npm"):  # not in packages.txt: other builds of node bring their own, and refuse Debian's
-        subprocess.run([os.path.join(_HERE, "../install-packages"), "npm"], check=True, stdout=subprocess.DEVNULL)
     os.makedirs(folder, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(os.path.join(_HERE, name), folder)

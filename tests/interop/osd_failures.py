@@ -1,0 +1,94 @@
+"""An OSD that dies is reported by its peers, marked down, and put out; it comes back."""
+
+import json
+import os
+import time
+
+from harness.cluster import Options
+from harness.suite import ClusterTest
+from interop.monitor_life import asked, wait_for
+
+GRACE = 4
+
+
+class OsdFailures(ClusterTest):
+    def setUp(self):  # needs a cluster of its own
+        pass
+
+    def three(self):
+        folder = os.path.join(self.world.folder, self._testMethodName)
+        self.world.ledger.record("cluster", path=folder)
+        cluster = self.world.kind(folder, Options(osds=3, mds=0, netns=self.world.netns, addr="127.0.0.1"))
+        self.addCleanup(cluster.down)
+        cluster.up()
+        return cluster
+
+    def test_killed_osds_are_reported_by_their_peers(self):
+        world, cluster = self.world, self.three()
+
+        def json_of(*words):
+            return json.loads(asked(world, cluster, *words, "-f", "json").stdout)
+
+        def in_tree(status):
+            return [node["id"] for node in json_of("osd", "tree")["nodes"]
+                    if node["type"] == "osd" and node["status"] == status]
+
+        for name, value in (("osd_heartbeat_grace", GRACE), ("osd_heartbeat_interval", 1),
+                            ("mon_osd_down_out_interval", 3), ("mon_osd_min_in_ratio", 0)):
+            asked(world, cluster, "config", "set", "global", name, value)
+        pool = "copies"
+        asked(world, cluster, "osd", "pool", "create", pool, 16)
+        asked(world, cluster, "osd", "pool", "set", pool, "size", 3)
+        asked(world, cluster, "osd", "pool", "set", pool, "min_size", 1)
+        asked(world, cluster, "osd", "set", "noout")
+        wait_for(lambda: json_of("status")["pgmap"].get("pgs_by_state", [{}])[0].get("state_name") == "active+clean",
+                 "the pool is not clean")
+        time.sleep(2)  # until each has heard the others
+        before = json_of("osd", "dump")
+        cluster.kill("osd.1")
+        killed = time.monotonic()
+        wait_for(lambda: in_tree("down") == [1], "osd.1 is not marked down", seconds=25)
+        took = time.monotonic() - killed
+        # By beacons alone it would have been mon_osd_report_timeout, 15 minutes.
+        print(f"     down after {took:.1f} s")
+        said = asked(world, cluster, "-s").stdout.decode()
+        self.assertRegex(said, r"osd: 3 osds: 2 up \(.*\), 3 in")
+        self.assertRegex(said, r"1 osds? down")
+        log = asked(world, cluster, "log", "last", "50", "info", "cluster").stdout.decode()
+        self.assertRegex(log, r"osd\.1 (failed|reported immediately failed)", "by peers, and the log says so")
+        self.assertEqual(json_of("osd", "dump")["osds"][1]["in"], 1, "noout holds")
+        asked(world, cluster, "osd", "unset", "noout")
+        wait_for(lambda: not json_of("osd", "dump")["osds"][1]["in"], "osd.1 is not put out")
+        self.assertRegex(asked(world, cluster, "-s").stdout.decode(), r"osd: 3 osds: 2 up \(.*\), 2 in")
+        (node,) = [node for node in json_of("osd", "tree")["nodes"] if node["id"] == 1]
+        self.assertEqual(node["reweight"], 0)
+        self.assertEqual(node["status"], "down")
+
+        cluster.start("osd.1")
+        wait_for(lambda: not in_tree("down") and json_of("osd", "dump")["osds"][1]["in"], "osd.1 does not come back in")
+        after = json_of("osd", "dump")
+        self.assertGreater(after["osds"][1]["up_from"], before["osds"][1]["up_from"])
+        self.assertRegex(asked(world, cluster, "-s").stdout.decode(), r"osd: 3 osds: 3 up \(.*\), 3 in")
+        for other in (0, 2):
+            self.assertEqual(after["osds"][other]["up_from"], before["osds"][other]["up_from"], "nobody else went down")
+
+    def test_a_silent_osd_is_reported_after_its_grace(self):
+        """Stopped, not dead: its sockets are open, it answers nobody."""
+        world, cluster = self.world, self.three()
+        for name, value in (("osd_heartbeat_grace", GRACE), ("osd_heartbeat_interval", 1)):
+            asked(world, cluster, "config", "set", "global", name, value)
+        time.sleep(3)
+        process = cluster.process("osd.2")
+        process.signal(19)
+        try:
+            def downs():
+                dump = json.loads(asked(world, cluster, "osd", "dump", "-f", "json").stdout)
+                return [osd["osd"] for osd in dump["osds"] if not osd["up"]]
+
+            stopped = time.monotonic()
+            wait_for(lambda: downs() == [2], "osd.2 is not marked down", seconds=40)
+            self.assertGreater(time.monotonic() - stopped, GRACE - 2, "not before its grace is over")
+            self.assertRegex(asked(world, cluster, "health", "detail").stdout.decode(), r"osd\.2 .*is down")
+        finally:
+            process.signal(18)
+        wait_for(lambda: not downs(), "osd.2 does not boot again", seconds=40)
