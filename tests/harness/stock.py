@@ -41,6 +41,7 @@ mon allow pool size one = true
 mon warn on pool no redundancy = false
 mon pg warn min per osd = 0
 mon data avail warn = 5
+mon globalid prealloc = 10000000
 osd objectstore = {self.options.store or "bluestore"}
 mds reconnect timeout = 5
 crash dir = {self.path("run")}
