@@ -1,12 +1,14 @@
 """What a load costs: operations per second as the client sees them, CPU time and memory of each daemon."""
 
 import dataclasses
+import json
 import os
 import statistics
 import subprocess
 import time
 
 from . import disks, network, processes
+from .spirula import BIN
 
 
 @dataclasses.dataclass
@@ -16,6 +18,7 @@ class Figure:
     rate: float  # operations per second, or MB/s
     operations: int
     cpu_seconds: dict  # daemon name to seconds during the run
+    latency_ms_max: float = 0.0  # of one operation, as the client saw it; 0: not measured
 
     def cpu_us(self, kind):
         """CPU time per operation over all daemons of a kind ("osd"), in microseconds."""
@@ -44,23 +47,57 @@ class Bench:
         self.client("ceph", "osd", "pool", "create", name, 64)
 
     def measured(self, work):
-        """Runs `work`, which returns (rate, operations), and says what the daemons spent meanwhile."""
+        """Runs `work`, which returns (rate, operations, most ms of one), and says what the daemons spent meanwhile."""
         running = self.cluster.running()
         before = {name: process.cpu_seconds() for name, process in running.items()}
-        rate, operations = work()
+        rate, operations, latency_ms_max = work()
         spent = {name: process.cpu_seconds() - before[name] for name, process in running.items()}
-        return Figure(rate, operations, spent)
+        return Figure(rate, operations, spent, latency_ms_max)
 
-    def rados_write(self, pool, size, depth):
+    def rados(self, kind, pool, size, depth, seconds=0):
+        """The stock `rados bench`: kind is write, seq or rand. Reads find what they read, written before."""
         def work():
-            text = self.client("rados", "-p", pool, "bench", self.seconds, "write", "-b", size, "-t", depth,
-                               "--no-cleanup")
-            made = _value(text, "Total writes made")
-            took = _value(text, "Total time run")
-            return made / took, int(made)
+            size_words = ("-b", size, "--no-cleanup") if kind == "write" else ()
+            text = self.client("rados", "-p", pool, "bench", seconds or self.seconds, kind, *size_words, "-t", depth)
+            made = _value(text, "Total writes made" if kind == "write" else "Total reads made")
+            return made / _value(text, "Total time run"), int(made), _value(text, "Max latency(s)") * 1000
+        if kind != "write":
+            self.client("rados", "-p", pool, "bench", self.seconds, "write", "-b", size, "-t", 16, "--no-cleanup")
         figure = self.measured(work)
         self.client("rados", "-p", pool, "cleanup")
         return figure
+
+    def own(self, kind, pool, size, depth):
+        """The same with our own, lighter load generator, whoever the daemons are."""
+        def run(what, at_once):
+            return json.loads(disks.run(
+                *network.inside(self.cluster.options.netns), os.path.join(BIN, "rados"), "-c", self.cluster.conf,
+                "--admin-socket", "", "-p", pool, "bench", str(self.seconds), what, "-b", str(size), "-t", str(at_once),
+                "--no-cleanup", "--format", "json", timeout=300))
+
+        def work():
+            said = run(kind, depth)
+            if said["errors"] or said["mismatches"]:
+                raise RuntimeError(f"our load generator: {said}")
+            return said["ops_per_second"], said["operations"], said["latency_ms"]["max"]
+        if kind != "write":
+            run("write", 16)
+        figure = self.measured(work)
+        disks.run(*network.inside(self.cluster.options.netns), os.path.join(BIN, "rados"), "-c", self.cluster.conf,
+                  "--admin-socket", "", "-p", pool, "cleanup", timeout=300)
+        return figure
+
+    def start_to_up_seconds(self, name="osd.0"):
+        """From the start of an OSD that was stopped to where the monitor shows it up again."""
+        self.cluster.stop(name)
+        before = self.cluster.osds_up()
+        started = time.monotonic()
+        self.cluster.start(name)
+        while not self.cluster.osds_up() - before:
+            if time.monotonic() - started > 60:
+                raise RuntimeError(f"{name} does not come up")
+            time.sleep(0.02)
+        return time.monotonic() - started
 
     def fuse_creates(self, count):
         """Empty files in one directory, each created and closed, with a client that has just mounted."""
@@ -82,15 +119,15 @@ class Bench:
             started = time.monotonic()
             for index in range(count):
                 os.close(os.open(f"{folder}/file{index}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            return count / (time.monotonic() - started), count
+            return count / (time.monotonic() - started), count, 0
         figure = self.measured(work)
         subprocess.run(["umount", mount], check=True, timeout=60)
         process.wait(30)
         return figure
 
-    def memory_mib(self):
-        """Daemon name to resident MiB, now."""
-        return {name: process.memory_mib() for name, process in self.cluster.running().items()}
+    def memory_mib(self, field="VmRSS"):
+        """Daemon name to resident MiB, now; VmHWM: the most since it started."""
+        return {name: process.memory_mib(field) for name, process in self.cluster.running().items()}
 
 
 def _value(text, name):
