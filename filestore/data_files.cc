@@ -3,7 +3,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -159,9 +161,12 @@ Result<std::shared_ptr<DataFile>> DataFiles::open(std::uint64_t id, Access acces
       return it->second.file;
     }
   }
-  if (access == Access::cached) return Errc::again;
-  FileDescriptor fd(
-      ::openat(objects_.get(), path_of(id).c_str(), (mode_ == Mode::read_write ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+  // What the kernel remembers is opened in less time than another thread takes to wake up.
+  open_how how{};
+  how.flags = static_cast<unsigned>((mode_ == Mode::read_write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+  if (access == Access::cached) how.resolve = RESOLVE_CACHED;
+  FileDescriptor fd(static_cast<int>(::syscall(SYS_openat2, objects_.get(), path_of(id).c_str(), &how, sizeof how)));
+  if (!fd && access == Access::cached) return Errc::again;  // whatever it is, the blocking call finds out
   if (!fd) return last_errno();
   auto file = std::make_shared<DataFile>(std::move(fd), changes_, id);
   remember(id, file);

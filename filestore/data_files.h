@@ -74,7 +74,7 @@ class DataFiles {
 
   /// A new empty file that says whose it is.
   Result<std::shared_ptr<DataFile>> create(std::uint64_t id, const ObjectId& owner);
-  /// Access::cached: Errc::again if it is not open. Errc::not_found.
+  /// Access::cached: Errc::again if opening it would take the disk. Errc::not_found.
   Result<std::shared_ptr<DataFile>> open(std::uint64_t id, Access access);
   /// Past the page cache: reads must be of whole blocks into aligned memory. Not remembered.
   Result<DataFile> open_direct(std::uint64_t id);
