@@ -6,6 +6,7 @@
 #include <boost/json/array.hpp>
 
 #include "appliance/files.h"
+#include "appliance/json_read.h"
 #include "appliance/limits.h"
 #include "appliance/secrets.h"
 #include "base/coroutine.h"
@@ -22,11 +23,6 @@ constexpr const char* login_schema =
 constexpr const char* password_schema =
     R"({"type":"object","required":["old","new"],"properties":{"old":{"type":"string"},"new":{"type":"string","minLength":10,"maxLength":256}}})";
 
-std::string text_in(const json::object& body, const char* name) {
-  const json::value* value = body.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 std::optional<HttpResponse> refuse_password(const std::string& password) {
   if (password.size() < limits::password_bytes_min)
     return fail(422, "short_password",
@@ -40,13 +36,6 @@ std::optional<HttpResponse> refuse_password(const std::string& password) {
 
 std::int64_t seconds_ago(MonotonicTime then, MonotonicTime now) {
   return std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
-}
-
-HttpResponse not_saved(std::error_code why) {
-  return fail(507, "not_saved",
-              fmt::format("The configuration could not be written ({}). Nothing was changed. Make room on the system "
-                          "disk, then try again.",
-                          why.message()));
 }
 
 }  // namespace
@@ -77,24 +66,23 @@ Result<std::unique_ptr<AccessApi>> AccessApi::open(Shard& shard, DocumentStore& 
 }
 
 void AccessApi::add_to(Router& router) {
-  auto bind = [this](Task<HttpResponse> (AccessApi::*method)(Call)) {
-    return [this, method](Call call) { return (this->*method)(std::move(call)); };
-  };
   router.add({"GET", "/api/v1/state", Access::open, "what anybody may know: whether the box is claimed, its clock", "",
-              bind(&AccessApi::get_state)});
+              action(this, &AccessApi::get_state)});
   router.add({"POST", "/api/v1/claim", Access::open, "make the box yours, with the code that its console shows",
-              claim_schema, bind(&AccessApi::claim)});
-  router.add({"POST", "/api/v1/session", Access::open, "log in", login_schema, bind(&AccessApi::log_in)});
+              claim_schema, action(this, &AccessApi::claim)});
+  router.add({"POST", "/api/v1/session", Access::open, "log in", login_schema, action(this, &AccessApi::log_in)});
+  router.add({"GET", "/api/v1/session", Access::owner, "this session, with its CSRF word", "",
+              action(this, &AccessApi::get_session)});
+  router.add({"DELETE", "/api/v1/session", Access::owner, "log out", "", action(this, &AccessApi::log_out)});
   router.add(
-      {"GET", "/api/v1/session", Access::owner, "this session, with its CSRF word", "", bind(&AccessApi::get_session)});
-  router.add({"DELETE", "/api/v1/session", Access::owner, "log out", "", bind(&AccessApi::log_out)});
-  router.add({"GET", "/api/v1/sessions", Access::owner, "who is logged in", "", bind(&AccessApi::list_sessions)});
-  router.add({"DELETE", "/api/v1/sessions/{id}", Access::owner, "log somebody out", "", bind(&AccessApi::end_session)});
+      {"GET", "/api/v1/sessions", Access::owner, "who is logged in", "", action(this, &AccessApi::list_sessions)});
+  router.add({"DELETE", "/api/v1/sessions/{id}", Access::owner, "log somebody out", "",
+              action(this, &AccessApi::end_session)});
   router.add({"PUT", "/api/v1/password", Access::owner, "change the password; every other session ends",
-              password_schema, bind(&AccessApi::change_password)});
+              password_schema, action(this, &AccessApi::change_password)});
   router.add({"POST", "/api/v1/metrics-token", Access::owner,
               "make a new token for /metrics, shown once; the one before it stops working", "",
-              bind(&AccessApi::make_metrics_token)});
+              action(this, &AccessApi::make_metrics_token)});
   router.metrics_token_fits = [this](const std::string& token) { return metrics_token_fits(token); };
 }
 

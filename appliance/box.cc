@@ -180,7 +180,9 @@ Task<Result<>> Box::make(JobBoard::Progress& progress) {
   }
   progress.at(0.72, "Waiting for the stores");
   done = co_await wait_until(
-      [&](const json::value& status) { return number_at(status, "/osdmap/num_up_osds") == std::ssize(disks); },
+      [&](const json::value& status) {
+        return number_at(status, "/osdmap/num_up_osds") == static_cast<double>(disks.size());
+      },
       daemon_patience);
   if (done) {
     progress.at(0.8, "Making the file system");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <boost/json/array.hpp>
 
+#include "appliance/json_read.h"
 #include "appliance/limits.h"
 #include "base/coroutine.h"
 #include "base/log.h"
@@ -21,11 +22,6 @@ constexpr const char* copies_schema =
     R"({"type":"object","required":["copies"],"properties":{"copies":{"type":"integer","enum":[1,2,3]}}})";
 constexpr const char* share_schema =
     R"({"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-z0-9][a-z0-9-]*$","maxLength":40}}})";
-
-std::string text_in(const json::object& body, const char* name) {
-  const json::value* value = body.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
 
 /// 0 for what is no number of copies.
 unsigned copies_in(const json::object& body) {
@@ -60,40 +56,41 @@ HttpResponse not_ready() {
 }  // namespace
 
 void BoxApi::add_to(Router& router) {
-  auto bind = [this](Task<HttpResponse> (BoxApi::*method)(Call)) {
-    return [this, method](Call call) { return (this->*method)(std::move(call)); };
-  };
-  router.add(
-      {"GET", "/api/v1/config", Access::owner, "the configuration, without secrets", "", bind(&BoxApi::get_config)});
+  router.add({"GET", "/api/v1/config", Access::owner, "the configuration, without secrets", "",
+              action(this, &BoxApi::get_config)});
   router.add({"GET", "/api/v1/disks", Access::owner, "every disk, what is on it, and whether it can be chosen", "",
-              bind(&BoxApi::list_disks)});
+              action(this, &BoxApi::list_disks)});
   router.add({"POST", "/api/v1/setup/plan", Access::owner,
-              "what disks, with those already in use, would give; changes nothing", plan_schema, bind(&BoxApi::plan)});
+              "what disks, with those already in use, would give; changes nothing", plan_schema,
+              action(this, &BoxApi::plan)});
   router.add({"POST", "/api/v1/setup", Access::owner, "format the disks and start the storage: a job", setup_schema,
-              bind(&BoxApi::set_up)});
+              action(this, &BoxApi::set_up)});
   router.add({"DELETE", "/api/v1/setup", Access::owner,
-              "take back a set-up that failed, so that other disks can be chosen", "", bind(&BoxApi::give_up_setup)});
+              "take back a set-up that failed, so that other disks can be chosen", "",
+              action(this, &BoxApi::give_up_setup)});
   router.add({"POST", "/api/v1/disks", Access::owner, "add a disk to the storage: a job", disk_schema,
-              bind(&BoxApi::add_disk)});
+              action(this, &BoxApi::add_disk)});
   router.add({"DELETE", "/api/v1/disks/{name}", Access::owner,
               "take a disk out, working or broken, after what is on it has moved to others: a job", "",
-              bind(&BoxApi::remove_disk)});
+              action(this, &BoxApi::remove_disk)});
   router.add({"POST", "/api/v1/disks/{name}/keep", Access::owner, "keep a disk that is being taken out", "",
-              bind(&BoxApi::keep_disk)});
+              action(this, &BoxApi::keep_disk)});
   router.add({"PUT", "/api/v1/copies", Access::owner, "how many disks keep every file", copies_schema,
-              bind(&BoxApi::set_copies)});
+              action(this, &BoxApi::set_copies)});
   router.add({"POST", "/api/v1/start", Access::owner, "try again to make or start what could not be: a job", "",
-              bind(&BoxApi::start)});
-  router.add({"GET", "/api/v1/status", Access::owner, "health, space, disks, clients", "", bind(&BoxApi::get_status)});
+              action(this, &BoxApi::start)});
+  router.add(
+      {"GET", "/api/v1/status", Access::owner, "health, space, disks, clients", "", action(this, &BoxApi::get_status)});
   router.add({"GET", "/api/v1/history", Access::owner, "throughput and latency of the last hour", "",
-              bind(&BoxApi::get_history)});
-  router.add({"GET", "/api/v1/shares", Access::owner, "the shares", "", bind(&BoxApi::list_shares)});
-  router.add({"POST", "/api/v1/shares", Access::owner, "make a share", share_schema, bind(&BoxApi::make_share)});
+              action(this, &BoxApi::get_history)});
+  router.add({"GET", "/api/v1/shares", Access::owner, "the shares", "", action(this, &BoxApi::list_shares)});
+  router.add(
+      {"POST", "/api/v1/shares", Access::owner, "make a share", share_schema, action(this, &BoxApi::make_share)});
   router.add({"GET", "/api/v1/shares/{name}", Access::owner, "a share and how to mount it, with its key", "",
-              bind(&BoxApi::get_share)});
+              action(this, &BoxApi::get_share)});
   router.add({"DELETE", "/api/v1/shares/{name}", Access::owner,
               "end a share: its key stops working, its files stay and are back when a share of that name is made", "",
-              bind(&BoxApi::remove_share)});
+              action(this, &BoxApi::remove_share)});
 }
 
 Task<HttpResponse> BoxApi::get_config(Call) {
@@ -292,10 +289,7 @@ Task<HttpResponse> BoxApi::make_share(Call call) {
   share.made = std::chrono::duration_cast<std::chrono::seconds>(shard_.clock().wall().time_since_epoch()).count();
   Document document = documents_.current();
   document.shares.push_back(share);
-  if (!documents_.save(std::move(document)))
-    co_return fail(507, "not_saved",
-                   "The configuration could not be written. Make room on the system disk, then try "
-                   "again.");
+  if (auto saved = documents_.save(std::move(document)); !saved) co_return not_saved(saved.error());
   log_info("share", "{} was made", share.name);
   co_return co_await describe_share(share);
 }
@@ -313,10 +307,7 @@ Task<HttpResponse> BoxApi::remove_share(Call call) {
   if (!removed) co_return fail(503, "key", "The share's key could not be removed. Wait a minute and try again.");
   Document document = documents_.current();
   std::erase_if(document.shares, [&](const ShareRecord& each) { return each.name == share.name; });
-  if (!documents_.save(std::move(document)))
-    co_return fail(507, "not_saved",
-                   "The configuration could not be written. Make room on the system disk, then try "
-                   "again.");
+  if (auto saved = documents_.save(std::move(document)); !saved) co_return not_saved(saved.error());
   log_info("share", "{} was removed", share.name);
   co_return ok(json::object{});
 }

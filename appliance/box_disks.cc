@@ -27,13 +27,11 @@ constexpr Duration settling = 5s;
 double share_clean(const json::value& status) {
   boost::system::error_code error;
   const json::value* states = status.find_pointer("/pgmap/pgs_by_state", error);
-  const double all = static_cast<double>(number_at(status, "/pgmap/num_pgs"));
+  const double all = number_at(status, "/pgmap/num_pgs");
   if (!states || !states->is_array() || all == 0) return 0;
   double clean = 0;
   for (const json::value& each : states->get_array()) {
-    const json::value* name = each.find_pointer("/state_name", error);
-    if (name && name->is_string() && name->get_string().starts_with("active+clean"))
-      clean += static_cast<double>(number_at(each, "/count"));
+    if (text_at(each, "/state_name").starts_with("active+clean")) clean += number_at(each, "/count");
   }
   return clean / all;
 }
@@ -52,12 +50,6 @@ std::string osd_name(int osd) {
 
 std::string new_uuid() {
   return msg::Uuid::generate(system_random()).describe();
-}
-
-std::int64_t number_at(const json::value& value, std::string_view pointer) {
-  boost::system::error_code error;
-  const json::value* found = value.find_pointer(pointer, error);
-  return found && found->is_number() ? found->to_number<std::int64_t>(error) : 0;
 }
 
 Result<DiskRecord> record_of(const std::vector<Disk>& disks, const DiskChoice& choice, int osd,

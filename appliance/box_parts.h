@@ -1,10 +1,9 @@
 #pragma once
-#include <boost/json/value.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "appliance/box.h"
+#include "appliance/json_read.h"
 
 /// What the two halves of Box share.
 namespace spirula::appliance {
@@ -16,8 +15,6 @@ inline constexpr const char* not_written =
 
 std::string osd_name(int osd);
 std::string new_uuid();
-/// 0 where there is none.
-std::int64_t number_at(const boost::json::value& value, std::string_view pointer);
 
 /// What the document shall say of the chosen disk. An error, and in `words` what to do, when it may not be used.
 Result<DiskRecord> record_of(const std::vector<Disk>& disks, const DiskChoice& choice, int osd,

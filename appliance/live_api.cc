@@ -46,15 +46,14 @@ class Listener : public EventSource {
 }  // namespace
 
 void LiveApi::add_to(Router& router) {
-  auto bind = [this](Task<HttpResponse> (LiveApi::*method)(Call)) {
-    return [this, method](Call call) { return (this->*method)(std::move(call)); };
-  };
-  router.add({"GET", "/api/v1/jobs", Access::owner, "long work, running and done", "", bind(&LiveApi::list_jobs)});
-  router.add({"GET", "/api/v1/jobs/{id}", Access::owner, "one job and how far it is", "", bind(&LiveApi::get_job)});
-  router.add({"GET", "/api/v1/events", Access::owner, "server-sent events: jobs and status, whenever they change", "",
-              bind(&LiveApi::listen)});
   router.add(
-      {"GET", "/metrics", Access::metrics, "figures in Prometheus's text format", "", bind(&LiveApi::get_metrics)});
+      {"GET", "/api/v1/jobs", Access::owner, "long work, running and done", "", action(this, &LiveApi::list_jobs)});
+  router.add(
+      {"GET", "/api/v1/jobs/{id}", Access::owner, "one job and how far it is", "", action(this, &LiveApi::get_job)});
+  router.add({"GET", "/api/v1/events", Access::owner, "server-sent events: jobs and status, whenever they change", "",
+              action(this, &LiveApi::listen)});
+  router.add({"GET", "/metrics", Access::metrics, "figures in Prometheus's text format", "",
+              action(this, &LiveApi::get_metrics)});
   router.add({"GET", "/api/v1/openapi.json", Access::open, "this document", "",
               [&router](Call) -> Task<HttpResponse> { co_return ok(router.openapi()); }});
 }

@@ -95,6 +95,13 @@ HttpResponse fail(int status, std::string_view code, std::string_view message) {
   return {.status = status, .body = json::serialize(json::object{{"error", {{"code", code}, {"message", message}}}})};
 }
 
+HttpResponse not_saved(std::error_code why) {
+  return fail(507, "not_saved",
+              fmt::format("The configuration could not be written ({}). Nothing was changed. Make room on the system "
+                          "disk, then try again.",
+                          why.message()));
+}
+
 std::pair<std::string, std::string> cookie_header(const std::string& token) {
   return {"Set-Cookie", fmt::format("{}={}; Path=/; Secure; HttpOnly; SameSite=Strict{}", session_cookie, token,
                                     token.empty() ? "; Max-Age=0" : "")};

@@ -34,9 +34,17 @@ struct Route {
   std::function<Task<HttpResponse>(Call)> action;
 };
 
+/// What a route does, from a member function.
+template <class Api>
+std::function<Task<HttpResponse>(Call)> action(Api* api, Task<HttpResponse> (Api::*method)(Call)) {
+  return [api, method](Call call) { return (api->*method)(std::move(call)); };
+}
+
 HttpResponse ok(const boost::json::value& body);
 /// {"error": {"code", "message"}}: the code is for programs, the message says what to do.
 HttpResponse fail(int status, std::string_view code, std::string_view message);
+/// What was decided could not be written, for this reason; all is as before.
+HttpResponse not_saved(std::error_code why);
 
 /// Finds the row for a request, checks who asks, and answers everything else itself. Lives on one shard.
 class Router : public HttpHandler {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "appliance/json_read.h"
 #include "appliance/limits.h"
 #include "base/coroutine.h"
 #include "base/log.h"
@@ -21,11 +22,6 @@ constexpr const char* clock_schema =
     R"({"type":"object","required":["now"],"properties":{"now":{"type":"integer","description":"seconds since 1970"}}})";
 /// 2020 to 2100: what is outside is a mistake.
 constexpr std::int64_t clock_min = 1'577'836'800, clock_max = 4'102'444'800;
-
-std::string text_in(const json::object& body, const char* name) {
-  const json::value* value = body.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
 
 /// Whether a time source keeps the machine's clock right.
 bool clock_is_kept() {
@@ -47,25 +43,22 @@ Task<> SettingsApi::stop() {
 }
 
 void SettingsApi::add_to(Router& router) {
-  auto bind = [this](Task<HttpResponse> (SettingsApi::*method)(Call)) {
-    return [this, method](Call call) { return (this->*method)(std::move(call)); };
-  };
-  router.add(
-      {"GET", "/api/v1/settings", Access::owner, "address, certificate, clock", "", bind(&SettingsApi::get_settings)});
+  router.add({"GET", "/api/v1/settings", Access::owner, "address, certificate, clock", "",
+              action(this, &SettingsApi::get_settings)});
   router.add({"PUT", "/api/v1/network", Access::owner,
               "try another address for a minute; without /network/keep all is as before then", network_schema,
-              bind(&SettingsApi::try_network)});
+              action(this, &SettingsApi::try_network)});
   router.add({"POST", "/api/v1/network/keep", Access::owner, "keep the address that is tried out", "",
-              bind(&SettingsApi::keep_network)});
+              action(this, &SettingsApi::keep_network)});
   router.add({"PUT", "/api/v1/certificate", Access::owner,
               "try a certificate of your own for a minute; without /certificate/keep all is as before then",
-              certificate_schema, bind(&SettingsApi::try_certificate)});
+              certificate_schema, action(this, &SettingsApi::try_certificate)});
   router.add({"POST", "/api/v1/certificate/keep", Access::owner, "keep the certificate that is tried out", "",
-              bind(&SettingsApi::keep_certificate)});
+              action(this, &SettingsApi::keep_certificate)});
   router.add({"DELETE", "/api/v1/certificate", Access::owner, "back to the certificate that the box made for itself",
-              "", bind(&SettingsApi::forget_certificate)});
-  router.add(
-      {"PUT", "/api/v1/clock", Access::owner, "set the box's clock", clock_schema, bind(&SettingsApi::set_clock)});
+              "", action(this, &SettingsApi::forget_certificate)});
+  router.add({"PUT", "/api/v1/clock", Access::owner, "set the box's clock", clock_schema,
+              action(this, &SettingsApi::set_clock)});
 }
 
 Task<HttpResponse> SettingsApi::get_settings(Call) {
@@ -100,7 +93,7 @@ Task<HttpResponse> SettingsApi::keep_network(Call) {
   auto kept = co_await network_.keep();
   if (!kept && kept.error() == Errc::not_found)
     co_return fail(409, "no_trial", "The minute is over, and the address is the one from before. Try again.");
-  if (!kept) co_return fail(507, "not_saved", "The configuration could not be written. Make room on the system disk.");
+  if (!kept) co_return not_saved(kept.error());
   co_return ok(json::object{});
 }
 
@@ -121,8 +114,7 @@ Task<HttpResponse> SettingsApi::try_certificate(Call call) {
 Task<HttpResponse> SettingsApi::keep_certificate(Call) {
   if (!before_)
     co_return fail(409, "no_trial", "The minute is over, and the certificate is the one from before. Try again.");
-  if (!save_own_identity(around_.state, identity_))
-    co_return fail(507, "not_saved", "The certificate could not be written. Make room on the system disk.");
+  if (auto saved = save_own_identity(around_.state, identity_); !saved) co_return not_saved(saved.error());
   before_.reset();
   ++trial_;
   co_return ok(json::object{});

@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 
 #include "appliance/admin_client.h"
+#include "appliance/json_read.h"
 #include "appliance/space.h"
 #include "base/coroutine.h"
 
@@ -17,18 +18,6 @@ constexpr Duration look_every = 3s;
 constexpr Duration ask_disks_every = 10min;
 constexpr std::size_t samples_max = 1200;  // an hour
 constexpr double space_low = 0.8, space_critical = 0.93;
-
-double number_at(const json::value& value, std::string_view pointer) {
-  boost::system::error_code error;
-  const json::value* found = value.find_pointer(pointer, error);
-  if (!found || !found->is_number()) return 0;
-  return found->to_number<double>();
-}
-std::string text_at(const json::value& value, std::string_view pointer) {
-  boost::system::error_code error;
-  const json::value* found = value.find_pointer(pointer, error);
-  return found && found->is_string() ? std::string(found->get_string()) : std::string();
-}
 
 /// What local daemons said through their admin sockets.
 struct Asked {

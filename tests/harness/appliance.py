@@ -110,14 +110,14 @@ class Page:
 class Appliance:
     """Runs applianced until close(); nothing is left behind then. `disk_count` loop-backed disks are offered to it."""
 
-    def __init__(self, disk_count=0, disk_gib=3, more=(), state_mib=None):
+    def __init__(self, disk_count=0, disk_gib=3, more=(), state_mib=None, netns="", address="127.0.0.1"):
         """`more`: further options of applianced. `state_mib`: its system disk is only so large."""
         self.folder = tempfile.mkdtemp(prefix="spirula-appliance-")
         self.images = [self.path(f"disk{number}.img") for number in range(disk_count)]
         self.devices = []
         self.process = None
         self.more = more
-        self.address = "127.0.0.1"
+        self.netns, self.address = netns, address
         self.mon_port, door = network.free_ports("127.0.0.1", 2)
         self.door = f"127.0.0.1:{door}"
         try:
@@ -142,7 +142,7 @@ class Appliance:
         if os.path.exists(console):
             os.unlink(console)
         self.process = processes.spawn(
-            [os.path.join(BIN, "applianced"), "--state", self.path("state"), "--page-address", "127.0.0.1:0",
+            [*network.inside(self.netns), os.path.join(BIN, "applianced"), "--state", self.path("state"), "--page-address", "127.0.0.1:0",
              "--console-file", console, "--door-address", self.door, "--address", self.address, "--mon-port", str(self.mon_port), "--disks",
              ",".join(self.devices) or "/dev/null", *self.more], self.folder, self.path("log"))
         deadline = time.monotonic() + 20
