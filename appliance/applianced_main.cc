@@ -51,7 +51,7 @@ constexpr const char* no_address = "127.0.0.1";
 /// This machine's address, for which we wait a moment after a start; without a network the box serves itself.
 Task<std::string> find_address(Shard& shard, std::string wished) {
   if (wished != "auto") co_return wished;
-  constexpr int tries = 60;
+  constexpr int tries = 20;
   for (int i = 0; i < tries; ++i) {
     if (auto address = primary_address()) co_return *address;
     if (!co_await shard.clock().sleep(std::chrono::milliseconds(500))) break;

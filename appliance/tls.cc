@@ -74,10 +74,9 @@ Result<TlsIdentity> make_identity(const std::vector<std::string>& names, const s
   std::uint64_t serial = 0;
   if (RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) != 1) return Errc::io;
   ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate.get()), serial >> 1);
-  // A box without a battery starts in the past; the certificate is good for it, too.
-  constexpr std::time_t day = 24 * 3600;
-  ASN1_TIME_set(X509_getm_notBefore(certificate.get()), std::time(nullptr) - day);
-  ASN1_TIME_set(X509_getm_notAfter(certificate.get()), std::time(nullptr) + 3650 * day);
+  // Not counted from now: a box without a battery starts decades off, and gets the right time later.
+  ASN1_TIME_set_string(X509_getm_notBefore(certificate.get()), "20000101000000Z");
+  ASN1_TIME_set_string(X509_getm_notAfter(certificate.get()), "20991231235959Z");
   X509_set_pubkey(certificate.get(), key.get());
   X509_NAME* name = X509_get_subject_name(certificate.get());
   const std::string common = names.empty() ? "spirula" : names.front();

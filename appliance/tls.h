@@ -12,7 +12,8 @@ struct TlsIdentity {
   std::string fingerprint;  ///< SHA-256 of the certificate: "AB:CD:..."
 };
 
-/// A new ECDSA P-256 key and a certificate for these DNS names and addresses, valid for ten years.
+/// A new ECDSA P-256 key and a certificate for these DNS names and addresses, valid whatever the clock
+/// says.
 Result<TlsIdentity> make_identity(const std::vector<std::string>& names, const std::vector<std::string>& addresses);
 
 /// The owner's own, in PEM. Errc::malformed when they are not a certificate and its key.

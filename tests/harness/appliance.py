@@ -145,7 +145,7 @@ class Appliance:
             [*network.inside(self.netns), os.path.join(BIN, "applianced"), "--state", self.path("state"), "--page-address", "127.0.0.1:0",
              "--console-file", console, "--door-address", self.door, "--address", self.address, "--mon-port", str(self.mon_port), "--disks",
              ",".join(self.devices) or "/dev/null", *self.more], self.folder, self.path("log"))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 45  # without a network it waits for a while
         while not os.path.exists(console):
             if time.monotonic() > deadline or not self.process.alive():
                 raise RuntimeError(f"applianced does not start: {self.log()}")

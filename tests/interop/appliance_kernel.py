@@ -43,7 +43,6 @@ class ApplianceKernelTest(unittest.TestCase):
         network.make(self.netns)
         self.addCleanup(network.remove, self.netns)
         disks.run("ip", "-n", self.netns, "addr", "add", f"{ADDRESSES[1]}/24", "dev", "br0")
-        disks.run("ip", "-n", self.netns, "link", "set", "lo", "up")
         self.box = Appliance(disk_count=2, netns=self.netns, address=ADDRESSES[0])
         self.addCleanup(self.box.close)
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 import unittest
 
+from harness import disks, network
 from harness.appliance import Appliance
 
 
@@ -136,6 +137,25 @@ class ApplianceSettingsTest(unittest.TestCase):
         choice = {"path": first["path"], "erase": first["erase_word"]}
         again = self.owner.need("POST", "/api/v1/setup", {"copies": 1, "disks": [choice]})["job"]
         self.assertEqual(self.owner.wait_for_job(again)["state"], "done")
+
+    def test_no_network_yet(self):
+        netns = f"spirula-kernel-{os.getpid()}"
+        network.make(netns, taps=0)
+        self.addCleanup(network.remove, netns)
+        disks.run("ip", "-n", netns, "addr", "flush", "dev", "br0")
+        self.box = Appliance(netns=netns, address="auto")
+        self.addCleanup(self.box.close)
+        self.assertIn("connect a network cable", self.box.console()["notice"])
+        with network.visit(netns):
+            self.assertEqual(self.box.page().claim(self.box.console()["code"]).status, 200, "the page answers on the box")
+        disks.run("ip", "-n", netns, "addr", "add", "10.77.0.7/24", "dev", "br0")
+        self.assertTrue(self.box.process.wait(20), "it ends, and is started again by systemd")
+        self.box.start()
+        self.assertNotIn("notice", self.box.console())
+        with network.visit(netns):
+            page = self.box.page()
+            self.assertEqual(page.log_in().status, 200, "nothing is lost")
+            self.assertEqual(page.need("GET", "/api/v1/settings")["network"]["address"], "10.77.0.7")
 
     def test_disks_too_small(self):
         self.begin(disk_count=1, disk_gib=2)
