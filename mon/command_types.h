@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "mon/json.h"
+#include "base/json.h"
 
 /// The types that arguments of commands have. A client checks them too, but only the monitor's word counts.
 namespace spirula::mon {
