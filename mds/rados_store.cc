@@ -1,9 +1,9 @@
 #include "mds/rados_store.h"
 
 #include "base/coroutine.h"
-#include "base/task_group.h"
 #include "librados/objecter.h"
 #include "librados/striper.h"
+#include "mds/parallel.h"
 
 namespace spirula::mds {
 
@@ -111,51 +111,39 @@ Task<Result<>> RadosStore::set_parent(std::int64_t pool, std::string object, Buf
   co_return Result<>{};
 }
 
-Task<> RadosStore::remove_data(std::int64_t pool, std::string name_space, std::string object, Result<>& outcome) {
+Task<Result<>> RadosStore::remove_data(std::int64_t pool, std::string name_space, std::string object) {
   Operation operation = forced();
   operation.remove();
   auto result = co_await objecter_.execute({pool, std::move(object), std::move(name_space), ""}, std::move(operation));
-  if (!result && result.error() != Errc::not_found) outcome = result.error();
-}
-
-Task<Result<>> RadosStore::room_in(const TaskGroup& group) {
-  while (group.size() >= data_ops_in_flight) CO_TRY(co_await shard_.clock().sleep(std::chrono::microseconds(200)));
+  if (!result && result.error() != Errc::not_found) co_return result.error();
   co_return Result<>{};
 }
 
 Task<Result<>> RadosStore::purge(Ino ino, msg::FileLayout layout, std::uint64_t size) {
   if (!layout.is_valid()) co_return Result<>{};
-  Result<> outcome;
-  TaskGroup group(shard_);
+  Parallel removals(shard_, data_ops_in_flight);
   const std::uint64_t count = std::max<std::uint64_t>(1, librados::object_count(stripes(layout), size));
-  for (std::uint64_t i = 0; i < count && outcome; ++i) {
-    outcome = co_await room_in(group);
-    if (!outcome) break;
-    group.spawn(remove_data(layout.pool, layout.name_space, data_object(ino, i), outcome));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (!co_await removals.room()) break;
+    removals.spawn(remove_data(layout.pool, layout.name_space, data_object(ino, i)));
   }
   // The backtrace is always in the default namespace, where it is looked for.
-  if (!layout.name_space.empty()) group.spawn(remove_data(layout.pool, "", data_object(ino, 0), outcome));
-  co_await group.join();
-  co_return outcome;
+  if (!layout.name_space.empty() && co_await removals.room())
+    removals.spawn(remove_data(layout.pool, "", data_object(ino, 0)));
+  co_return co_await removals.join();
 }
 
-Task<> RadosStore::stat_data(msg::FileLayout layout, Ino ino, std::uint64_t number, Probed& probed, Result<>& outcome) {
+Task<Result<>> RadosStore::stat_data(msg::FileLayout layout, Ino ino, std::uint64_t number, Probed& probed) {
   Operation operation;
   operation.stat();
   auto result =
       co_await objecter_.execute({layout.pool, data_object(ino, number), layout.name_space, ""}, std::move(operation));
-  if (!result && result.error() == Errc::not_found) co_return;
-  if (!result) {
-    outcome = result.error();
-    co_return;
-  }
-  Result<msg::StatOutput> stat = result->stat(0);
-  if (!stat) {
-    outcome = stat.error();
-    co_return;
-  }
-  if (stat->size) probed.end = std::max(probed.end, librados::file_bytes(stripes(layout), number, stat->size));
-  probed.mtime = std::max(probed.mtime, stat->mtime);
+  if (!result && result.error() == Errc::not_found) co_return Result<>{};
+  CO_TRY(result);
+  CO_TRY(msg::StatOutput stat, result->stat(0));
+  if (stat.size) probed.end = std::max(probed.end, librados::file_bytes(stripes(layout), number, stat.size));
+  probed.mtime = std::max(probed.mtime, stat.mtime);
+  co_return Result<>{};
 }
 
 /// From the end, a round of objects at a time (whole sets: in any of one's objects the last byte may be).
@@ -169,45 +157,40 @@ Task<Result<MetadataStore::Probed>> RadosStore::probe(Ino ino, msg::FileLayout l
   std::uint64_t end = librados::object_count(stripes(layout), to);
   while (end > first && !probed.end) {
     const std::uint64_t begin = std::max(first, (end - 1) / round * round);
-    Result<> outcome;
-    TaskGroup group(shard_);
-    for (std::uint64_t i = begin; i < end && outcome; ++i) {
-      outcome = co_await room_in(group);
-      if (!outcome) break;
-      group.spawn(stat_data(layout, ino, i, probed, outcome));
+    Parallel stats(shard_, data_ops_in_flight);
+    for (std::uint64_t i = begin; i < end; ++i) {
+      if (!co_await stats.room()) break;
+      stats.spawn(stat_data(layout, ino, i, probed));
     }
-    co_await group.join();
-    CO_TRY(outcome);
+    CO_TRY(co_await stats.join());
     end = begin;
   }
   co_return probed;
 }
 
-Task<> RadosStore::cut_data(std::int64_t pool, std::string name_space, std::string object, std::uint64_t size,
-                            std::uint32_t truncate_sequence, Result<>& outcome) {
+Task<Result<>> RadosStore::cut_data(std::int64_t pool, std::string name_space, std::string object, std::uint64_t size,
+                                    std::uint32_t truncate_sequence) {
   Operation operation = forced();
   msg::OsdOp cut(msg::OpCode::trimtrunc);
   cut.operand = msg::ExtentOperand{size, 0, size, truncate_sequence};
   operation.add(std::move(cut));
   auto result = co_await objecter_.execute({pool, std::move(object), std::move(name_space), ""}, std::move(operation));
-  if (!result && result.error() != Errc::not_found) outcome = result.error();
+  if (!result && result.error() != Errc::not_found) co_return result.error();
+  co_return Result<>{};
 }
 
 Task<Result<>> RadosStore::truncate(Ino ino, msg::FileLayout layout, std::uint64_t from, std::uint64_t to,
                                     std::uint32_t truncate_sequence) {
   if (!layout.is_valid()) co_return Result<>{};
-  Result<> outcome;
-  TaskGroup group(shard_);
+  Parallel cuts(shard_, data_ops_in_flight);
   const librados::StripeLayout stripe = stripes(layout);
-  for (std::uint64_t i = 0; i < librados::object_count(stripe, from) && outcome; ++i) {
+  for (std::uint64_t i = 0; i < librados::object_count(stripe, from); ++i) {
     const std::uint64_t kept = librados::object_bytes(stripe, i, to);
     if (kept >= librados::object_bytes(stripe, i, from)) continue;
-    outcome = co_await room_in(group);
-    if (!outcome) break;
-    group.spawn(cut_data(layout.pool, layout.name_space, data_object(ino, i), kept, truncate_sequence, outcome));
+    if (!co_await cuts.room()) break;
+    cuts.spawn(cut_data(layout.pool, layout.name_space, data_object(ino, i), kept, truncate_sequence));
   }
-  co_await group.join();
-  co_return outcome;
+  co_return co_await cuts.join();
 }
 
 }  // namespace spirula::mds

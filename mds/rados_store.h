@@ -6,10 +6,6 @@ namespace spirula::librados {
 class Objecter;
 }
 
-namespace spirula {
-class TaskGroup;
-}
-
 namespace spirula::mds {
 
 /// The MetadataStore over RADOS. What frees space or keeps the MDS going is written to a full cluster too.
@@ -33,11 +29,10 @@ class RadosStore : public MetadataStore {
   Task<Result<Probed>> probe(Ino ino, msg::FileLayout layout, std::uint64_t from, std::uint64_t to) override;
 
  private:
-  Task<Result<>> room_in(const TaskGroup& group);
-  Task<> stat_data(msg::FileLayout layout, Ino ino, std::uint64_t number, Probed& probed, Result<>& outcome);
-  Task<> remove_data(std::int64_t pool, std::string name_space, std::string object, Result<>& outcome);
-  Task<> cut_data(std::int64_t pool, std::string name_space, std::string object, std::uint64_t size,
-                  std::uint32_t truncate_sequence, Result<>& outcome);
+  Task<Result<>> stat_data(msg::FileLayout layout, Ino ino, std::uint64_t number, Probed& probed);
+  Task<Result<>> remove_data(std::int64_t pool, std::string name_space, std::string object);
+  Task<Result<>> cut_data(std::int64_t pool, std::string name_space, std::string object, std::uint64_t size,
+                          std::uint32_t truncate_sequence);
 
   Shard& shard_;
   librados::Objecter& objecter_;

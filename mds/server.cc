@@ -94,7 +94,7 @@ Task<> Server::activate() {
     replayed_.erase(replayed_.begin());
     start_request(request);
     while (request->session->in_progress.contains(request->tid) && !request->completed_before)
-      if (!co_await shard_.clock().sleep(std::chrono::microseconds(100))) co_return;
+      if (!co_await finished_.wait()) co_return;
   }
   phase_ = Phase::active;
   for (auto& [client, session] : sessions_) refuse_unmatched(session);
@@ -267,6 +267,7 @@ Task<Result<>> Server::write_back_once() {
   writing_back_ = true;
   Result<> done = co_await write_back_.flush();
   writing_back_ = false;
+  written_back_.wake_all();
   room_.wake_all();
   deliver_deferred();
   start_purges();
@@ -277,7 +278,7 @@ Task<Result<>> Server::write_back_once() {
 
 Task<Result<>> Server::write_back_all() {
   CO_TRY(co_await flush_journal());
-  while (writing_back_) CO_TRY(co_await shard_.clock().sleep(std::chrono::milliseconds(1)));
+  while (writing_back_) CO_TRY(co_await written_back_.wait());
   co_return co_await write_back_once();
 }
 
@@ -390,6 +391,7 @@ Task<> Server::cut(Ino ino) {
     journal_soon();
   }
   if (inode) inode->cutting = false;
+  cut_done_.wake_all();
 }
 
 bool Server::is_written(const Inode& inode) const {
@@ -419,7 +421,7 @@ Task<> Server::recover(Ino ino) {
   // What is to be cut off must not count.
   while (inode->record.truncate_from) {
     if (!inode->cutting) tasks_.spawn(cut(ino));
-    if (!co_await shard_.clock().sleep(std::chrono::milliseconds(1))) co_return;
+    if (!co_await cut_done_.wait()) co_return;
   }
   const InodeRecord record = inode->record;
   auto probed = co_await store_.probe(ino, record.layout, record.size, std::max(record.writable_size, record.size));

@@ -223,11 +223,12 @@ class Server {
   std::map<BatchId, std::vector<std::move_only_function<void()>>> commit_actions_;
   WaitList journal_wanted_, hurry_wanted_, committed_, room_;
   bool writing_back_ = false;
+  WaitList written_back_;
   std::size_t purges_ = 0;
   std::deque<Ino> purges_waiting_;
   std::size_t recoveries_ = 0;
   std::deque<Ino> recoveries_waiting_;
-  WaitList recovered_;
+  WaitList cut_done_, recovered_;
   WaitList maintenance_wanted_;
 
   // The clients' side.
@@ -256,7 +257,7 @@ class Server {
   };
   std::vector<EarlyOpen> early_opens_;
   std::map<std::pair<ClientId, std::uint64_t>, RequestRef> lock_waiters_;
-  WaitList reconnected_;
+  WaitList reconnected_, finished_;
   std::size_t reconnects_running_ = 0;
   bool sessions_lost_ = false;  ///< some did not come back after the restart
   Figures figures_;

@@ -257,6 +257,7 @@ Task<Result<>> Server::remove_obstacle(RequestRef request) {
 
 void Server::finish_request(const RequestRef& request) {
   request->session->in_progress.erase(request->tid);
+  finished_.wake_all();
   for (const auto& [ino, claim] : std::exchange(request->held, {})) {
     Inode* inode = tree_.find(ino);
     if (!inode) continue;

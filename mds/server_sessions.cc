@@ -201,7 +201,7 @@ Task<Result<>> Server::reconnect() {
     if (!waited && waited.error() == Errc::timed_out) break;
     CO_TRY(waited);
   }
-  while (reconnects_running_ > 0) CO_TRY(co_await shard_.clock().sleep(std::chrono::milliseconds(1)));
+  while (reconnects_running_ > 0) CO_TRY(co_await reconnected_.wait());
   std::vector<ClientId> gone;
   for (const auto& [client, session] : sessions_)
     if (!session->reconnected) gone.push_back(client);
@@ -279,12 +279,12 @@ Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconne
       session->unmatched[Ino{reported.ino}] = reported;
   }
   --reconnects_running_;
+  reconnected_.wake_all();
   session->reported += caps.size();
   if (!last || session->state == Session::State::closing) co_return;
   session->reconnected = true;
   session->state = Session::State::open;
   send_session(session, Op::open);
-  reconnected_.wake_all();
 }
 
 /// Caps on inodes that are nowhere: the client must not go on believing in them. An export to nobody takes them away

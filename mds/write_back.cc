@@ -7,8 +7,7 @@
 
 #include "base/check.h"
 #include "base/coroutine.h"
-#include "base/task_group.h"
-#include "base/wait.h"
+#include "mds/parallel.h"
 
 namespace spirula::mds {
 
@@ -245,38 +244,32 @@ BatchId WriteBack::oldest(BatchId otherwise) const {
   return oldest;
 }
 
-Task<> WriteBack::flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir, Result<>& outcome) {
-  Result<> done;
-  if (is_dir) {
-    MetadataStore::NamesUpdate update;
-    update.parent = encode(trace);
-    done = co_await store_.update_names(MetadataStore::directory_object(trace.ino), std::move(update));
-  } else {
-    done = co_await store_.set_parent(pool, MetadataStore::data_object(trace.ino, 0), encode(trace));
-  }
-  if (!done) outcome = done;
+Task<Result<>> WriteBack::flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir) {
+  if (!is_dir) co_return co_await store_.set_parent(pool, MetadataStore::data_object(trace.ino, 0), encode(trace));
+  MetadataStore::NamesUpdate update;
+  update.parent = encode(trace);
+  co_return co_await store_.update_names(MetadataStore::directory_object(trace.ino), std::move(update));
 }
 
-Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
+Task<Result<>> WriteBack::flush_directory(Ino dir) {
   auto found = directories_.find(dir);
-  if (found == directories_.end()) co_return;
+  if (found == directories_.end()) co_return Result<>{};
   std::vector<std::pair<EntryKey, Entry>> entries(found->second.begin(), found->second.end());
 
   // Backtraces first: as long as the record waits here it is found without one.
-  TaskGroup traces(shard_);
+  Parallel traces(shard_, writes_in_flight);
   for (const auto& [key, entry] : entries) {
-    if (!entry.placed || !entry.record || !outcome) continue;
+    if (!entry.placed || !entry.record) continue;
     Result<DentryRecord> record = decode<DentryRecord>(*entry.record);
     if (!record || record->kind != DentryRecord::Kind::primary || dir == inos::super || dir == inos::stray) continue;
     const InodeRecord& inode = record->inode;
     std::int64_t pool = inode.is_file() ? inode.layout.pool : -1;
-    traces.spawn(flush_backtrace({inode.ino, {dir, key.name}}, pool, inode.is_dir(), outcome));
-    while (traces.size() >= writes_in_flight && outcome)
-      outcome = co_await shard_.clock().sleep(std::chrono::microseconds(200));
+    if (!co_await traces.room()) break;
+    traces.spawn(flush_backtrace({inode.ino, {dir, key.name}}, pool, inode.is_dir()));
   }
-  co_await traces.join();
+  CO_TRY(co_await traces.join());
 
-  for (std::size_t from = 0, to = 0; from < entries.size() && outcome; from = to) {
+  for (std::size_t from = 0, to = 0; from < entries.size(); from = to) {
     MetadataStore::NamesUpdate update;
     for (std::size_t bytes = 0; to < entries.size() && to - from < names_per_update; ++to) {
       const auto& [key, entry] = entries[to];
@@ -287,11 +280,7 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
       else
         update.remove.insert(key.stored());
     }
-    Result<> done = co_await store_.update_names(MetadataStore::directory_object(dir), std::move(update));
-    if (!done) {
-      outcome = done;
-      co_return;
-    }
+    CO_TRY(co_await store_.update_names(MetadataStore::directory_object(dir), std::move(update)));
     Names& names = directories_[dir];
     for (std::size_t i = from; i < to; ++i) {
       const auto& [key, written] = entries[i];
@@ -310,6 +299,7 @@ Task<> WriteBack::flush_directory(Ino dir, Result<>& outcome) {
     }
     if (names.empty()) directories_.erase(dir);
   }
+  co_return Result<>{};
 }
 
 Task<Result<>> WriteBack::flush_sessions() {
@@ -345,16 +335,12 @@ Task<Result<>> WriteBack::flush() {
   CO_TRY(co_await flush_sessions());
   std::vector<Ino> dirs;
   for (const auto& [dir, names] : directories_) dirs.push_back(dir);
-  Result<> outcome;
-  TaskGroup writes(shard_);
+  Parallel writes(shard_, writes_in_flight);
   for (Ino dir : dirs) {
-    while (writes.size() >= writes_in_flight && outcome)
-      outcome = co_await shard_.clock().sleep(std::chrono::microseconds(200));
-    if (!outcome) break;
-    writes.spawn(flush_directory(dir, outcome));
+    if (!co_await writes.room()) break;
+    writes.spawn(flush_directory(dir));
   }
-  co_await writes.join();
-  co_return outcome;
+  co_return co_await writes.join();
 }
 
 }  // namespace spirula::mds

@@ -67,8 +67,8 @@ class WriteBack {
   void end_reading(Ino dir);
   static std::size_t bytes_of(const EntryKey& key, const Entry& entry);
 
-  Task<> flush_directory(Ino dir, Result<>& outcome);
-  Task<> flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir, Result<>& outcome);
+  Task<Result<>> flush_directory(Ino dir);
+  Task<Result<>> flush_backtrace(Backtrace trace, std::int64_t pool, bool is_dir);
   Task<Result<>> flush_sessions();
   Task<Result<Ino>> stored_next_ino();
   void index(const DentryUpdate& update, bool add, BatchId batch);
