@@ -1,6 +1,7 @@
 #include "mds/mds.h"
 
 #include <boost/json.hpp>
+#include <charconv>
 
 #include "base/check.h"
 #include "base/coroutine.h"
@@ -36,7 +37,8 @@ std::span<const Option> options() {
   return rows;
 }
 
-Mds::Mds(Shard& shard, Config& config) : shard_(shard), config_(config), link_(shard, config), tasks_(shard) {}
+Mds::Mds(Shard& shard, Config& config)
+    : shard_(shard), config_(config), link_(shard, config), admin_(shard, config), tasks_(shard) {}
 
 Mds::~Mds() = default;
 
@@ -107,7 +109,7 @@ Task<> Mds::stop(bool clean) {
     send_beacon();
     (void)co_await shard_.clock().sleep(50ms);  // let it out
   }
-  if (admin_) co_await admin_->stop();
+  co_await admin_.stop();
   co_await tasks_.stop();
   if (objecter_) co_await objecter_->stop();
   if (osd_maps_) osd_maps_->stop();
@@ -265,6 +267,10 @@ bool Mds::monitor_is_silent() const {
 }
 
 void Mds::on_message(msg::ConnectionRef connection, msg::Message message) {
+  if (message.type == msg::Command::message_type) {
+    auto caps = msg::MdsCaps::parse(connection->identity().caps);
+    return admin_.on_command(connection, message, caps && caps->allows_all());
+  }
   if (!server_) return;
   if (monitor_is_silent()) {
     // The monitor may have replaced us: say nothing until it speaks to us again.
@@ -316,43 +322,39 @@ std::string Mds::perf_json() const {
 }
 
 void Mds::add_admin_commands() {
-  std::string path = config_.text("admin_socket");
-  if (path.empty()) return;
-  auto opened = msg::AdminSocket::open(shard_, path);
-  if (!opened) return log_warning("mds", "no admin socket at {}: {}", path, opened.error().message());
-  admin_ = std::move(*opened);
-  using Arguments = msg::AdminSocket::Arguments;
-  admin_->add("version", "", "version of the daemon", [](Arguments) -> Task<Result<std::string>> {
-    co_return boost::json::serialize(boost::json::object{{"version", maps::version_text}});
-  });
-  admin_->add("status", "", "state of the daemon",
-              [this](Arguments) -> Task<Result<std::string>> { co_return status_json(); });
-  admin_->add("perf dump", "", "counters", [this](Arguments) -> Task<Result<std::string>> { co_return perf_json(); });
-  admin_->add("session ls", "", "sessions of clients", [this](Arguments) -> Task<Result<std::string>> {
-    co_return server_ ? server_->sessions_json() : std::string("[]");
-  });
-  admin_->add("ops", "", "requests under way", [this](Arguments) -> Task<Result<std::string>> {
+  using Arguments = msg::DaemonCommands::Arguments;
+  msg::DaemonCommands& commands = admin_.commands();
+  commands.add("status", "", "state of the daemon",
+               [this](Arguments) -> Task<Result<std::string>> { co_return status_json(); });
+  commands.add("perf dump", "", "counters", [this](Arguments) -> Task<Result<std::string>> { co_return perf_json(); });
+  // Each under two names, as stock daemons have them.
+  for (const char* name : {"session ls", "client ls"})
+    commands.add(name, "", "sessions of clients", [this](Arguments) -> Task<Result<std::string>> {
+      co_return server_ ? server_->sessions_json() : std::string("[]");
+    });
+  commands.add("ops", "", "requests under way", [this](Arguments) -> Task<Result<std::string>> {
     co_return server_ ? server_->requests_json() : std::string("{}");
   });
-  admin_->add("session evict", "name=id,type=CephInt", "take everything from a client",
-              [this](Arguments arguments) -> Task<Result<std::string>> {
-                if (!server_) co_return Errc::again;
-                ClientId client{std::strtoll(arguments["id"].c_str(), nullptr, 10)};
-                CO_TRY(bool there, co_await server_->evict(client));
-                if (!there) co_return Errc::not_found;
-                co_return std::string("{}");
-              });
-  admin_->add("flush journal", "", "bring everything to the directory objects",
-              [this](Arguments) -> Task<Result<std::string>> {
-                if (!server_) co_return Errc::again;
-                CO_TRY(co_await server_->write_back_all());
-                co_return R"json({"message":"","return_code":0})json";
-              });
-  admin_->add("config show", "", "every option", [this](Arguments) -> Task<Result<std::string>> {
-    boost::json::object all;
-    for (const auto& [name, value] : config_.show()) all[name] = value;
-    co_return boost::json::serialize(all);
-  });
+  for (const char* name : {"session evict", "client evict"})
+    commands.add(name, "name=filters,type=CephString", "take everything from a client: NUMBER or id=NUMBER",
+                 [this](Arguments arguments) -> Task<Result<std::string>> {
+                   if (!server_) co_return Errc::again;
+                   std::string_view text = arguments["filters"];
+                   if (text.starts_with("id=")) text.remove_prefix(3);
+                   std::int64_t number = 0;
+                   auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+                   if (problem != std::errc{} || end != text.data() + text.size()) co_return Errc::invalid;
+                   CO_TRY(bool there, co_await server_->evict(ClientId{number}));
+                   if (!there) co_return Errc::not_found;
+                   co_return std::string("{}");
+                 });
+  commands.add("flush journal", "", "bring everything to the directory objects",
+               [this](Arguments) -> Task<Result<std::string>> {
+                 if (!server_) co_return Errc::again;
+                 CO_TRY(co_await server_->write_back_all());
+                 co_return R"json({"message":"","return_code":0})json";
+               });
+  admin_.open();
 }
 
 }  // namespace spirula::mds

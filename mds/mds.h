@@ -6,12 +6,12 @@
 #include "base/task_group.h"
 #include "base/wait.h"
 #include "librados/objecter.h"
+#include "maps/daemon_admin.h"
 #include "maps/daemon_link.h"
 #include "maps/fs_map.h"
 #include "maps/osd_map_feed.h"
 #include "mds/rados_store.h"
 #include "mds/server.h"
-#include "msg/admin_socket.h"
 
 namespace spirula::mds {
 
@@ -59,7 +59,7 @@ class Mds : public msg::Dispatcher {
   std::optional<librados::Objecter> objecter_;
   std::unique_ptr<RadosStore> store_;
   std::unique_ptr<Server> server_;
-  std::unique_ptr<msg::AdminSocket> admin_;
+  maps::DaemonAdmin admin_;
   TaskGroup tasks_;
   Event over_, map_changed_, beacon_now_;
 

@@ -1,12 +1,11 @@
 #include "mon/admin.h"
 
-#include "base/config.h"
 #include "base/coroutine.h"
 
 namespace spirula::mon {
 namespace {
 
-Task<Result<std::string>> run(Monitor& monitor, msg::AdminSocket::Arguments arguments) {
+Task<Result<std::string>> run(Monitor& monitor, msg::DaemonCommands::Arguments arguments) {
   JsonObject request;
   for (const auto& [name, value] : arguments) request[name] = value;
   if (!request.contains("format")) request["format"] = "json-pretty";
@@ -18,10 +17,7 @@ Task<Result<std::string>> run(Monitor& monitor, msg::AdminSocket::Arguments argu
 
 }  // namespace
 
-Result<std::unique_ptr<msg::AdminSocket>> open_admin_socket(Shard& shard, const Config& config, Monitor& monitor) {
-  std::string path = config.text("admin_socket");
-  if (path.empty()) return std::unique_ptr<msg::AdminSocket>();
-  TRY(auto socket, msg::AdminSocket::open(shard, path));
+void add_admin_commands(msg::DaemonCommands& commands, Monitor& monitor) {
   for (const CommandRow& row : tell_rows()) {
     std::string words, arguments;
     for (std::string_view rest = row.signature; !rest.empty();) {
@@ -31,10 +27,9 @@ Result<std::unique_ptr<msg::AdminSocket>> open_admin_socket(Shard& shard, const 
       to += (to.empty() ? "" : " ") + word;
       rest = space == rest.npos ? std::string_view() : rest.substr(space + 1);
     }
-    socket->add(words, arguments, row.help,
-                [&monitor](msg::AdminSocket::Arguments given) { return run(monitor, std::move(given)); });
+    commands.add(words, arguments, row.help,
+                 [&monitor](msg::DaemonCommands::Arguments given) { return run(monitor, std::move(given)); });
   }
-  return socket;
 }
 
 }  // namespace spirula::mon

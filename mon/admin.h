@@ -1,12 +1,10 @@
 #pragma once
-#include <memory>
-
 #include "mon/monitor.h"
-#include "msg/admin_socket.h"
+#include "msg/daemon_commands.h"
 
 namespace spirula::mon {
 
-/// The admin socket with everything `ceph daemon mon.ID` offers; nullptr if the configuration wants none.
-Result<std::unique_ptr<msg::AdminSocket>> open_admin_socket(Shard& shard, const Config& config, Monitor& monitor);
+/// Everything `ceph daemon mon.ID` offers. `monitor` outlives `commands`.
+void add_admin_commands(msg::DaemonCommands& commands, Monitor& monitor);
 
 }  // namespace spirula::mon

@@ -9,6 +9,7 @@
 #include "mon/mkfs.h"
 #include "mon/monitor.h"
 #include "mon/options.h"
+#include "msg/admin_socket.h"
 
 namespace {
 
@@ -25,7 +26,9 @@ Task<int> serve(Shard& shard, Config& config) {
   auto started = co_await (*monitor)->start();
   int status = 0;
   if (started) {
-    auto admin = mon::open_admin_socket(shard, config, **monitor);
+    msg::DaemonCommands commands;
+    mon::add_admin_commands(commands, **monitor);
+    auto admin = msg::AdminSocket::open(shard, config.text("admin_socket"), commands);
     if (!admin) log_warning("mon", "no admin socket: {}", admin.error().message());
     co_await wait_for_termination(shard);
     log_info("mon", "terminating");

@@ -29,16 +29,17 @@ std::string ceph_daemon(const std::string& path, const std::string& command) {
 TEST(AdminSocket, the_stock_tool_talks_to_it) {
   std::string path = "/tmp/spirula-admin-" + std::to_string(getpid()) + ".asok";
   run_main([path](Shard& shard) -> Task<int> {
-    auto socket = AdminSocket::open(shard, path);
+    DaemonCommands commands;
+    auto socket = AdminSocket::open(shard, path, commands);
     EXPECT_TRUE(socket);
-    (*socket)->add("perf dump", "name=logger,type=CephString,req=false", "counters",
-                   [](AdminSocket::Arguments arguments) -> Task<Result<std::string>> {
-                     co_return "counters of " + arguments["logger"] + "\n";
-                   });
-    (*socket)->add("fail", "", "fails",
-                   [](AdminSocket::Arguments) -> Task<Result<std::string>> { co_return Errc::busy; });
-    (*socket)->add("list", "", "lists",
-                   [](AdminSocket::Arguments) -> Task<Result<std::string>> { co_return "[1,{\"two\":2}]"; });
+    commands.add("perf dump", "name=logger,type=CephString,req=false", "counters",
+                 [](DaemonCommands::Arguments arguments) -> Task<Result<std::string>> {
+                   co_return "counters of " + arguments["logger"] + "\n";
+                 });
+    commands.add("fail", "", "fails",
+                 [](DaemonCommands::Arguments) -> Task<Result<std::string>> { co_return Errc::busy; });
+    commands.add("list", "", "lists",
+                 [](DaemonCommands::Arguments) -> Task<Result<std::string>> { co_return "[1,{\"two\":2}]"; });
     BlockingPool pool("tool", 1);
     std::string dump, fail, help, list, unknown;
     co_await pool.run([&] {

@@ -43,6 +43,7 @@ Osd::Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> st
            .log = [this](msg::LogPriority priority,
                          std::string text) { link_.monitors().log(priority, std::move(text)); }}),
       link_(home, config),
+      admin_(home, config),
       tasks_(home) {
   commons_.whoami = whoami_;
   commons_.store = store_.get();
@@ -404,7 +405,7 @@ Task<> Osd::stop() {
         co_await link_.monitors().exchange(msg::make_message(down), msg::DaemonReply::message_type, Duration(1s));
     if (!answer) log_warning("osd", "the monitor did not confirm that we go: {}", answer.error().message());
   }
-  if (admin_) co_await admin_->stop();
+  co_await admin_.stop();
   co_await tasks_.stop();
   co_await link_.stop();
   std::vector<std::unique_ptr<TaskGroup>> last_tasks;

@@ -9,8 +9,8 @@
 #include "base/metrics.h"
 #include "base/task_group.h"
 #include "base/wait.h"
+#include "maps/daemon_admin.h"
 #include "maps/daemon_link.h"
-#include "msg/admin_socket.h"
 #include "msg/caps_osd.h"
 #include "msg/messenger.h"
 #include "osd/map_history.h"
@@ -61,8 +61,6 @@ class Osd : public msg::Dispatcher {
   // sessions.cc
   void on_request(const msg::ConnectionRef& connection, ClientSession& session, msg::Message& message);
   void start(ClientOpRef op, ClientSession& session);
-  void on_command(const msg::ConnectionRef& connection, ClientSession& session, std::uint64_t tid,
-                  msg::Command command);
   std::int32_t check(ClientOp& op, const ClientSession& session, const maps::OsdMap& map, const maps::Pool& pool) const;
   void refuse(ClientOp& op, std::int32_t error, Epoch epoch);
   void share_map(const msg::ConnectionRef& connection, ClientSession& session, Epoch have);
@@ -102,7 +100,6 @@ class Osd : public msg::Dispatcher {
   void add_admin_commands();
   std::string status() const;
   Task<std::string> operations_in_flight();
-  Task<Result<std::string>> run_command(std::map<std::string, std::string> arguments);
 
   Shard& home_;
   Config& config_;
@@ -134,7 +131,7 @@ class Osd : public msg::Dispatcher {
   MonotonicTime up_thru_asked_at_{};
   std::map<PgId, std::vector<std::int32_t>> acting_wanted_;  ///< collected for one message
   maps::DaemonLink link_;
-  std::unique_ptr<msg::AdminSocket> admin_;
+  maps::DaemonAdmin admin_;
   TaskGroup tasks_;
   Event failed_, maps_waiting_, boot_wanted_;
   std::deque<msg::OsdMapMessage> incoming_maps_;

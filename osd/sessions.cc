@@ -48,11 +48,8 @@ void Osd::on_message(msg::ConnectionRef connection, msg::Message message) {
   switch (message.type) {
     case msg::OsdRequest::message_type:
       return on_request(connection, *session, message);
-    case msg::Command::message_type: {
-      auto command = msg::read_message<msg::Command>(message);
-      if (!command) return;
-      return on_command(connection, *session, message.tid, std::move(*command));
-    }
+    case msg::Command::message_type:
+      return admin_.on_command(connection, message, session->caps.allows_all());
     case msg::OsdMapMessage::message_type:
     case msg::OsdBackoff::message_type:  // we never ask for one
       return;

@@ -1,0 +1,65 @@
+"""What people ask a daemon itself: `ceph tell` over the network and `ceph daemon` over its admin socket."""
+
+import json
+import os
+
+from harness.suite import ClusterTest
+
+
+class DaemonCommands(ClusterTest):
+    def tell(self, *words, **options):
+        return self.world.client("ceph", "tell", *words, **options)
+
+    def daemon(self, name, *words, format="json"):
+        path = self.cluster.path("run", f"ceph-{name}.asok")
+        return self.world.client("ceph", "--format", format, "--admin-daemon", path, *words)
+
+    def test_both_ways_lead_to_the_same_answers(self):
+        for name in ("osd.0", "mds.a"):
+            for command in (("version",), ("config", "get", "public_addr")):
+                told = json.loads(self.tell(name, *command).stdout)
+                self.assertEqual(told, json.loads(self.daemon(name, *command).stdout), name)
+            self.assertEqual(json.loads(self.tell(name, "status").stdout)["cluster_fsid"], self.cluster.fsid)
+
+    def test_answers_are_indented_unless_a_program_asks(self):
+        pretty = self.daemon("osd.0", "status", format="json-pretty").stdout.decode()
+        plain = self.daemon("osd.0", "status").stdout.decode()
+        self.assertEqual(json.loads(pretty).keys(), json.loads(plain).keys())
+        self.assertIn('\n    "', pretty)
+        self.assertNotIn("\n ", plain)
+
+    def test_an_option_is_changed_from_afar(self):
+        self.tell("osd.0", "config", "set", "osd_op_complaint_time", "7")
+        now = json.loads(self.daemon("osd.0", "config", "get", "osd_op_complaint_time").stdout)
+        self.assertEqual(float(now["osd_op_complaint_time"]), 7)
+        refused = self.tell("osd.0", "config", "set", "osd_op_complaint_time", "soon", check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.tell("osd.0", "config", "set", "osd_op_complaint_time", "30")
+
+    def test_a_client_is_evicted_from_afar(self):
+        mount, process = self.world.mount_fuse("evicted")
+        try:
+            ours = [each for each in json.loads(self.tell("mds.a", "client", "ls").stdout)
+                    if each.get("client_metadata", {}).get("mount_point") == mount]
+            self.assertEqual(len(ours), 1)
+            number = ours[0]["id"]
+            self.tell("mds.a", "client", "evict", f"id={number}")
+            left = [each["id"] for each in json.loads(self.tell("mds.a", "session", "ls").stdout)]
+            self.assertNotIn(number, left)
+            for wrong in ("id=none", "2x"):
+                self.assertNotEqual(self.tell("mds.a", "client", "evict", wrong, check=False).returncode, 0, wrong)
+        finally:
+            self.world.unmount_fuse(mount, process)
+
+    def test_who_may_not(self):
+        keyring = self.world.scratch("looker.keyring")
+        self.world.client("ceph", "auth", "get-or-create", "client.looker", "mon", "allow r", "osd", "allow rw", "mds",
+                          "allow rw", "-o", keyring)
+        try:
+            for name in ("osd.0", "mds.a"):
+                done = self.world.client("ceph", "-n", "client.looker", "-k", keyring, "tell", name, "config", "show",
+                                         check=False)
+                self.assertEqual(done.returncode, 13, done)
+        finally:
+            self.world.client("ceph", "auth", "rm", "client.looker")
+            os.unlink(keyring)
