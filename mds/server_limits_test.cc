@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log_capture.h"
 #include "mds/request.h"
 #include "mds/test_client.h"
 
@@ -16,6 +17,35 @@ ClientRequest set_xattr(std::string path, std::string name, std::size_t bytes) {
   body.path2 = {0, std::move(name)};
   body.data = BufferList(Buffer::copy_of(std::string(bytes, 'x')));
   return body;
+}
+
+TEST(ServerLimits, bad_messages_are_logged_and_the_server_goes_on) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    Server server(shard, store, test_options());
+    co_await boot(server, true);
+    Client client(shard, server, 7);
+    co_await client.open();
+    LogCapture log;
+    auto send = [&](std::uint16_t type, std::string_view front) {
+      msg::Message message;
+      message.type = type;
+      message.version = message.compat = 1;
+      message.front = Buffer::copy_of(front);
+      server.on_message(client.connection, std::move(message));
+    };
+    send(0x7abc, "whatever");
+    EXPECT_EQ(log.lines("0x7abc", "not for an MDS").size(), 1u);
+    for (auto type : {ClientSession::message_type, ClientCaps::message_type, msg::ClientCapRelease::message_type,
+                      ClientRequest::message_type}) {
+      auto before = log.lines("does not decode").size();
+      send(type, "\xff\xff\xff");
+      EXPECT_EQ(log.lines("does not decode").size(), before + 1) << type;
+    }
+    ParsedReply made = co_await client.call(Client::request(MdsOp::mkdir, "d"));
+    EXPECT_EQ(made.head.result, 0);
+    co_await server.stop();
+  });
 }
 
 TEST(ServerLimits, no_message_to_the_osds_is_too_large) {

@@ -94,13 +94,20 @@ CommandResult blocklist_clear(const CommandCall& call, Draft& draft) {
   return CommandResult::say(" removed all blocklist entries");
 }
 
+#define BLOCKLIST_ARGUMENTS                                                                                   \
+  " name=range,type=CephString,goodchars=[range],req=false name=blocklistop,type=CephChoices,strings=add|rm " \
+  "name=addr,type=CephEntityAddr name=expire,type=CephFloat,range=0.0,req=false"
 constexpr CommandRow rows[] = {
-    {"osd blocklist name=range,type=CephString,goodchars=[range],req=false name=blocklistop,type=CephChoices,"
-     "strings=add|rm name=addr,type=CephEntityAddr name=expire,type=CephFloat,range=0.0,req=false",
-     "shut a client out, or let it in again", "osd", "rw", nullptr, blocklist_change},
+    {"osd blocklist" BLOCKLIST_ARGUMENTS, "shut a client out, or let it in again", "osd", "rw", nullptr,
+     blocklist_change},
     {"osd blocklist ls", "show who is shut out", "osd", "r", blocklist_ls},
     {"osd blocklist clear", "let everybody in again", "osd", "rw", nullptr, blocklist_clear},
+    // What clients before Pacific call it.
+    {"osd blacklist" BLOCKLIST_ARGUMENTS, "as osd blocklist", "osd", "rw", nullptr, blocklist_change},
+    {"osd blacklist ls", "as osd blocklist ls", "osd", "r", blocklist_ls},
+    {"osd blacklist clear", "as osd blocklist clear", "osd", "rw", nullptr, blocklist_clear},
 };
+#undef BLOCKLIST_ARGUMENTS
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "crush/tree.h"
 #include "mon/command_arguments.h"
 #include "mon/osd_edit.h"
 
@@ -12,6 +13,9 @@ namespace spirula::mon {
 inline const crush::CrushMap& crush_of(const CommandCall& call) {
   return *call.state.osd().map().crush;
 }
+
+/// What both trees, of CRUSH and of OSDs, say of a node; its children come behind.
+JsonObject dump_tree_node(const crush::TreeNode& node);
 
 /// Ends an edit: refuses in words, or drafts the edited map.
 template <class T>

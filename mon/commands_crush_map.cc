@@ -56,16 +56,7 @@ CommandResult crush_tree(const CommandCall& call) {
   if (!call.is_plain()) {
     JsonArray list;
     for (const auto& node : nodes) {
-      JsonObject out{{"id", node.id}};
-      if (!node.device_class.empty()) out["device_class"] = node.device_class;
-      out["name"] = node.name;
-      out["type"] = node.type;
-      out["type_id"] = node.type_id;
-      if (!crush::is_bucket(node.id)) {
-        out["crush_weight"] = crush::from_weight(node.weight);
-        out["depth"] = node.depth;
-      }
-      if (node.parent) out["pool_weights"] = JsonObject{};
+      JsonObject out = dump_tree_node(node);
       if (crush::is_bucket(node.id)) {
         JsonArray children;
         for (auto child : node.children) children.emplace_back(child);
@@ -177,6 +168,20 @@ constexpr CommandRow rows[] = {
 };
 
 }  // namespace
+
+JsonObject dump_tree_node(const crush::TreeNode& node) {
+  JsonObject out{{"id", node.id}};
+  if (!node.device_class.empty()) out["device_class"] = node.device_class;
+  out["name"] = node.name;
+  out["type"] = node.type;
+  out["type_id"] = node.type_id;
+  if (!crush::is_bucket(node.id)) {
+    out["crush_weight"] = crush::from_weight(node.weight);
+    out["depth"] = node.depth;
+  }
+  if (node.parent) out["pool_weights"] = JsonObject{};
+  return out;
+}
 
 std::span<const CommandRow> crush_map_commands() {
   return rows;

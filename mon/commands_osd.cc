@@ -10,6 +10,7 @@
 #include "mon/cluster_stats.h"
 #include "mon/command_arguments.h"
 #include "mon/command_tables.h"
+#include "mon/commands_crush.h"
 #include "mon/dump.h"
 #include "mon/osd_edit.h"
 #include "mon/text_table.h"
@@ -170,16 +171,7 @@ CommandResult osd_tree(const CommandCall& call) {
   if (!call.is_plain()) {
     JsonArray list, strays;
     for (const auto& node : nodes) {
-      JsonObject out{{"id", node.id}};
-      if (!node.device_class.empty()) out["device_class"] = node.device_class;
-      out["name"] = node.name;
-      out["type"] = node.type;
-      out["type_id"] = node.type_id;
-      if (!crush::is_bucket(node.id)) {
-        out["crush_weight"] = crush::from_weight(node.weight);
-        out["depth"] = node.depth;
-      }
-      if (node.parent) out["pool_weights"] = JsonObject{};
+      JsonObject out = dump_tree_node(node);
       if (crush::is_bucket(node.id)) {
         JsonArray children;
         for (auto child : node.children)

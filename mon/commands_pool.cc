@@ -430,6 +430,10 @@ CommandResult application_get(const CommandCall& call) {
   return call.is_plain() ? CommandResult::print(value->second + "\n") : call.json(Json(value->second));
 }
 
+CommandResult recovery_order(const CommandCall&) {
+  return CommandResult::fail(-EOPNOTSUPP, "the order in which placement groups recover cannot be changed");
+}
+
 CommandResult autoscale_status(const CommandCall& call) {
   return call.is_plain() ? CommandResult::print("\n") : call.json(JsonArray{});
 }
@@ -492,6 +496,14 @@ constexpr CommandRow rows[] = {
     {"osd pool application get name=pool,type=CephPoolname,req=false name=app,type=CephString,req=false "
      "name=key,type=CephString,req=false",
      "show what pools are used for", "osd", "r", application_get},
+    {"osd pool force-recovery name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
+     recovery_order},
+    {"osd pool force-backfill name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
+     recovery_order},
+    {"osd pool cancel-force-recovery name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
+     recovery_order},
+    {"osd pool cancel-force-backfill name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
+     recovery_order},
     {"osd pool autoscale-status", "there is no autoscaler: prints nothing", "osd", "r", autoscale_status},
 };
 

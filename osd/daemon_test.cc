@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/coroutine.h"
+#include "base/log_capture.h"
 #include "base/simulation.h"
 #include "filestore/memory_store.h"
 #include "osd/fake_monitor.h"
@@ -42,6 +43,14 @@ class FakeClient : public msg::Dispatcher {
     request.object = name;
     request.ops.push_back(std::move(op));
     osd_->send(msg::make_osd_request(std::move(request), tid));
+  }
+  /// Any bytes as a message of any type.
+  void send_raw(std::uint16_t type, std::string_view front) {
+    msg::Message message;
+    message.type = type;
+    message.version = message.compat = 1;
+    message.front = Buffer::copy_of(front);
+    osd_->send(std::move(message));
   }
   std::vector<msg::OsdReply> replies;
   int maps_told = 0;
@@ -157,6 +166,45 @@ Task<> serve_a_pool(World& world) {
 TEST(Daemon, boots_serves_and_goes) {
   World world(1);
   world.simulation.run(serve_a_pool(world), 1h);
+}
+
+/// What a client that has logged in may send: one line says what and from whom, and the daemon goes on.
+Task<> take_bad_messages(World& world) {
+  world.monitor.emplace(world.mon_host, world.mon_host.address());
+  world.client.emplace(world.client_host);
+  auto store = world.make_store();
+  co_await world.format(*store);
+  {
+    Osd osd(world.osd_host, world.config, std::move(store));
+    EXPECT_TRUE(co_await osd.start());
+    co_await world.pass(500ms);
+    world.monitor->create_pool(pool_id, "p", 4);
+    co_await world.pass(3s);
+    LogCapture log;
+    world.client->connect(osd.address());
+    world.client->send_raw(0x7abc, "whatever");
+    co_await world.pass(1s);
+    EXPECT_EQ(log.lines("0x7abc", "not understood", world.client_host.address()).size(), 1u);
+    for (auto type : {msg::OsdRequest::message_type, msg::Command::message_type}) {
+      auto before = log.lines("does not decode").size();
+      world.client->connect(osd.address());
+      world.client->send_raw(type, "\xff\xff\xff");
+      co_await world.pass(1s);
+      EXPECT_EQ(log.lines("does not decode", world.client_host.address()).size(), before + 1) << type;
+    }
+    world.client->connect(osd.address());
+    world.client->send("o", data(OpCode::writefull, "text"), world.monitor->map.epoch, 9);
+    co_await world.pass(1s);
+    EXPECT_EQ(world.client->replies.size(), 1u);
+    co_await osd.stop();
+  }
+  co_await world.client->stop();
+  co_await world.monitor->stop();
+}
+
+TEST(Daemon, bad_messages_end_at_most_their_session) {
+  World world(2);
+  world.simulation.run(take_bad_messages(world), 1h);
 }
 
 }  // namespace
