@@ -50,7 +50,10 @@ void DaemonAdmin::on_command(const msg::ConnectionRef& connection, const msg::Me
   };
   if (!allowed) return refuse(-EACCES, "access denied: its key does not allow everything here");
   auto command = msg::read_message<msg::Command>(message);
-  if (!command || command->command.empty()) return refuse(-EINVAL, "a command is one JSON object");
+  if (!command || command->command.empty()) {
+    log_warning("admin", "{}: a command that does not decode", connection->describe());
+    return refuse(-EINVAL, "a command is one JSON object");
+  }
   shard_.post([this, connection, tid = message.tid, request = std::move(command->command.front())]() mutable {
     tasks_.spawn(answer(connection, tid, std::move(request)));
   });
