@@ -74,7 +74,7 @@ export function Overview() {
         <p role="status"><strong>${{ good: "✓ ", warning: "! ", bad: "✗ " }[now.health.level]}${now.health.sentence}</strong> ${now.health.advice}</p>
         ${now.health.retry && !starting && html`<${TryAgain} />`}
       </article>
-      ${clockIsOff() && html`<article class="health warning"><p><strong>The box's clock differs from this computer's.</strong>
+      ${clockIsOff() && html`<article class="health warning"><p><strong>The box's clock differs from this computer's.</strong>${" "}
         Files may get wrong dates. <a href="#settings">Look at the clock in the settings</a>.</p></article>`}
       <section aria-labelledby="space-title">
         <h2 id="space-title">Space</h2>

@@ -62,16 +62,17 @@ export function ChooseDisks() {
 
 export function SettingUp() {
   const job = jobs.value.findLast((each) => each.kind === "setup");
+  const failed = job?.state === "failed";
   const giveUp = async () => {
     await ask("DELETE", "/setup");
     config.value = await ask("GET", "/config");
   };
   return html`<${Screen} title="Setting up storage" step="3">
-    <p>This takes about a minute. You may close this page meanwhile; the box goes on.</p>
-    ${job?.state === "failed" && html`<${Form} action=${giveUp} button="Choose other disks" secondary>
-      <p>Try again when the disk is connected, or choose other disks: nothing is stored yet, so nothing is lost.</p>
-    <//>`}
+    ${!failed && html`<p>This takes about a minute. You may close this page meanwhile; the box goes on.</p>`}
     ${job ? html`<${JobView} job=${job} />` : html`<p aria-busy="true">Looking</p>`}
+    ${failed && html`<${Form} action=${giveUp} button="Choose other disks" secondary>
+      <p>Nothing is stored yet, so nothing is lost if you begin again.</p>
+    <//>`}
   <//>`;
 }
 

@@ -30,7 +30,7 @@ page.on("console", (message) => {
 });
 page.on("pageerror", (error) => complaints.push(String(error)));
 
-async function look(name) {
+async function look(name, real = true) {
   for (const [width, viewport] of Object.entries({ desktop, phone })) {
     await page.setViewportSize(viewport);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
@@ -43,7 +43,7 @@ async function look(name) {
         runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"] }));
       const words = result.violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html + " " + node.failureSummary).join("; ")}`);
       need(words.length === 0, `axe on ${name}, ${width}, ${colorScheme}:\n${words.join("\n")}`);
-      if (pictures && (colorScheme === "light" || name === "overview"))
+      if (pictures && real && (colorScheme === "light" || name === "overview"))
         await page.screenshot({ path: path.join(pictures, `${name}-${width}${colorScheme === "dark" ? "-dark" : ""}.png`) });
     }
   }
@@ -203,6 +203,43 @@ try {
   await type("Password", password);
   await press("Log in");
   await heading("Account");
+
+  // What is seldom seen: the box says otherwise than it is.
+  const pretend = async (route, change) => {
+    await page.route("**/api/v1" + route, async (call) => call.fulfill({ json: change(await (await call.fetch()).json()) }));
+  };
+  const says = async (events) => {
+    await page.unroute("**/api/v1/events");
+    const body = Object.entries(events).map(([name, data]) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`).join("");
+    await page.route("**/api/v1/events", (call) => call.fulfill({ contentType: "text/event-stream", body }));
+  };
+  const disk = { name: "osd.0", path: "/dev/sda", serial: "S1", bytes: 4e12, made: true, leaving: false, works: true, health: "healthy, 31 °C, 4000 hours on" };
+  const status = { space: { used: 1e12, total: 3e12, copies: 2 }, clients: [{ host: "desk", share: "photos", address: "" }], daemons: [], sample: {} };
+  const moving = { id: 9, kind: "disks", title: "Changing the disks", state: "running", progress: 0.4, step: "Moving files from /dev/sdb to the other disks: 40 %", error: "" };
+  await says({
+    jobs: { jobs: [moving] },
+    status: { ...status, health: { level: "warning", sentence: "1 of 3 disks does not work. Every file is still there and can be changed.", advice: "Check the disk's power and cable.", retry: true },
+      disks: [disk, { ...disk, name: "osd.1", path: "/dev/sdb", leaving: true, works: false }, { ...disk, name: "osd.2", path: "/dev/sdc", made: false }] } });
+  await pretend("/state", (state) => ({ ...state, now: state.now - 3 * 365 * 86400 }));
+  await page.goto(address + "#");
+  await page.reload();
+  await page.getByText("The box's clock differs").waitFor();
+  await page.getByText("1 of 3 disks does not work.").waitFor();
+  await look("warning", false);
+  await page.goto(address + "#disks");
+  await page.getByRole("button", { name: "Keep it after all" }).waitFor();
+  await look("disk-leaves", false);
+  const trial = { automatic: false, address: "192.168.1.5/24", gateway: "192.168.1.1", name_server: "" };
+  await pretend("/settings", (all) => ({ ...all, clock: { ...all.clock, ours: true }, certificate: { ...all.certificate, own: true, trial: { seconds: 41 } },
+    network: { ...all.network, ours: true, trial: { settings: trial, seconds: 52 } } }));
+  await page.goto(address + "#settings");
+  await page.getByRole("button", { name: "Keep this address" }).waitFor();
+  await look("address-tried", false);
+  await says({ jobs: { jobs: [{ ...moving, kind: "setup", title: "Setting up storage", state: "failed", error: "/dev/sdb is gone. Connect the disk and try again, or choose other disks." }] } });
+  await pretend("/config", (config) => ({ ...config, setup: "making" }));
+  await page.reload();
+  await page.getByRole("button", { name: "Choose other disks" }).waitFor();
+  await look("setup-failed", false);
 
   need(complaints.length === 0, `the browser complained: ${complaints.join("\n")}`);
   need(spent <= 20, `${spent} clicks and fields`);

@@ -15,6 +15,7 @@ from .guest import Guest
 
 BOOT_SECONDS_MAX = 400
 ADDRESSES = ("10.77.0.50", "10.77.0.60")  # of the first boot and of the second
+CODE_OF_ONES_OWN = "SHELL-2026"  # in setup/settings.json on the ESP
 #: TCP ports that answer on the appliance, besides those of OSDs and MDSs (6800 and up): see appliance/image/README.md.
 PORTS = {80, 443, 3300}
 
@@ -112,7 +113,7 @@ def guest(netns, script, line):
     return sorted(words for marker, words in reports if marker == "sum")
 
 
-def live(argv_of, scratch):
+def live(argv_of, scratch, own_code=False):
     """`argv_of(more)`: the command line of the machine with this network and these disks. Prints what it took; raises LifeError."""
     kernel.prepare()  # what has to be fetched, while there is a way to the outside
     browser.node_modules()
@@ -132,6 +133,8 @@ def live(argv_of, scratch):
         dhcp = serve_addresses(scratch, ADDRESSES[0])
         running = Running(argv_of(more), os.path.join(scratch, "console1"))
         code = running.wait_for(r"Claim code (\S+)")[1]
+        if (code == CODE_OF_ONES_OWN) != own_code:
+            raise LifeError(f"the claim code is {code}")
         if not re.search(rf"Open +https://{ADDRESSES[0]}/", running.said()):
             raise LifeError(f"the console does not show the address:\n{running.said()[-1500:]}")
         boot_seconds = time.monotonic() - running.started

@@ -15,6 +15,8 @@ _RUN = os.path.realpath(os.path.join(os.path.dirname(__file__), "../run-applianc
 
 
 class ApplianceBrowserTest(unittest.TestCase):
+    seconds_max = 400  # every screen in two widths, light and dark
+
     def setUp(self):
         browser.node_modules()
         self.folder = tempfile.mkdtemp(prefix="spirula-appliance-")
@@ -45,7 +47,7 @@ class ApplianceBrowserTest(unittest.TestCase):
             time.sleep(0.1)
 
     def test_from_the_claim_code_to_a_mounted_share(self):
-        shown = browser.drive(self.said("Open"), self.said("Claim code"))
+        shown = browser.drive(self.said("Open"), self.said("Claim code"), timeout=360)
         self.assertEqual(self.said("Mount"), shown["kernel"])
         self.assertRegex(shown["kernel"], r"^mount -t ceph 127\.0\.0\.1:\d+:/photos /mnt/photos -o name=photos,secret=\S+$")
         self.assertLessEqual(shown["acts"], 20)
