@@ -108,8 +108,9 @@ def wait_for_page(address, seconds=120):
         time.sleep(0.5)
 
 
-def guest(netns, script, line):
-    reports = Guest(netns, script.format(line=line), index=1).run(deadline=BOOT_SECONDS_MAX)
+def guest(netns, script, line, index=1):
+    """The checksums that a guest with Debian's stock kernel reports, once `line` has mounted the share."""
+    reports = Guest(netns, script.format(line=line), index=index).run(deadline=BOOT_SECONDS_MAX)
     return sorted(words for marker, words in reports if marker == "sum")
 
 

@@ -6,32 +6,12 @@ import shlex
 import subprocess
 import unittest
 
-from harness import disks, network, processes
+from harness import disks, image_life, network, processes
 from harness.appliance import Appliance
-from harness.guest import Guest
 
-WRITE = """
-{folder}
-{kernel} || fail "mounting with the page's line"
-cd /mnt/photos || fail cd
-for i in $(seq 1 30); do mkdir -p d$((i % 3)); echo "file $i" > d$((i % 3))/f$i; done
-dd if=/dev/urandom of=big bs=1M count=5 2>/dev/null || fail "writing 5 MiB"
-find . -type f | sort | xargs md5sum | sed 's/^/@@ sum /'
-cd /
-umount /mnt/photos || fail umount
-say end
-"""
-READ = """
-{folder}
-mkdir -p /etc
+BY_FSTAB = """mkdir -p /etc
 echo '{fstab}' >> /etc/fstab
-mount /mnt/photos || fail "mounting with the page's line in fstab"
-cd /mnt/photos || fail cd
-find . -type f | sort | xargs md5sum | sed 's/^/@@ sum /'
-cd /
-umount /mnt/photos || fail umount
-say end
-"""
+mount /mnt/photos"""
 ADDRESSES = (network.SERVER, "10.77.0.9")
 
 
@@ -46,11 +26,6 @@ class ApplianceKernelTest(unittest.TestCase):
         self.box = Appliance(disk_count=2, netns=self.netns, address=ADDRESSES[0])
         self.addCleanup(self.box.close)
 
-    def guest(self, script, share):
-        words = {name: share[name] for name in ("folder", "kernel", "fstab")}
-        reports = Guest(self.netns, script.format(**words)).run(deadline=120)
-        return sorted(rest for marker, rest in reports if marker == "sum")
-
     def test_the_lines_as_they_are_shown(self):
         with network.visit(self.netns):
             owner = self.box.page()
@@ -58,7 +33,8 @@ class ApplianceKernelTest(unittest.TestCase):
             self.assertEqual(owner.set_up(*self.box.devices, copies=2)["state"], "done")
             share = owner.need("POST", "/api/v1/shares", {"name": "photos"})
             self.helper_takes(share)
-        written = self.guest(WRITE, share)
+        self.assertEqual(share["folder"], "mkdir -p /mnt/photos")
+        written = image_life.guest(self.netns, image_life.WRITE, share["kernel"], index=0)
         self.assertEqual(len(written), 31)
         processes.kill_all(processes.marked(self.box.folder))  # a power cut, as far as processes go
         for store in disks.mounts_below(self.box.folder):
@@ -71,7 +47,7 @@ class ApplianceKernelTest(unittest.TestCase):
             owner.wait_for_job(owner.need("GET", "/api/v1/jobs")["jobs"][0]["id"])
             share = owner.need("GET", "/api/v1/shares/photos")
         self.assertIn(f" {ADDRESSES[1]}:{self.box.mon_port}:/photos ", share["kernel"])
-        self.assertEqual(self.guest(READ, share), written)
+        self.assertEqual(image_life.guest(self.netns, image_life.READ, BY_FSTAB.format(**share), index=0), written)
 
     def helper_takes(self, share):
         """mount.ceph understands the line; that it then lacks this machine's kernel is another matter."""
