@@ -18,7 +18,7 @@ TEST(Crc32c, pieces_chain_and_long_runs_agree_with_bytes) {
   std::uint32_t slow = 5;
   for (std::byte b : data.view()) slow = crc32c(slow, ByteView(&b, 1));
   EXPECT_EQ(crc32c(5, data.view()), slow);
-  for (std::size_t cut : {0, 1, 7, 3071, 3073, 9999}) {
+  for (std::size_t cut : {0, 1, 7, 767, 769, 3071, 3073, 4079, 4081, 4096, 9999}) {
     BufferList list(data.slice(0, cut));
     list.append(data.slice(cut));
     EXPECT_EQ(crc32c(5, list), slow) << cut;
