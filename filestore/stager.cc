@@ -3,8 +3,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <libaio.h>
 #include <pthread.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -39,6 +39,83 @@ struct Middle {
 };
 
 }  // namespace
+
+/// Writes side by side, from one thread. Where the kernel has no room for the requests of libaio they are written in
+/// turn.
+class StagingWrites {
+ public:
+  StagingWrites() {
+    if (io_setup(depth_max, &context_) < 0) context_ = nullptr;
+  }
+  StagingWrites(const StagingWrites&) = delete;
+  StagingWrites& operator=(const StagingWrites&) = delete;
+  ~StagingWrites() {
+    if (context_) io_destroy(context_);
+  }
+
+  /// The bytes must stay as they are until wait() returns.
+  Result<> begin(int fd, std::uint64_t offset, ByteView bytes) {
+    if (context_) {
+      if (under_way_.size() == depth_max) TRY(wait());
+      under_way_.push_back({fd, offset, bytes});
+      iocb request{};
+      io_prep_pwrite(&request, fd, const_cast<std::byte*>(bytes.data()), bytes.size(), static_cast<long long>(offset));
+      request.data = reinterpret_cast<void*>(under_way_.size() - 1);
+      iocb* list[] = {&request};
+      int begun;
+      do begun = io_submit(context_, 1, list);
+      while (begun == -EINTR);
+      if (begun == 1) return {};
+      under_way_.pop_back();
+      if (begun < 0 && begun != -EAGAIN) return from_errno(-begun);
+    }
+    return write_rest(fd, offset, bytes, 0);
+  }
+  /// Until all that have begun have ended; the first error of any.
+  Result<> wait() {
+    Result<> result;
+    for (std::size_t left = under_way_.size(); left > 0;) {
+      io_event events[depth_max];
+      int got = io_getevents(context_, 1, static_cast<long>(left), events, nullptr);
+      if (got == -EINTR) continue;
+      CHECK(got > 0, "writes that never end");
+      left -= static_cast<std::size_t>(got);
+      for (int i = 0; i < got; ++i) {
+        const Write& write = under_way_[reinterpret_cast<std::size_t>(events[i].data)];
+        auto put = static_cast<std::int64_t>(events[i].res);
+        Result<> one;
+        if (put < 0) {
+          one = from_errno(static_cast<int>(-put));
+        } else if (static_cast<std::size_t>(put) < write.bytes.size()) {
+          one = write_rest(write.fd, write.offset, write.bytes, static_cast<std::size_t>(put));
+        }
+        if (result) result = one;
+      }
+    }
+    under_way_.clear();
+    return result;
+  }
+
+ private:
+  static constexpr int depth_max = 64;
+  struct Write {
+    int fd;
+    std::uint64_t offset;
+    ByteView bytes;
+  };
+  static Result<> write_rest(int fd, std::uint64_t offset, ByteView bytes, std::size_t at) {
+    while (at < bytes.size()) {
+      ssize_t put = ::pwrite(fd, bytes.data() + at, bytes.size() - at, static_cast<off_t>(offset + at));
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return last_errno();
+      if (put == 0) return Errc::io;
+      at += static_cast<std::size_t>(put);
+    }
+    return {};
+  }
+  io_context_t context_ = nullptr;
+  std::vector<Write> under_way_;
+};
 
 Result<> StagingFiles::format(int root, Integrity integrity) {
   TRY(btrfs::create_subvolume(root, staging_name));
@@ -197,35 +274,41 @@ void Stager::release() {
     if (ring->uses.empty()) (void)::ftruncate(ring->fd, 0);  // it is written anew wherever it is used again
 }
 
-Result<> Stager::write(Ring& ring, Submission& submission) {
+Result<> Stager::write(Ring& ring, StagingWrites& writes, std::span<const SubmissionPointer> batch) {
   TRY(fault_at(FaultPoint::staging_write));
-  for (auto& [extent, data] : submission.staged) {
-    // O_DIRECT wants aligned memory; a payload in one aligned piece goes as it is.
-    Buffer whole = data.buffers().size() == 1 ? data.buffers()[0] : Buffer{};
-    if (whole.empty() || reinterpret_cast<std::uintptr_t>(whole.data()) % 512 != 0) {
-      whole = Buffer::allocate(data.size(), block_bytes);
-      std::byte* to = whole.mutable_data();
-      for (const Buffer& piece : data.buffers()) {
-        std::memcpy(to, piece.data(), piece.size());
-        to += piece.size();
+  std::vector<Buffer> written;  // until the device has it
+  Result<> result;
+  for (const SubmissionPointer& each : batch)
+    for (auto& [extent, data] : each->staged) {
+      // O_DIRECT wants aligned memory; a payload in one aligned piece goes as it is.
+      Buffer whole = data.buffers().size() == 1 ? data.buffers()[0] : Buffer{};
+      if (whole.empty() || reinterpret_cast<std::uintptr_t>(whole.data()) % 512 != 0) {
+        whole = Buffer::allocate(data.size(), block_bytes);
+        std::byte* to = whole.mutable_data();
+        for (const Buffer& piece : data.buffers()) {
+          std::memcpy(to, piece.data(), piece.size());
+          to += piece.size();
+        }
       }
+      if (result) result = writes.begin(ring.fd, extent->offset, whole.view());
+      written.push_back(std::move(whole));
     }
-    std::uint64_t at = 0;
-    while (at < whole.size()) {
-      ssize_t put = ::pwrite(ring.fd, whole.data() + at, whole.size() - at, static_cast<off_t>(extent->offset + at));
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return last_errno();
-      at += static_cast<std::uint64_t>(put);
-    }
-    if (!checksums_) continue;
-    extent->checksums.reserve(whole.size() / block_bytes);
-    for (std::uint64_t block = 0; block < whole.size(); block += block_bytes)
-      extent->checksums.push_back(block_checksum(whole.view().subspan(block, block_bytes)));
+  if (checksums_ && result) {  // while the device is busy
+    auto whole = written.begin();
+    for (const SubmissionPointer& each : batch)
+      for (auto& [extent, data] : each->staged) {
+        ByteView bytes = (whole++)->view();
+        extent->checksums.reserve(bytes.size() / block_bytes);
+        for (std::uint64_t block = 0; block < bytes.size(); block += block_bytes)
+          extent->checksums.push_back(block_checksum(bytes.subspan(block, block_bytes)));
+      }
   }
-  return {};
+  Result<> ended = writes.wait();  // in any case: the memory is the device's until then
+  return result ? ended : result;
 }
 
 void Stager::run(Ring& ring) {
+  StagingWrites writes;
   std::vector<SubmissionPointer> batch;
   for (;;) {
     std::uint64_t bytes = 0;
@@ -239,9 +322,7 @@ void Stager::run(Ring& ring) {
         ring.queue.pop_front();
       }
     }
-    Result<> result;
-    for (auto& each : batch)
-      if (result) result = write(ring, *each);
+    Result<> result = write(ring, writes, batch);
     if (result) result = fault_at(FaultPoint::staging_sync);
     if (result && ::fdatasync(ring.fd) < 0) result = last_errno();
     bytes_staged_.fetch_add(bytes, std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -35,6 +36,8 @@ class StagingFiles {
   std::mutex mutex_;
   std::map<std::pair<std::uint64_t, std::uint32_t>, FileDescriptor> files_;
 };
+
+class StagingWrites;
 
 /// Writes large payloads to disk once: into a ring file, synced, to be named in the journal and cloned into the object
 /// when applied. A few threads, each with a ring of its own, because a sync waits for every write to its file.
@@ -85,7 +88,7 @@ class Stager {
         checksums_(checksums),
         on_staged_(std::move(on_staged)) {}
   void run(Ring& ring);
-  Result<> write(Ring& ring, Submission& submission);
+  Result<> write(Ring& ring, StagingWrites& writes, std::span<const SubmissionPointer> batch);
 
   std::uint64_t generation_, ring_bytes_, staged_bytes_min_;
   bool checksums_;
