@@ -170,6 +170,7 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
   options.max_open_files = 256;
+  options.enable_write_thread_adaptive_yield = false;  // a lane that waits for the other's write sleeps
   options.compression = rocksdb::kNoCompression;
   options.allow_fallocate = false;  // preallocated extents on copy-on-write files cost and gain nothing
   options.allow_mmap_reads = options.allow_mmap_writes = false;
