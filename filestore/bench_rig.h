@@ -1,10 +1,12 @@
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/coroutine.h"
@@ -50,7 +52,7 @@ Buffer random_buffer(std::size_t size, std::uint64_t seed = 1);
 /// What a load has done; latencies in microseconds.
 struct Outcome {
   std::uint64_t count = 0;
-  double seconds = 0, cpu_us = 0;  ///< of CPU for each operation
+  double seconds = 0, cpu_us = 0;  ///< of CPU for each operation, until it is applied
   std::vector<float> latency;      ///< sorted
   double rate() const { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
   double at(double part) const {
@@ -83,7 +85,7 @@ class Rig {
   /// `depth` loops of `operation` while `more(seconds)` says so.
   Outcome drive(unsigned depth, const std::function<bool(double seconds)>& more, const Operation& operation);
   Outcome drive(unsigned depth, double seconds, const Operation& operation);
-  /// The same with a reader beside it, who reads every millisecond.
+  /// The same with a reader beside it, who reads every millisecond. Both end when `more` says so.
   std::pair<Outcome, Outcome> drive_with_reader(unsigned depth, const std::function<bool(double seconds)>& more,
                                                 const Operation& operation, const Operation& read);
 
@@ -115,6 +117,28 @@ class RawDevice {
  private:
   std::string image_, device_;
 };
+
+/// What device and scheduler give beside a load: a thread that now and then writes one block durably to a raw device,
+/// and how late its sleep of 2 ms ends. Latencies in microseconds.
+class Probe {
+ public:
+  explicit Probe(const RawDevice& device);
+  ~Probe();
+  struct Found {
+    Outcome writes, lateness;
+  };
+  Found stop();
+
+ private:
+  Found found_;
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
+/// The CPU that the system calls and hand-offs of one overwrite cost alone, microseconds: a block to a NOCOW file that
+/// a snapshot shares, and its part, one of `depth`, of a durable O_DIRECT write that one thread starts, another reaps
+/// with io_uring and tells the first by eventfd, and of a write to a log.
+double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth);
 
 /// Runs a fio job for so long; its write operations per second.
 double fio_writes(double seconds, const std::string& arguments);

@@ -72,6 +72,8 @@ class Filestore : public ObjectStore {
   CommitStatistics commit_statistics() const;
   const char* journal_engine() const { return journal_->engine(); }
   std::uint64_t staged_bytes() const { return stager_->bytes_staged(); }
+  /// Acknowledged, and not yet carried out on current/.
+  std::uint64_t unapplied_bytes() const { return unapplied_bytes_.load(); }
   std::uint64_t journal_bytes() const { return journal_->bytes_written(); }
 
  private:

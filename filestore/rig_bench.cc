@@ -1,9 +1,15 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <liburing.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -157,6 +163,7 @@ Outcome Rig::drive(unsigned depth, const std::function<bool(double seconds)>& mo
         loop(operation, i + 1, [&] { return more(seconds_since(begin)); }, outcome), boost::asio::use_future));
   for (auto& each : loops) each.get();
   outcome.seconds = seconds_since(begin);
+  while (store_->unapplied_bytes() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(std::max<std::uint64_t>(outcome.count, 1));
   std::ranges::sort(outcome.latency);
   return outcome;
@@ -186,7 +193,7 @@ void Rig::fill() {
     t.write(object_name(i), 0, data);
     submit(pg_of(object_name(i)), std::move(t));
   }
-  commit();
+  for (int i = 0; i < 2; ++i) commit();  // twice: then no kept snapshot needs the journal and the rings any more
 }
 
 std::uint64_t Rig::device_bytes() const {
@@ -209,6 +216,93 @@ RawDevice::RawDevice() {
 }
 RawDevice::~RawDevice() {
   shell(fmt::format("losetup -d {} && rm {}", device_, image_));
+}
+
+Probe::Probe(const RawDevice& device) {
+  thread_ = std::thread([this, path = device.path()] {
+    int fd = ::open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
+    CHECK(fd >= 0);
+    Buffer block = random_buffer(4096);
+    SeededRandom random(3);
+    auto note = [](Outcome& in, double seconds) {
+      in.latency.push_back(static_cast<float>(std::max(seconds, 0.0) * 1e6));
+      ++in.count;
+    };
+    while (!over_.load()) {
+      auto begin = Time::now();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      note(found_.lateness, seconds_since(begin) - 0.002);
+      begin = Time::now();
+      iovec piece{const_cast<std::byte*>(block.data()), block.size()};
+      CHECK(::pwritev2(fd, &piece, 1, static_cast<off_t>(random.below(1 << 18) * 4096), RWF_DSYNC) == 4096);
+      note(found_.writes, seconds_since(begin));
+    }
+    ::close(fd);
+  });
+}
+Probe::~Probe() {
+  if (thread_.joinable()) (void)stop();
+}
+Probe::Found Probe::stop() {
+  over_.store(true);
+  thread_.join();
+  std::ranges::sort(found_.writes.latency);
+  std::ranges::sort(found_.lateness.latency);
+  return std::move(found_);
+}
+
+double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth) {
+  constexpr std::uint64_t file_bytes = 256 << 20;
+  std::string base = rig.disk().mount_point() + "/floor";
+  shell(
+      fmt::format("btrfs -q subvolume create {0} && chattr +C {0} && "
+                  "dd if=/dev/zero of={0}/file bs=1M count={1} conv=notrunc status=none && sync -f {0} && "
+                  "btrfs -q subvolume snapshot -r {0} {0}.snap",
+                  base, file_bytes >> 20));
+  int file = ::open((base + "/file").c_str(), O_RDWR | O_CLOEXEC);
+  int log = ::open((base + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  int journal = ::open(raw.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
+  int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), poll = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_event want{};
+  want.events = EPOLLIN | EPOLLET;
+  CHECK(file >= 0 && log >= 0 && journal >= 0 && ::epoll_ctl(poll, EPOLL_CTL_ADD, event, &want) == 0);
+  io_uring ring;
+  CHECK(io_uring_queue_init(8, &ring, 0) == 0);
+  Buffer data = random_buffer(1 << 20);
+  SeededRandom random(7);
+  constexpr unsigned count = 8'192, logged_together = 32, logged_bytes = 600, record_bytes = 4'800;
+  double cpu = cpu_seconds();
+  std::thread reaper([&] {
+    for (unsigned i = 0; i < count; i += depth) {
+      io_uring_cqe* done = nullptr;
+      int error;
+      do error = io_uring_wait_cqe(&ring, &done);
+      while (error == -EINTR);
+      CHECK(error == 0 && done->res > 0);
+      io_uring_cqe_seen(&ring, done);
+      std::uint64_t one = 1;
+      CHECK(::write(event, &one, sizeof one) == sizeof one);
+    }
+  });
+  for (unsigned i = 0; i < count; i += depth) {
+    io_uring_sqe* write = io_uring_get_sqe(&ring);
+    io_uring_prep_write(write, journal, data.data(), (depth * record_bytes + 4095) / 4096 * 4096,
+                        random.below(1 << 17) * 4096);
+    write->rw_flags = RWF_DSYNC;
+    CHECK(io_uring_submit(&ring) == 1);
+    epoll_event got;
+    while (::epoll_wait(poll, &got, 1, -1) < 0) CHECK(errno == EINTR);
+    for (unsigned j = i; j < i + depth; ++j) {
+      CHECK(::pwrite(file, data.data(), 4096, static_cast<off_t>(random.below(file_bytes / 4096) * 4096)) == 4096);
+      if (j % logged_together == 0) CHECK(::write(log, data.data(), logged_together * logged_bytes) > 0);
+    }
+  }
+  reaper.join();
+  cpu = cpu_seconds() - cpu;
+  io_uring_queue_exit(&ring);
+  for (int each : {file, log, journal, event, poll}) ::close(each);
+  shell(fmt::format("btrfs -q subvolume delete {0} {0}.snap", base));
+  return cpu * 1e6 / count;
 }
 
 double fio_writes(double seconds, const std::string& arguments) {
