@@ -101,6 +101,16 @@ TEST(OsdMap, a_network_shuts_out_who_is_in_it) {
   EXPECT_FALSE(listed("[2001:db8:8000::1]:1")) << "of the other protocol";
 }
 
+TEST(Address, of_no_protocol_has_no_port) {
+  auto known = msg::Address::msgr2(*Endpoint::parse("10.0.0.1:3300"), 5);
+  Buffer bytes = Buffer::copy_of(encode(known).view());
+  constexpr std::size_t family_at = 1 + 6 + 4 + 4 + 4;  // marker, envelope, type, nonce, length
+  bytes.mutable_data()[family_at] = std::byte{0};
+  auto blank = decode<msg::Address>(bytes);
+  ASSERT_TRUE(blank);
+  EXPECT_EQ(*decode<msg::Address>(encode(*blank)), *blank);
+}
+
 TEST(OsdMap, an_incremental_must_follow) {
   OsdMap map;
   OsdMapIncremental change;

@@ -94,6 +94,7 @@ void decode_socket_address(Address& address, Decoder& decoder) {
     inner(bytes);
     std::copy(bytes.begin(), bytes.end(), address.endpoint.address.begin());
   } else if (family == 0) {
+    address.endpoint = {};  // a port without a host is none
     address.has_endpoint = false;
   } else {
     inner.fail();
