@@ -383,7 +383,9 @@ void PlacementGroup::update_state() {
   if (undersized) bits |= state::undersized;
   if (undersized || lacking || !complete) bits |= state::degraded;
   if (lacking) bits |= unfound_.empty() ? state::recovering : state::recovery_unfound;
-  if (!complete) bits |= state::backfilling;
+  for (const auto& [osd, copy] : peers_)
+    if (!copy.complete)
+      bits |= is_too_full(osd) ? state::backfill_toofull : !may_fill(osd) ? state::backfill_wait : state::backfilling;
   if (info_.up != info_.acting) bits |= state::remapped;
   if (!(bits & (state::degraded | state::remapped))) bits |= state::clean;
   show(bits);

@@ -33,7 +33,7 @@ Task<> PlacementGroup::recover() {
     co_await recover_objects();
     if (halted()) co_return;
     for (std::int32_t osd : replicas_) {
-      if (peers_.at(osd).complete || !missing_.empty()) continue;
+      if (peers_.at(osd).complete || !missing_.empty() || !may_fill(osd)) continue;
       Result<> filled = co_await backfill(osd);
       if (halted()) co_return;
       Peer& peer = peers_.at(osd);
@@ -110,6 +110,7 @@ std::optional<ObjectId> PlacementGroup::next_to_recover() {
     wanted_.pop_front();
     if (lacking(head) && free(head)) return head;
   }
+  if (map_->has(maps::map_flag::no_recover)) return std::nullopt;
   for (const auto& [head, need] : missing_)
     if (free(head)) return head;
   for (const auto& [osd, peer] : peers_)
@@ -179,12 +180,23 @@ Task<Result<>> PlacementGroup::pull(ObjectId head, Need need) {
   co_return Errc::not_found;
 }
 
+bool PlacementGroup::is_too_full(std::int32_t osd) const {
+  constexpr std::uint32_t no_room = maps::osd_state::back_fill_full | maps::osd_state::full;
+  const maps::Osd* target = map_->osd(osd);
+  return target && (target->state & no_room);
+}
+
+bool PlacementGroup::may_fill(std::int32_t osd) const {
+  return !map_->has(maps::map_flag::no_back_fill) && !is_too_full(osd);
+}
+
 /// Walks through all objects after the replica's cursor: what differs is sent, what is too much is removed.
 Task<Result<>> PlacementGroup::backfill(std::int32_t osd) {
   Peer& peer = peers_.at(osd);  // stays as long as the interval
   log_info("osd", "pg {}: filling osd.{}", id_.describe(), osd);
   std::size_t page_size = limits::backfill_page;
   while (!peer.complete) {
+    if (!may_fill(osd)) co_return Errc::again;
     // Until the range is known, changes after the cursor wait.
     peer.filling = peer.range_to_end = true;
     peer.compared = false;

@@ -211,6 +211,9 @@ class PlacementGroup {
   Task<Result<>> take_chunk(ChunkPayload chunk, BufferList data);
   Task<Result<>> take_family(FamilyPayload family);
   Task<Result<RangePayload>> list_range(RangeOrder order);
+  /// The map says that it has no room for what it does not have yet.
+  bool is_too_full(std::int32_t osd) const;
+  bool may_fill(std::int32_t osd) const;
   Task<Result<>> backfill(std::int32_t osd);
   Task<Result<Version>> version_of(ObjectId object);
 

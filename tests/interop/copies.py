@@ -21,11 +21,15 @@ class Copies(ClusterTest):
     seconds_max = 2 * SECONDS + 150
 
     def setUp(self):
-        """A cluster of its own: the shared one has a single OSD."""
+        """A cluster of its own: the shared one has a single OSD. Its logs are short, so that copies have to be filled."""
         world = self.world
+
+        class Short(world.kind):
+            def conf_text(self):
+                return super().conf_text().replace("[global]\n", "[global]\nosd max pg log entries = 16\n", 1)
         folder = os.path.join(world.folder, f"copies-{self._testMethodName}")
         world.ledger.record("cluster", path=folder)
-        self.cluster = world.kind(folder, Options(osds=3, mds=0, osd_size=3, netns=world.netns, addr="127.0.0.1"))
+        self.cluster = Short(folder, Options(osds=3, mds=0, osd_size=3, netns=world.netns, addr="127.0.0.1"))
         self.cluster.up()
         self.addCleanup(self.cluster.down)
 
@@ -70,8 +74,18 @@ class Copies(ClusterTest):
         """What is put out is emptied, what is put in gets its share again; clients go on."""
         self.make_pool(2, 1)
         writer, log = self.start_writer()
-        self.wait_for_lines(log, 500)
+        self.wait_for_lines(log, 3000)
+        # Nothing is filled where the map says that there is no room, or while it says so.
+        self.ceph("osd", "set-backfillfull-ratio", "0.001")
+        self.ceph("osd", "set-nearfull-ratio", "0.0005")
+        self.wait_until(lambda: b"backfillfull" in self.ceph("health"), "no OSD is too full")
         self.ceph("osd", "out", "1")
+        self.wait_for_state("backfill_toofull")
+        self.ceph("osd", "set", "nobackfill")
+        self.ceph("osd", "set-backfillfull-ratio", "0.9")
+        self.ceph("osd", "set-nearfull-ratio", "0.85")
+        self.wait_for_state("backfill_wait")
+        self.ceph("osd", "unset", "nobackfill")
         self.wait_until(lambda: all(1 not in pg["acting"] + pg["up"] for pg in self.pgs()), "osd.1 keeps PGs")
         self.wait_for_clean()
         self.wait_until(lambda: self.osd_df(1)["pgs"] == 0, "osd.1 keeps copies")
@@ -160,6 +174,9 @@ class Copies(ClusterTest):
 
     def osd_df(self, osd):
         return self.cluster.ask(prefix="osd df")["nodes"][osd]
+
+    def wait_for_state(self, wanted):
+        self.wait_until(lambda: any(wanted in pg["state"] for pg in self.pgs()), f"no PG is {wanted}")
 
     def wait_for_clean(self):
         def clean():
