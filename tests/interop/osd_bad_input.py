@@ -1,15 +1,31 @@
-"""What an OSD has to survive: a client that stops reading, a second daemon with its id, a
+"""What an OSD has to survive: connections by the thousand, a client that stops reading, a second daemon with its id, a
 store of another cluster. It answers everybody else meanwhile and holds no more memory than it may."""
 
 import random
+import re
 import signal
 import subprocess
 import time
 
 from harness.suite import ClusterTest
 
+CONNECTIONS = 1000
 #: Resident MiB of the OSD whatever is done to it. The messenger holds 80 MiB of requests, a session's queue is bounded.
 MIB_MAX = 400
+
+#: Opens connections, says nothing, half a banner or nonsense on them, prints, and waits to be killed.
+CROWD = r"""
+import os, random, resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+kept, dice = [], random.Random(1)
+for number in range(count):
+    each = socket.create_connection((host, port), timeout=20)
+    kept.append(each)
+    each.sendall((b"", b"ceph v2\n", b"ceph v2\n" + dice.randbytes(200), dice.randbytes(64))[number % 4])
+print("open", flush=True)
+time.sleep(600)
+"""
 
 
 class OsdBadInput(ClusterTest):
@@ -32,6 +48,19 @@ class OsdBadInput(ClusterTest):
         self.world.client("rados", "-p", self.io, "put", name, self.source)
         with open(self.source, "rb") as f:
             self.assertEqual(self.world.client("rados", "-p", self.io, "get", name, "-").stdout, f.read())
+
+    def test_thousand_connections(self):
+        dump = self.cluster.ask(prefix="osd dump")["osds"][0]
+        host, port = re.search(r"([\d.]+):(\d+)", str(dump["public_addrs"])).groups()
+        crowd = self.world.spawn(["/usr/bin/python3", "-c", CROWD, host, port, str(CONNECTIONS)], "crowd")
+        deadline = time.monotonic() + 60
+        while "open" not in self.world.output_of("crowd"):
+            self.assertTrue(crowd.alive(), self.world.output_of("crowd"))
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        self.put_and_get("meanwhile")
+        crowd.signal(signal.SIGKILL)
+        self.assertTrue(crowd.wait(10))
 
     def test_a_client_that_stops_reading(self):
         self.world.client("rados", "-p", self.io, "bench", "2", "write", "-b", str(4 << 20), "-t", "4", "--no-cleanup")
