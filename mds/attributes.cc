@@ -46,8 +46,11 @@ Result<> set_attributes(Tree& tree, const ClientRequest& request, Attempt& attem
   if (args.mask & file_bits) attempt.claim(*inode, Group::file, Mode::write);
   TRY(attempt.claims_met(tree));
 
-  const ChangeContext change = attempt.change(request.stamp);
   InodeRecord& record = inode->record;
+  // What an earlier truncation has yet to cut lies below this one's end, and would be data again.
+  if (has_size && record.truncate_from && args.size < record.size && args.size > record.truncate_size)
+    return attempt.must_cut(*inode);
+  const ChangeContext change = attempt.change(request.stamp);
   const RecursiveStats before = record.contribution();
   if (args.mask & Args::mode_bit) record.mode = (record.mode & ~07777u) | (args.mode & 07777);
   if (args.mask & Args::uid_bit) record.uid = args.uid;

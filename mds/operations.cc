@@ -31,6 +31,12 @@ std::error_code Attempt::must_find(Ino inode) {
   return make_error_code(Errc::again);
 }
 
+std::error_code Attempt::must_cut(const Inode& inode) {
+  obstacle = Obstacle::cut;
+  ino = inode.ino();
+  return make_error_code(Errc::again);
+}
+
 std::error_code Attempt::must_commit(BatchId batch_needed) {
   obstacle = Obstacle::commit;
   wait_for = batch_needed;

@@ -31,6 +31,7 @@ struct Attempt {
     find,     ///< the inode `ino` must be found by its number; if it cannot: Errc::stale
     claims,   ///< others hold caps that contradict `claims`
     recover,  ///< the size of `ino` must be found out
+    cut,      ///< the objects of `ino` must be cut to the truncation before
     room,     ///< so much waits for the journal that changes wait as well
     commit,   ///< `wait_for` must be durable: somebody else's change would be seen
   };
@@ -46,6 +47,7 @@ struct Attempt {
   // For the operations: each returns Errc::again with the obstacle noted.
   std::error_code must_load(const Inode& dir, std::string name);
   std::error_code must_list(const Inode& dir, EntryKey after);
+  std::error_code must_cut(const Inode& inode);
   std::error_code must_find(Ino inode);
   std::error_code must_commit(BatchId batch_needed);
   /// Notes a claim; claims_met() then says whether all of them are.

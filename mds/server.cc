@@ -394,6 +394,15 @@ Task<> Server::cut(Ino ino) {
   cut_done_.wake_all();
 }
 
+/// Not before the truncation itself is in the journal.
+Task<Result<>> Server::wait_for_cut(Ino ino) {
+  if (Inode* inode = tree_.find(ino)) CO_TRY(co_await wait_for_commit(inode->changed_in));
+  Inode* inode = tree_.find(ino);
+  if (!inode || !inode->record.truncate_from) co_return Result<>{};
+  if (!inode->cutting) tasks_.spawn(cut(ino));
+  co_return co_await cut_done_.wait();
+}
+
 bool Server::is_written(const Inode& inode) const {
   return inode.record.is_file() && inode.record.writable_size && inode.caps.anybody_has(cap::any_file_write);
 }

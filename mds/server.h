@@ -115,6 +115,7 @@ class Server {
   void start_purges();
   Task<> purge(Ino ino);
   Task<> cut(Ino ino);
+  Task<Result<>> wait_for_cut(Ino ino);
   void purge_if_unused(Inode& inode);
   void cut_if_needed(Inode& inode);
   void settle_writing(Inode& inode);

@@ -225,6 +225,9 @@ Task<Result<>> Server::remove_obstacle(RequestRef request) {
     case Attempt::Obstacle::recover:
       request->waiting_for = "the size of a file whose writer is gone";
       co_return co_await recovered_.wait();
+    case Attempt::Obstacle::cut:
+      request->waiting_for = "an earlier truncation";
+      co_return co_await wait_for_cut(attempt.ino);
     case Attempt::Obstacle::room:
       request->waiting_for = "room in the journal";
       co_return co_await room_.wait();

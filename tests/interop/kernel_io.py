@@ -1,0 +1,122 @@
+"""Debian's unmodified kernel, deeper: random reads, writes, truncations and mappings with every byte compared, an archive
+unpacked, compared and removed, in both modes of the wire; and two guests at once on the same files."""
+
+import os
+import subprocess
+import threading
+
+from harness import trees
+from harness.guest import Guest, GuestError
+from harness.network import SERVER
+from harness.suite import SLOW, ClusterTest
+from interop.kernel_mount import LEAVE, MOUNT
+
+SOURCE = os.path.realpath(os.path.join(os.path.dirname(__file__), "../posix/random_io.cc"))
+STEPS = 4000 if SLOW else 300
+FILES = 1500 if SLOW else 150
+ROUNDS = 150 if SLOW else 15
+
+ALONE = """
+/random_io /mnt/random-{mode} {seed} {steps} > /tmp/random || {{ cat /tmp/random; fail "$(tail -n2 /tmp/random)"; }}
+say random $(tail -n1 /tmp/random)
+mkdir /mnt/archive && cd /mnt/archive && tar xf /archive.tar || fail unpack
+cd archive && md5sum -c /sums > /tmp/sums || fail "$(grep -v OK /tmp/sums | head -n3)"
+say unpacked $(wc -l < /tmp/sums)
+cd /; umount /mnt || fail umount
+mount -t ceph {server}:3300:/ /mnt -o name=admin,secret={key},ms_mode={mode},mount_timeout=30 || fail again
+cd /mnt/archive/archive && md5sum -c /sums > /tmp/sums || fail "$(grep -v OK /tmp/sums | head -n3)"
+cd /; rm -r /mnt/archive || fail remove
+[ -e /mnt/archive ] && fail "removed, and there"
+"""
+
+#: Guest `me` of two: files of its own in a shared folder, a counter that both raise, one at a time, a log both append to.
+TOGETHER = """
+mkdir -p /mnt/together && cd /mnt/together || fail mkdir
+: >> log; [ {me} = two ] || echo 0 > counter
+say ready
+: > ready-{me}
+while [ ! -e ready-{other} ]; do sleep 0.1; done
+say begins
+for i in $(seq 1 {rounds}); do
+  echo "content of {me} $i" > {me}-$i || fail "create $i"
+  mv {me}-$i {me}-moved-$i || fail "move $i"
+  ln {me}-moved-$i {me}-linked-$i || fail "link $i"
+  until mkdir lock 2>/dev/null; do sleep 0.02; done
+  echo $(($(cat counter) + 1)) > counter.new && mv counter.new counter && echo "{me} $i" >> log || fail "counter $i"
+  rmdir lock || fail unlock
+  [ $((i % 10)) = 0 ] && say round $i
+  for o in {other}-moved-*; do
+    case "$(cat "$o" 2>/dev/null)" in "content of {other} "*|"") ;; *) fail "strange content in $o";; esac
+  done
+  [ $((i % 3)) = 0 ] && {{ rm {me}-linked-$i || fail "remove $i"; }}
+  [ "$(cat {me}-moved-$i)" = "content of {me} $i" ] || fail "content $i"
+done
+: > done-{me}
+while [ ! -e done-{other} ]; do sleep 0.1; done
+say counter $(cat counter)
+say lines $(grep -c . log)
+say mine $(ls | grep -c '^{me}-') theirs $(ls | grep -c '^{other}-')
+cd /
+"""
+
+
+class KernelIo(ClusterTest):
+    seconds_max = 1200 if SLOW else 150
+
+    def program(self):
+        path = os.path.join(self.world.folder, "random_io")
+        if not os.path.exists(path):
+            self.world.scratch("random_io")
+            subprocess.run(["clang++-19", "-std=c++23", "-O1", "-static", "-D_GNU_SOURCE", "-Wno-unused-result", "-o",
+                            path, SOURCE], check=True, timeout=120)
+        return path
+
+    def archive(self):
+        """The archive and the sums of its files; names without spaces, for the guest's shell."""
+        top = self.world.scratch("archive")
+        tar, sums = self.world.scratch("archive.tar"), self.world.scratch("archive.sums")
+        if not os.path.exists(tar):
+            trees.make(top, FILES)
+            subprocess.run(["tar", "-cf", tar, "-C", os.path.dirname(top), "archive"], check=True)
+            with open(sums, "wb") as f:
+                subprocess.run("find . -type f -print0 | xargs -0 md5sum", shell=True, cwd=top, stdout=f, check=True)
+        return {"archive.tar": tar, "sums": sums}
+
+    def test_crc(self):
+        self.alone("crc", 1)
+
+    def test_secure(self):
+        self.alone("secure", 2)
+
+    def alone(self, mode, seed):
+        words = {"mode": mode, "seed": seed, "steps": STEPS, "server": SERVER, "key": self.cluster.admin_key()}
+        guest = Guest(self.world.netns, (MOUNT + ALONE + LEAVE).format(**words), mark=self.world.folder,
+                      files={"random_io": self.program(), **self.archive()})
+        reports = dict(guest.run(deadline=self.seconds_max - 10))
+        self.assertEqual(reports.get("random"), f"steps {STEPS}")
+        self.assertGreaterEqual(int(reports.get("unpacked", 0)), FILES)
+
+    def test_two_guests(self):
+        reports, troubles = {}, []
+
+        def boot(index, me, other):
+            words = {"mode": "crc", "server": SERVER, "key": self.cluster.admin_key(), "me": me, "other": other,
+                     "rounds": ROUNDS}
+            guest = Guest(self.world.netns, (MOUNT + TOGETHER + LEAVE).format(**words), index=index,
+                          memory_mib=512, mark=self.world.folder)
+            try:
+                reports[me] = dict(guest.run(deadline=self.seconds_max - 10))
+            except GuestError as error:
+                troubles.append(f"{me}: {error}")
+
+        guests = [threading.Thread(target=boot, args=words) for words in ((0, "one", "two"), (1, "two", "one"))]
+        for guest in guests:
+            guest.start()
+        for guest in guests:
+            guest.join()
+        self.assertEqual(troubles, [], "\n".join(troubles))
+        names = 2 * ROUNDS - ROUNDS // 3
+        for me in ("one", "two"):
+            self.assertEqual(reports[me].get("counter"), str(2 * ROUNDS), me)
+            self.assertEqual(reports[me].get("lines"), str(2 * ROUNDS), me)
+            self.assertEqual(reports[me].get("mine"), f"{names} theirs {names}", me)
