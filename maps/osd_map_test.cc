@@ -109,6 +109,14 @@ TEST(Address, of_no_protocol_has_no_port) {
   auto blank = decode<msg::Address>(bytes);
   ASSERT_TRUE(blank);
   EXPECT_EQ(*decode<msg::Address>(encode(*blank)), *blank);
+
+  // The old form, of before the marker: type, nonce, sockaddr_storage.
+  Buffer old = Buffer::copy_of(std::string(4 + 4 + 128, '\0'));
+  constexpr std::size_t port_at = 4 + 4 + 2;
+  old.mutable_data()[port_at] = std::byte{1};
+  blank = decode<msg::Address>(old);
+  ASSERT_TRUE(blank);
+  EXPECT_EQ(*decode<msg::Address>(encode(*blank)), *blank);
 }
 
 TEST(OsdMap, an_incremental_must_follow) {

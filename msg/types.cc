@@ -134,6 +134,7 @@ void Address::decode(Decoder& decoder) {
   } else {
     for (int i = 0; i < 4; ++i) storage(endpoint.address[i]);
   }
+  if (!has_endpoint) endpoint = {};
   if (storage.failed()) decoder.fail();
 }
 
