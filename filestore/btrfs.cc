@@ -59,6 +59,23 @@ Result<> sync(int directory) {
   return {};
 }
 
+Result<std::uint64_t> write_errors(int directory) {
+  btrfs_ioctl_fs_info_args file_system{};
+  if (::ioctl(directory, BTRFS_IOC_FS_INFO, &file_system) < 0) return last_errno();
+  std::uint64_t errors = 0;
+  for (std::uint64_t device = 1; device <= file_system.max_id; ++device) {
+    btrfs_ioctl_get_dev_stats stats{};
+    stats.devid = device;
+    stats.nr_items = BTRFS_DEV_STAT_VALUES_MAX;
+    if (::ioctl(directory, BTRFS_IOC_GET_DEV_STATS, &stats) < 0) {
+      if (errno == ENODEV) continue;  // a number that is not in use
+      return last_errno();
+    }
+    errors += stats.values[BTRFS_DEV_STAT_WRITE_ERRS] + stats.values[BTRFS_DEV_STAT_FLUSH_ERRS];
+  }
+  return errors;
+}
+
 Result<> create_subvolume(int directory, const std::string& name) {
   btrfs_ioctl_vol_args_v2 arguments{};
   if (name.size() > BTRFS_SUBVOL_NAME_MAX) return Errc::name_too_long;

@@ -36,6 +36,10 @@ Result<> clone_range(int source, std::uint64_t source_offset, std::uint64_t leng
 /// fail.
 Result<> insist(int directory, const std::function<Result<>()>& call);
 
+/// Writes and flushes that devices of the file system have failed, ever (BTRFS_IOC_GET_DEV_STATS). Neither a sync nor a
+/// snapshot reports data that write-back could not write; this count is how one hears of it.
+Result<std::uint64_t> write_errors(int directory);
+
 struct Space {
   std::uint64_t total = 0, used = 0;
   std::uint64_t available = 0;      ///< for data: in its chunks and in what is unallocated

@@ -19,6 +19,7 @@ enum class FaultPoint : std::uint8_t {
   sync,
   commit_point,
   snapshot,
+  write_back,
 };
 
 namespace faults {

@@ -147,7 +147,8 @@ TEST_P(Faults, stop_the_store_and_lose_nothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, Faults,
-                         ::testing::Values(Fault{"journal_io", FaultPoint::journal_write, Errc::io},
+                         ::testing::Values(Fault{"write_back_io", FaultPoint::write_back, Errc::io},
+                                           Fault{"journal_io", FaultPoint::journal_write, Errc::io},
                                            Fault{"journal_full", FaultPoint::journal_write, Errc::no_space},
                                            Fault{"staging_write_io", FaultPoint::staging_write, Errc::io},
                                            Fault{"staging_write_full", FaultPoint::staging_write, Errc::no_space},

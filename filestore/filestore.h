@@ -119,12 +119,14 @@ class Filestore : public ObjectStore {
   Result<> commit_now();
   Result<std::optional<std::uint64_t>> append_nothing();
   Result<> drop_old_snapshots();
+  Result<> check_write_back();
   void observe_space(std::optional<std::uint64_t> mark);
   void shut_down();
 
   FilestoreOptions options_;
   StoreSuperblock superblock_;
   FileDescriptor root_, current_;
+  std::uint64_t write_errors_at_open_ = 0;
   std::unique_ptr<Index> index_;
   std::unique_ptr<DataFiles> files_;
   std::shared_ptr<Journal> journal_;

@@ -7,6 +7,7 @@
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "filestore/error.h"
+#include "filestore/faults.h"
 #include "filestore/filestore.h"
 #include "filestore/limits.h"
 
@@ -124,6 +125,16 @@ Result<std::optional<std::uint64_t>> Filestore::append_nothing() {
   return std::optional(sequence);
 }
 
+/// Errc::io if the disk has failed a write since we opened the store. Then what is applied may not be what is on the
+/// disk, so it must not become a commit point: the journal still has it.
+Result<> Filestore::check_write_back() {
+  TRY(fault_at(FaultPoint::write_back));
+  TRY(std::uint64_t errors, btrfs::write_errors(root_.get()));
+  if (errors == write_errors_at_open_) return {};
+  log_error("filestore", "{}: the disk has failed {} writes", options_.path, errors - write_errors_at_open_);
+  return Errc::io;
+}
+
 /// Makes what is durable a commit point. Nobody waits for this but the lanes, from hold() to release().
 Result<> Filestore::commit_now() {
   auto begin = Clock::now();
@@ -144,6 +155,7 @@ Result<> Filestore::commit_now() {
     if (round == 0) observe_space(mark);
     if (synced - last < presync_short || journal_->starved()) break;
   }
+  TRY(check_write_back());
 
   JournalPosition position = lanes_->reached();
   bool nothing_new;
@@ -179,6 +191,10 @@ Result<> Filestore::commit_now() {
     if (!done && is(done.error(), Errc::exists)) {  // an unusable one that recovery passed over
       done = btrfs::destroy_subvolume(root_.get(), name);
       if (done) done = btrfs::insist(root_.get(), snapshot);
+    }
+    if (done) {
+      done = check_write_back();
+      if (!done) (void)btrfs::destroy_subvolume(root_.get(), name);  // or the next opening would take it
     }
     released = Clock::now();
     counters_.bytes_written.store(0);

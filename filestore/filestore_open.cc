@@ -121,6 +121,7 @@ Result<> Filestore::mount() {
   if (!options_.cluster_fsid.empty() && superblock_.cluster_fsid != options_.cluster_fsid) return Errc::stale;
   TRY(root_, open_directory(AT_FDCWD, options_.path.c_str()));
   if (::flock(root_.get(), LOCK_EX | LOCK_NB) < 0) return Errc::busy;
+  TRY(write_errors_at_open_, btrfs::write_errors(root_.get()));
   TRY(auto device, open_journal_patiently(options_));
   TRY(journal_, Journal::open(std::move(device), superblock_.store));
 

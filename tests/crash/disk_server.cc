@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,7 +22,16 @@ struct Disk {
   std::shared_ptr<Recording> recording;
   unsigned source = 0;
   std::vector<std::byte> scratch;
+  std::string refuse_path;
 
+  bool refuses(unsigned part, ByteView bytes) const {
+    constexpr std::size_t block = 4096;
+    if (part == 0) return false;
+    for (; bytes.size() >= block; bytes = bytes.subspan(block))
+      if (std::memcmp(bytes.data(), Recorder::refused_mark.data(), Recorder::refused_mark.size()) == 0)
+        return ::access(refuse_path.c_str(), F_OK) == 0;
+    return false;
+  }
   /// 0 or an errno.
   int record(Action action, unsigned part, std::uint64_t offset, std::uint64_t length, ByteView payload = {}) {
     if (action != Action::flush) {
@@ -113,9 +123,11 @@ void on_read(fuse_req_t request, fuse_ino_t node, std::size_t size, off_t offset
 }
 
 void on_write(fuse_req_t request, fuse_ino_t node, const char* bytes, std::size_t size, off_t offset, fuse_file_info*) {
-  int failure =
-      disk_of(request).record(Action::write, static_cast<unsigned>(node - first_part),
-                              static_cast<std::uint64_t>(offset), size, as_bytes(std::string_view(bytes, size)));
+  const auto part = static_cast<unsigned>(node - first_part);
+  ByteView payload = as_bytes(std::string_view(bytes, size));
+  int failure = disk_of(request).refuses(part, payload)
+                    ? EIO
+                    : disk_of(request).record(Action::write, part, static_cast<std::uint64_t>(offset), size, payload);
   if (failure)
     fuse_reply_err(request, failure);
   else
@@ -141,7 +153,7 @@ int serve_disk(DiskImage image, const std::string& recording_path, const std::st
                const std::function<void()>& ready) {
   Result<Recording> recording = Recording::create(recording_path);
   CHECK(recording, "the recording cannot be made");
-  Disk disk{std::move(image), std::make_shared<Recording>(std::move(*recording)), 0, {}};
+  Disk disk{std::move(image), std::make_shared<Recording>(std::move(*recording)), 0, {}, recording_path + ".refuse"};
   disk.source = disk.image.add_source(disk.recording);
 
   fuse_lowlevel_ops operations{};

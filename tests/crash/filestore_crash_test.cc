@@ -6,6 +6,7 @@
 
 #include "tests/crash/campaign.h"
 #include "tests/crash/worker.h"
+#include "tests/crash/write_back.h"
 
 namespace spirula::crash {
 namespace {
@@ -34,7 +35,7 @@ void run_side_by_side(std::vector<Campaign> campaigns) {
 TEST(FilestoreCrash, acknowledged_transactions_survive_power_failures) {
   for (unsigned round = 0; round < (slow() ? 3 : 1); ++round) {
     Campaign campaign;
-    campaign.points = slow() ? 500 : 200;
+    campaign.points = slow() ? 500 : 225;
     campaign.workload = {.depth = 4, .steps = 200, .steps_per_commit = 60};
     std::vector<Campaign> campaigns(2, campaign);
     for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + round * 2 + i;
@@ -50,6 +51,11 @@ TEST(FilestoreCrash, staged_payloads_survive_power_failures) {
   std::vector<Campaign> campaigns(2, campaign);
   for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + 100 + i;
   run_side_by_side(campaigns);
+}
+
+TEST(FilestoreCrash, data_that_write_back_could_not_write_are_not_lost) {
+  Worker worker("write_back", run_write_back_failure);
+  EXPECT_EQ(worker.join(std::chrono::minutes(2)), "");
 }
 
 TEST(FilestoreCrash, killed_fifty_times) {
