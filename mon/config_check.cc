@@ -8,9 +8,20 @@ namespace spirula::mon {
 namespace {
 
 /// What a client needs before it can ask us, and what a daemon is started with. Ceph: Option::FLAG_NO_MON_UPDATE.
-constexpr std::string_view kept_in_files[] = {"fsid",    "mon_host", "keyring",  "key",      "keyfile",          "host",
-                                              "monmap",  "mon_data", "osd_data", "mds_data", "mon_dns_srv_name", "mkfs",
-                                              "cluster", "name",     "id",       "conf"};
+constexpr std::string_view kept_in_files[] = {
+    "fsid",    "mon_host", "keyring",  "key",      "keyfile",          "host",
+    "monmap",  "mon_data", "osd_data", "mds_data", "mon_dns_srv_name", "mkfs",
+    "cluster", "name",     "id",       "conf",     "osd_integrity",    "osd_mkfs_force",
+    "help"};
+
+/// Of our OSDs and MDSs alone (osd/options.cc, mds/mds.cc), which the monitor does not link.
+constexpr CephOptions daemons_options[] = {
+    {OptionType::duration,
+     "mds_cap_revoke_timeout mds_log_flush_interval mds_write_back_interval osd_verify_interval "},
+    {OptionType::integer, "osd_shards "},
+    {OptionType::size, "mds_log_bytes_max osd_verify_bytes_per_second "},
+    {OptionType::text, "osd_class "},
+};
 
 const Option* own_option(std::span<const Option> own, std::string_view name) {
   auto found = std::ranges::find_if(own, [&](const Option& row) { return name == row.name; });
@@ -27,8 +38,9 @@ bool holds(std::string_view names, std::string_view name) {
 
 std::optional<OptionType> find_option(std::span<const Option> own, std::string_view name) {
   if (const auto* row = own_option(own, name)) return row->type;
-  for (const auto& [type, names] : ceph_options())
-    if (holds(names, name)) return type;
+  for (const auto& all : {ceph_options(), std::span<const CephOptions>(daemons_options)})
+    for (const auto& [type, names] : all)
+      if (holds(names, name)) return type;
   for (std::string_view family : {"debug_", "rgw_", "mgr/"})
     if (name.starts_with(family) && name.size() > family.size()) return OptionType::text;
   return std::nullopt;

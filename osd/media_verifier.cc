@@ -19,8 +19,8 @@ namespace {
 constexpr const char* state_key = "verification";
 /// Between looks at whether a pass is due: options and flags may have changed.
 constexpr auto look_interval = 60s;
-/// How far a pass may be thrown back by a crash.
-constexpr auto save_interval = 60s;
+/// How far a pass may be thrown back by a crash, and how old what status() tells may be.
+constexpr auto save_interval = 10s;
 constexpr std::size_t name_bytes_shown_max = 300;
 
 std::string name_of(const filestore::ObjectId& object) {
@@ -99,7 +99,7 @@ Task<> MediaVerifier::run() {
     log_error("osd", "verification ends: {}", result.error().message());
 }
 
-/// A minute of a pass, or its rest.
+/// A part of a pass, or its rest.
 Task<Result<>> MediaVerifier::go_on() {
   if (!state_.under_way) {
     VerificationState fresh;

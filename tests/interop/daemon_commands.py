@@ -6,6 +6,21 @@ import os
 from harness.suite import ClusterTest
 
 
+#: Keeps each option centrally, and forgets it; prints those of which the monitor has not heard.
+KEEP = """
+import json, sys, rados
+conf, who, options = json.load(sys.stdin)
+with rados.Rados(conffile=conf) as cluster:
+    def command(**words):
+        return cluster.mon_command(json.dumps(words), b"")
+    for name, value in options.items():
+        result, _, text = command(prefix="config set", who=who, name=name, value=value)
+        if result and "special" not in text:
+            print(name, text)
+        command(prefix="config rm", who=who, name=name)
+"""
+
+
 class DaemonCommands(ClusterTest):
     def tell(self, *words, **options):
         return self.world.client("ceph", "tell", *words, **options)
@@ -35,6 +50,13 @@ class DaemonCommands(ClusterTest):
         refused = self.tell("osd.0", "config", "set", "osd_op_complaint_time", "soon", check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.tell("osd.0", "config", "set", "osd_op_complaint_time", "30")
+
+    def test_every_option_can_be_kept_centrally(self):
+        for name in ("osd.0", "mds.a"):
+            options = json.loads(self.daemon(name, "config", "show").stdout)
+            options = {option: value for option, value in options.items() if value}
+            text = json.dumps([self.cluster.conf, name, options])
+            self.assertEqual(self.world.client_program(["/usr/bin/python3", "-c", KEEP], text), "", name)
 
     def test_a_client_is_evicted_from_afar(self):
         mount, process = self.world.mount_fuse("evicted")
