@@ -294,34 +294,6 @@ msg::Metadata Osd::metadata() const {
   return all;
 }
 
-/// What was deleted is pinned by the store's two commit points until two more have been made, and the store makes none
-/// while nothing is written. A full cluster, whose clients wait for room, would wait for ever.
-void Osd::give_space_back(MonotonicTime now) {
-  constexpr unsigned commit_points_kept = 2, low_part = 8;
-  constexpr auto pause = 2s;
-  auto statistics = store_->statistics();
-  if (statistics.bytes_available > statistics.bytes_total / low_part) return;
-  if (std::uint64_t writes = figures_.writes.value(); writes != writes_seen_) {
-    writes_seen_ = writes;
-    commits_to_make_ = commit_points_kept + 1;
-    next_space_commit_ = now + pause;
-  }
-  if (commits_to_make_ == 0 || now < next_space_commit_ || giving_back_) return;
-  --commits_to_make_;
-  next_space_commit_ = now + pause;
-  giving_back_ = true;
-  tasks_.spawn(commit_store());
-}
-
-Task<> Osd::commit_store() {
-  // A commit point is a sequence number: it takes a transaction to make another.
-  Result<> noted = co_await history_.note_mounted(history_.superblock().mounted);
-  Result<> done = noted;
-  if (noted) done = co_await store_->commit();
-  giving_back_ = false;
-  if (!done && !stopping_) log_warning("osd", "committing to free space: {}", done.error().message());
-}
-
 /// Once a second: what is due in the shards, and the beacon when it is.
 Task<> Osd::tick() {
   constexpr auto complete_interval = 60s;
@@ -373,7 +345,6 @@ Task<> Osd::tick() {
     }
     data_stored_ = stored;
     in_flight_.set(static_cast<std::int64_t>(in_flight));
-    give_space_back(now);
     if (!serving_ || !link_.is_logged_in()) continue;
     if (now < next_beacon && !complete && beacon.pgs.empty()) continue;
     if (complete) {

@@ -78,8 +78,6 @@ class Osd : public msg::Dispatcher {
   Task<> keep_booted();
   void send_boot();
   Task<> tick();
-  void give_space_back(MonotonicTime now);
-  Task<> commit_store();
   msg::OsdSpace space() const;
   msg::Metadata metadata() const;
 
@@ -140,10 +138,6 @@ class Osd : public msg::Dispatcher {
   msg::AddressVector last_boot_address_;
   std::uint64_t write_size_max_ = limits::write_size_max;
   std::uint64_t data_stored_ = 0;
-  std::uint64_t writes_seen_ = 0;
-  unsigned commits_to_make_ = 0;
-  MonotonicTime next_space_commit_{};
-  bool giving_back_ = false;
 };
 
 }  // namespace spirula::osd
