@@ -2,12 +2,15 @@
 #include <malloc.h>
 
 #include <charconv>
+#include <chrono>
+#include <thread>
 
 #include "base/coroutine.h"
 #include "base/log.h"
 #include "base/program.h"
 #include "base/shard.h"
 #include "base/task_group.h"
+#include "filestore/error.h"
 #include "osd/options.h"
 #include "osd/osd.h"
 
@@ -76,6 +79,18 @@ int make_store(const Config& config) {
   });
 }
 
+/// A killed life of ours leaves only when the kernel has ended its last call, which may be a commit of the disk: until
+/// then its lock stands.
+Result<std::unique_ptr<filestore::ObjectStore>> open_store(const filestore::FilestoreOptions& options) {
+  constexpr std::chrono::milliseconds patience{15'000}, pause{100};
+  for (auto begin = std::chrono::steady_clock::now();;) {
+    auto store = filestore::open_filestore(options);
+    if (store || !filestore::is(store.error(), Errc::busy)) return store;
+    if (std::chrono::steady_clock::now() - begin > patience) return store;
+    std::this_thread::sleep_for(pause);
+  }
+}
+
 Task<> watch_signals(Shard& shard, Event& over) {
   co_await wait_for_termination(shard);
   over.set();
@@ -136,7 +151,7 @@ int main(int argc, char** argv) {
     return complain("the store belongs to " + identity->owner, make_error_code(Errc::invalid));
   if (auto fsid = config.text("fsid"); !fsid.empty() && identity->cluster_fsid != fsid)
     return complain("the store belongs to cluster " + identity->cluster_fsid, make_error_code(Errc::invalid));
-  auto store = filestore::open_filestore(options);
+  auto store = open_store(options);
   if (!store) return complain("opening the store in " + options.path, store.error());
   return run_main([&](Shard& shard) -> Task<int> { return serve(shard, config, std::move(*store)); });
 }

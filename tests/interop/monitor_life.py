@@ -168,21 +168,28 @@ class MonitorLife(ClusterTest):
         standby = self.world.spawn([first[0], "-i", "b", "-c", self.cluster.conf, "--keyring", key, "--admin-socket",
                                     self.world.scratch("mds.b.asok")], "mds.b")
         wait_for(lambda: self.json("fs", "dump")["standbys"], "mds.b is no standby")
-        (before,) = self.json("fs", "dump")["filesystems"][0]["mdsmap"]["info"].values()
-        watcher = self.world.spawn(["/usr/bin/python3", "-B", "-c", WATCH_MDS, self.cluster.conf], "watch")
-        wait_for(lambda: "watching" in self.world.output_of("watch"), "nobody watches")
+        last = self.json("fs", "dump")
+        (before,) = last["filesystems"][0]["mdsmap"]["info"].values()
         self.cluster.kill("mds.a")
-        self.assertTrue(watcher.wait(60), self.world.output_of("watch"))
-        seen = json.loads(self.world.output_of("watch").splitlines()[-1])
-        states = [state for state in seen["states"] if state != "down"]
+
+        def rank_0(fs_map):
+            return [each for each in fs_map["filesystems"][0]["mdsmap"]["info"].values() if each["gid"] != before["gid"]]
+
+        wait_for(lambda: [each["state"] for each in rank_0(self.json("fs", "dump"))] == ["up:active"],
+                 "mds.b does not take over", seconds=60)
+        states, first = [], None
+        for epoch in range(last["epoch"] + 1, self.json("fs", "dump")["epoch"] + 1):
+            fs_map = self.json("fs", "dump", str(epoch))
+            for each in rank_0(fs_map):
+                first = first or fs_map
+                if each["state"] not in states:
+                    states.append(each["state"])
         order = ["up:replay", "up:reconnect", "up:rejoin", "up:clientreplay", "up:active"]
         self.assertEqual(states, [state for state in order if state in states], "in this order")
         self.assertEqual((states[0], states[-1]), ("up:replay", "up:active"))
-        addresses = [each["addr"] for each in self.json("osd", "blocklist", "ls")]
-        self.assertIn(f"{before['addr'].rpartition('/')[0]}/{before['addr'].rpartition('/')[2]}", addresses)
-        mds = self.json("fs", "dump")["filesystems"][0]["mdsmap"]
-        self.assertLessEqual(mds["last_failure_osd_epoch"], seen["osdmap_at_replay"],
-                             "the map that shuts the old one out is older than the promotion")
+        # The map with the promotion names an OSD map in which the old one is shut out.
+        shut_out = self.json("osd", "dump", str(first["filesystems"][0]["mdsmap"]["last_failure_osd_epoch"]))["blocklist"]
+        self.assertIn(before["addr"], shut_out)
         self.cluster.start("mds.a")
         wait_for(lambda: self.json("fs", "dump")["standbys"], "mds.a is no standby")
         standby.signal(9)
@@ -190,27 +197,3 @@ class MonitorLife(ClusterTest):
         wait_for(self.cluster.mds_active, "mds.a does not take over", seconds=60)
         self.world.client("ceph", "config", "rm", "mon", "mds_beacon_grace")
         self.world.client("ceph", "auth", "rm", "mds.b")
-
-
-#: Follows rank 0 until another daemon than at first is active in it.
-WATCH_MDS = """
-import json, rados, sys, time
-cluster = rados.Rados(conffile=sys.argv[1])
-cluster.connect()
-def ask(prefix):
-    return json.loads(cluster.mon_command(json.dumps({"prefix": prefix, "format": "json"}), b"")[1])
-states, first, osdmap, deadline = [], None, None, time.monotonic() + 50
-print("watching", flush=True)
-while time.monotonic() < deadline:
-    infos = list(ask("fs dump")["filesystems"][0]["mdsmap"]["info"].values())
-    gid, state = (infos[0]["gid"], infos[0]["state"]) if infos else (0, "down")
-    first = first or gid
-    if gid not in (first,) and (not states or states[-1] != state):
-        states.append(state)
-        if state == "up:replay":
-            osdmap = ask("osd stat")["epoch"]
-    if states and states[-1] == "up:active":
-        break
-    time.sleep(0.005)
-print(json.dumps({"states": states, "osdmap_at_replay": osdmap}))
-"""
