@@ -72,7 +72,7 @@ Task<Result<>> MediaVerifier::save() {
 }
 
 bool MediaVerifier::due() const {
-  if (asked_) return true;
+  if (asked_ || anew_) return true;
   if (!around_.may_begin()) return false;
   if (state_.under_way) return true;
   auto interval = std::chrono::duration_cast<std::chrono::seconds>(config_.duration("osd_verify_interval")).count();
@@ -80,7 +80,7 @@ bool MediaVerifier::due() const {
 }
 
 void MediaVerifier::begin_now() {
-  asked_ = true;
+  anew_ = true;
   wanted_.set();
 }
 
@@ -101,6 +101,10 @@ Task<> MediaVerifier::run() {
 
 /// A part of a pass, or its rest.
 Task<Result<>> MediaVerifier::go_on() {
+  if (std::exchange(anew_, false)) {
+    asked_ = true;
+    state_.under_way = false;
+  }
   if (!state_.under_way) {
     VerificationState fresh;
     fresh.under_way = true;
@@ -115,7 +119,7 @@ Task<Result<>> MediaVerifier::go_on() {
   options.start = state_.next;
   MonotonicTime until = home_.clock().now() + save_interval;
   auto on_bad = [this](const filestore::BadObject& bad) { note(bad); };
-  auto more = [this, until] { return home_.clock().now() < until && (asked_ || around_.may_begin()); };
+  auto more = [this, until] { return !anew_ && home_.clock().now() < until && (asked_ || around_.may_begin()); };
   auto report = co_await filestore::check_media(store_, home_.clock(), options, on_bad, more);
   CO_TRY(report);
   state_.objects += report->objects;

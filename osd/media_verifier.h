@@ -60,7 +60,7 @@ class MediaVerifier {
 
   /// Until the task is cancelled or the store fails.
   Task<> run();
-  /// A pass begins now, if none is under way.
+  /// A pass begins now; one that is under way is given up for it.
   void begin_now();
   /// As JSON.
   std::string status() const;
@@ -82,7 +82,8 @@ class MediaVerifier {
   filestore::ObjectStore& store_;
   Surroundings around_;
   VerificationState state_;
-  bool asked_ = false;
+  bool anew_ = false;   ///< begin with the first object, whatever is under way
+  bool asked_ = false;  ///< the pass under way goes on whatever options and flags say
   Event wanted_;
 };
 

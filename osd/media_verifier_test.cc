@@ -115,6 +115,24 @@ TEST(MediaVerifier, finds_damage_names_it_and_takes_it_back) {
   world.simulation.run(find_and_forget(world), 96h);
 }
 
+Task<> begin_anew(World& world) {
+  co_await world.store.fill(3'200);  // 100 s
+  auto verifier = world.make();
+  TaskGroup tasks(world.host);
+  tasks.spawn(verifier->run());
+  co_await world.pass(70s);
+  world.store.damaged = {"o2"};  // which the pass has left behind
+  verifier->begin_now();
+  co_await world.pass(90s);
+  EXPECT_TRUE(verifier->health());
+  co_await tasks.stop();
+}
+
+TEST(MediaVerifier, who_asks_gets_a_whole_pass) {
+  World world;
+  world.simulation.run(begin_anew(world), 96h);
+}
+
 Task<> go_on_after_a_restart(World& world) {
   co_await world.store.fill(3'200);  // 100 s
   world.store.damaged = {"o2"};
