@@ -1,7 +1,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
-#include <optional>
+#include <functional>
 
 #include "base/result.h"
 
@@ -12,6 +12,7 @@ enum class FaultPoint : std::uint8_t {
   none,
   journal_write,
   staging_write,
+  staging_reuse,  ///< of a part of a ring that has held other payloads
   staging_sync,
   data_write,
   clone,
@@ -26,6 +27,8 @@ namespace faults {
 
 /// From the `after`-th call on, every call at `point` fails with `code`, until clear(). One point at a time.
 void inject(FaultPoint point, Errc code, int after);
+/// Calls `seen` from every call at `point`, which then goes on, until clear(). Instead of a fault.
+void watch(FaultPoint point, std::function<void()> seen);
 void clear();
 /// Calls that failed since inject().
 int hits();

@@ -280,6 +280,8 @@ Result<> Stager::write(Ring& ring, StagingWrites& writes, std::span<const Submis
   Result<> result;
   for (const SubmissionPointer& each : batch)
     for (auto& [extent, data] : each->staged) {
+      if (extent->offset < ring.written_end && result) result = fault_at(FaultPoint::staging_reuse);
+      ring.written_end = std::max(ring.written_end, extent->offset + extent->length);
       // O_DIRECT wants aligned memory; a payload in one aligned piece goes as it is.
       Buffer whole = data.buffers().size() == 1 ? data.buffers()[0] : Buffer{};
       if (whole.empty() || reinterpret_cast<std::uintptr_t>(whole.data()) % 512 != 0) {

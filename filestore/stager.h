@@ -78,6 +78,7 @@ class Stager {
     std::deque<SubmissionPointer> queue;
     std::uint64_t queued_bytes = 0;
     std::condition_variable work;
+    std::uint64_t written_end = 0;  ///< of the file, as far as its thread has ever written
     std::thread thread;
   };
   Stager(std::uint64_t generation, std::uint64_t ring_bytes, bool checksums, std::uint64_t staged_bytes_min,

@@ -18,6 +18,7 @@
 #include "base/shard.h"
 #include "filestore/btrfs.h"
 #include "filestore/error.h"
+#include "filestore/faults.h"
 #include "filestore/inspector.h"
 #include "filestore/superblock.h"
 #include "tests/crash/recorded_disk.h"
@@ -181,7 +182,7 @@ struct Trials {
   LedgerHistory history;
   SeededRandom random;
   std::vector<Lane> lanes;  ///< as far as is certain
-  unsigned done = 0, inside_recovery = 0, damaged = 0, checked = 0;
+  TrialCounts counts;
   Clock::duration checking{};
 
   struct Outcome {
@@ -214,12 +215,12 @@ struct Trials {
     Outcome outcome;
     std::uint64_t seed = random.next();
     RecordedDisk disk(image, directory, recording);
-    if (done % campaign.points_per_btrfs_check == 0) {
-      ++checked;
+    if (counts.all % campaign.points_per_btrfs_check == 0) {
+      ++counts.btrfs_checks;
       outcome.problem = disk.check_btrfs();
       if (!outcome.problem.empty()) return outcome;
     }
-    ++done;
+    ++counts.all;
     for (Lane& lane : lanes)
       lane.advance(history.complete_until(lane.ledger_lane(Lane::parent), Lane::roles, position));
     outcome.problem = disk.mount();
@@ -242,7 +243,7 @@ struct Trials {
     } else {
       outcome.problem = fmt::format("the checker ended with status {}", status);
     }
-    if (outcome.damaged) ++damaged;
+    if (outcome.damaged) ++counts.damaged_snapshot;
     if (!outcome.problem.empty()) outcome.problem += "\n" + tail_of(log, 1500);
     return outcome;
   }
@@ -284,6 +285,33 @@ std::size_t records_before(const std::vector<Record>& records, std::uint64_t pos
   return static_cast<std::size_t>(after - records.begin());
 }
 
+/// Moments from where a payload's write over an older one begins until about where its record is in the journal.
+std::vector<std::size_t> pick_reuses(const std::vector<Record>& records, const std::vector<std::uint64_t>& positions,
+                                     unsigned count, Random& random) {
+  constexpr std::size_t records_of_a_write = 24;
+  std::vector<std::size_t> moments;
+  for (unsigned i = 0; i < count && !positions.empty(); ++i) {
+    std::size_t begin = records_before(records, positions[random.below(positions.size())]);
+    moments.push_back(std::min(begin + random.below(records_of_a_write), records.size()));
+  }
+  std::ranges::sort(moments);
+  return moments;
+}
+
+std::string too_few(const TrialCounts& counts, const TrialCounts& at_least) {
+  std::string missing;
+  auto hold = [&](const char* what, unsigned TrialCounts::* count) {
+    if (counts.*count < at_least.*count)
+      missing += fmt::format("only {} {}, {} are wanted\n", counts.*count, what, at_least.*count);
+  };
+  hold("trials", &TrialCounts::all);
+  hold("inside recovery", &TrialCounts::inside_recovery);
+  hold("where staging is used again", &TrialCounts::at_staging_reuse);
+  hold("with a damaged snapshot", &TrialCounts::damaged_snapshot);
+  hold("btrfs checks", &TrialCounts::btrfs_checks);
+  return missing;
+}
+
 }  // namespace
 
 std::string run_campaign(const Campaign& campaign, const std::string& directory) {
@@ -301,6 +329,7 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
       auto store = open_store(disk, problem);
       if (!store) return 3;
       Ledger ledger(ledger_path, recording_path);
+      filestore::faults::watch(filestore::FaultPoint::staging_reuse, [&] { ledger.worth_a_crash(); });
       std::vector<Lane> lanes = make_lanes(campaign);
       problem = run_store_workload(campaign.workload, *store, lanes, ledger);
       // What is wrong without any crash should not be looked for among the crash points.
@@ -316,6 +345,7 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
       check_now();
       if (problem.empty()) problem = run_store_workload(campaign.workload, *store, lanes, ledger);
       fmt::print(stderr, "{}\n", problem);
+      filestore::faults::clear();
       store.release();
       return problem.empty() ? 0 : 2;
     });
@@ -332,7 +362,10 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
   auto picked = pick_moments(moments.records(), first, moments.records().size(), campaign.points, dice);
   auto earlier = pick_moments(moments.records(), records_before(moments.records(), before_mkfs), first - 1,
                               campaign.points_in_mkfs, dice);
+  auto reuses = pick_reuses(moments.records(), trials.history.worth_a_crash(), campaign.points_at_staging_reuse, dice);
   picked.insert(picked.begin(), earlier.begin(), earlier.end());
+  picked.insert(picked.end(), reuses.begin(), reuses.end());
+  std::ranges::sort(picked);
   print_summary(moments.records());
 
   std::string problems;
@@ -350,6 +383,10 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
     bool damage = i % campaign.points_per_damaged_snapshot == 3;
     Trials::Outcome outcome = trials.run(image, "trial", moments.position(), damage);
     if (!note(picked[i], image_seed, outcome.damaged ? ", newest snapshot damaged" : "", outcome.problem)) break;
+    if (auto found = std::ranges::find(reuses, picked[i]); found != reuses.end()) {
+      reuses.erase(found);
+      ++trials.counts.at_staging_reuse;
+    }
     if (i % campaign.points_per_recovery != 5 || outcome.damaged || outcome.opened_at == 0) continue;
 
     fs::rename(directory + "/trial", directory + "/recovery");
@@ -359,15 +396,19 @@ std::string run_campaign(const Campaign& campaign, const std::string& directory)
     for (std::size_t moment : pick_moments(inside.records(), 0, end, campaign.crashes_per_recovery, dice)) {
       inside.advance(moment);
       Trials::Outcome again = trials.run(inside.crashed(SeededRandom(dice.next())), "trial", moments.position(), false);
-      ++trials.inside_recovery;
+      ++trials.counts.inside_recovery;
       if (!note(picked[i], image_seed, fmt::format(" and {} of {} of recovery", moment, end), again.problem)) break;
     }
   }
+  const TrialCounts& counts = trials.counts;
   fmt::print(stderr,
-             "{} trials, {} inside recovery, {} with a damaged snapshot, {} btrfs checks; {:.1f} s, {:.1f} in checks\n",
-             trials.done, trials.inside_recovery, trials.damaged, trials.checked,
+             "{} trials, {} inside recovery, {} where staging is used again ({} times in all), {} with a damaged "
+             "snapshot, {} btrfs checks; {:.1f} s, {:.1f} in checks\n",
+             counts.all, counts.inside_recovery, counts.at_staging_reuse, trials.history.worth_a_crash().size(),
+             counts.damaged_snapshot, counts.btrfs_checks,
              std::chrono::duration<double>(Clock::now() - started).count(),
              std::chrono::duration<double>(trials.checking).count());
+  if (problems.empty()) problems = too_few(counts, campaign.at_least);
   return problems;
 }
 

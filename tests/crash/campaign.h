@@ -7,6 +7,15 @@
 
 namespace spirula::crash {
 
+/// How often each kind of crash was tried.
+struct TrialCounts {
+  unsigned all = 0;
+  unsigned inside_recovery = 0;   ///< of a power failure before
+  unsigned at_staging_reuse = 0;  ///< while a payload was put where another one had been
+  unsigned damaged_snapshot = 0;
+  unsigned btrfs_checks = 0;
+};
+
 /// One recorded workload on a store, and crash points in it, each rebuilt, mounted, opened and checked.
 struct Campaign {
   std::uint64_t seed = 0;
@@ -15,10 +24,12 @@ struct Campaign {
   StoreWorkload workload;  ///< run twice, with an orderly stop in between; the second run just ends
   unsigned points = 0;
   unsigned points_in_mkfs = 8;               ///< besides, while the store is being made
-  unsigned points_per_recovery = 10;         ///< every so many points, recovery itself is recorded ...
+  unsigned points_per_recovery = 8;          ///< every so many points, recovery itself is recorded ...
   unsigned crashes_per_recovery = 2;         ///< ... and crashes so many times
   unsigned points_per_damaged_snapshot = 8;  ///< every so many points, the newest snapshot cannot be read
   unsigned points_per_btrfs_check = 20;
+  unsigned points_at_staging_reuse = 0;  ///< besides
+  TrialCounts at_least;                  ///< fewer are a failure
 };
 
 /// In a Worker. What is wrong, empty if nothing; counts go to standard error.

@@ -24,7 +24,10 @@ std::uint64_t first_seed() {
 void run_side_by_side(std::vector<Campaign> campaigns) {
   std::vector<std::unique_ptr<Worker>> workers;
   for (Campaign& campaign : campaigns) {
-    if (const char* points = std::getenv("SPIRULA_POINTS")) campaign.points = static_cast<unsigned>(std::atoi(points));
+    if (const char* points = std::getenv("SPIRULA_POINTS")) {
+      campaign.points = static_cast<unsigned>(std::atoi(points));
+      campaign.at_least = {};
+    }
     workers.push_back(std::make_unique<Worker>(
         "seed" + std::to_string(campaign.seed),
         [campaign](const std::string& directory) { return run_campaign(campaign, directory); }));
@@ -35,7 +38,12 @@ void run_side_by_side(std::vector<Campaign> campaigns) {
 TEST(FilestoreCrash, acknowledged_transactions_survive_power_failures) {
   for (unsigned round = 0; round < (slow() ? 3 : 1); ++round) {
     Campaign campaign;
-    campaign.points = slow() ? 500 : 225;
+    campaign.points = slow() ? 500 : 200;
+    campaign.at_least = {.all = campaign.points + 25,
+                         .inside_recovery = 25,
+                         .at_staging_reuse = 0,
+                         .damaged_snapshot = 10,
+                         .btrfs_checks = 10};
     campaign.workload = {.depth = 4, .steps = 200, .steps_per_commit = 60};
     std::vector<Campaign> campaigns(2, campaign);
     for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + round * 2 + i;
@@ -47,6 +55,12 @@ TEST(FilestoreCrash, staged_payloads_survive_power_failures) {
   Campaign campaign;
   campaign.large = true;
   campaign.points = slow() ? 500 : 25;
+  campaign.points_at_staging_reuse = slow() ? 250 : 25;
+  campaign.at_least = {.all = campaign.points + 25,
+                       .inside_recovery = 0,
+                       .at_staging_reuse = 25,
+                       .damaged_snapshot = 1,
+                       .btrfs_checks = 2};
   campaign.workload = {.depth = 4, .steps = 100, .steps_per_commit = 15};
   std::vector<Campaign> campaigns(2, campaign);
   for (unsigned i = 0; i < 2; ++i) campaigns[i].seed = first_seed() + 100 + i;

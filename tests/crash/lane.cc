@@ -16,7 +16,7 @@ constexpr std::uint64_t names_per_lane = 32;
 constexpr std::uint64_t kibibyte = 1024, mebibyte = 1024 * kibibyte;
 constexpr std::uint64_t head_snap = ~std::uint64_t{1};  // CEPH_NOSNAP
 constexpr std::uint64_t large_index = 14;               // and the next: a head and its clone
-constexpr unsigned steps_per_barrier = 40, operations_max = 4;
+constexpr unsigned steps_per_change = 20, operations_max = 4;
 
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   std::uint64_t x = a * 0x9e3779b97f4a7c15 + b + 0x632be59bd9b4e019;
@@ -164,16 +164,14 @@ void Lane::add_metadata(Random& random, std::uint64_t number, T& t) const {
 }
 
 /// The steps that change which collections there are.
-bool Lane::make_barrier(Random& random, Step& step) const {
+bool Lane::change_collections(Random& random, Step& step) const {
   T& t = step.transaction;
-  step.barrier = true;
-  bool split = model_.find(collection(child)) != nullptr;
   if (!model_.find(collection(parent))) {
     t.create_collection(0);
-  } else if (!calm_ || random.below(steps_per_barrier) != 0) {
-    return step.barrier = false;
+  } else if (random.below(steps_per_change) != 0) {
+    return false;
   } else if (random.below(2)) {
-    if (split)
+    if (model_.find(collection(child)))
       t.add(T::MergeCollection{0, collection(child)});
     else
       t.add(T::SplitCollection{1, collection(child)});
@@ -182,12 +180,13 @@ bool Lane::make_barrier(Random& random, Step& step) const {
     if (const ModelCollection* old = model_.find(collection(spare))) {
       for (const auto& [name, object] : old->objects) t.remove(name);
       t.remove_collection();
-      return true;
+      step.removes = random.below(3) != 0;
+      if (step.removes) return true;
     }
     t.create_collection(0);
     ObjectId object = object_name(random.below(names_per_lane));
     object.pool = collection(spare).pool;
-    t.write(object, 0, random_bytes(random, random_length(random, false)));
+    t.write(object, 0, random_bytes(random, random_length(random, large_)));
   }
   add_metadata(random, step.number, t);
   return true;
@@ -197,8 +196,10 @@ Lane::Step Lane::next() {
   Step step;
   step.number = ++number_;
   SeededRandom random(mix(mix(seed_, lane_), step.number));
-  if (!make_barrier(random, step)) {
-    if (calm_ && model_.find(collection(child)) && random.below(2)) step.role = child;
+  if (!change_collections(random, step)) {
+    std::uint64_t dice = random.below(4);
+    if (dice == 1 && model_.find(collection(child))) step.role = child;
+    if (dice == 2 && model_.find(collection(spare))) step.role = spare;
     CollectionId id = collection(step.role);
     for (std::uint64_t i = 0, count = 1 + random.below(operations_max); i < count; ++i) {
       T one;
@@ -218,7 +219,6 @@ Lane::Step Lane::next() {
     model_.apply(collection(step.role), step.transaction);
   }
   step.collection = collection(step.role);
-  calm_ = step.barrier ? false : calm_ || step.role == parent;
   return step;
 }
 
@@ -235,28 +235,34 @@ std::string Lane::settle(const Progress& progress, const std::map<std::uint32_t,
       return fmt::format("{} says step {}, but only {} were submitted", collection(role).describe(), progress.at[role],
                          bounds[role].submitted);
 
+  // A collection's steps happen in order, so where it says how far it came, that is all. A child that is merged leaves
+  // its word to the parent. A spare that is not there may have been removed any number of times: all of them look the
+  // same, and the last one promises most.
   std::array<std::uint64_t, 3> kept = {number_, number_, number_};
   StoreModel have = model_;
-  std::vector<std::pair<Step, bool>> steps;  // with whether it creates the spare
-  // Before the last barrier that happened everything happened, whatever became of the child since.
-  std::uint64_t barrier = 0;
+  std::vector<Step> steps;
+  std::uint64_t merged = 0, removed = 0;
   while (number_ < last) {
     Step step = next();
-    if (step.barrier && step.role == parent && step.number <= progress.at[parent]) barrier = step.number;
-    bool creates = model_.find(collection(spare)) != nullptr;
-    steps.emplace_back(std::move(step), creates);
+    bool merges = std::ranges::any_of(step.transaction.operations(), [](const T::Operation& each) {
+      const auto* on = std::get_if<T::CollectionOperation>(&each);
+      return on && std::holds_alternative<T::MergeCollection>(*on);
+    });
+    if (merges && step.number <= progress.at[parent]) merged = step.number;
+    if (step.removes && step.number <= bounds[spare].submitted) removed = step.number;
+    steps.push_back(std::move(step));
   }
-  for (const auto& [step, creates] : steps) {
-    bool happened = step.number <= progress.at[step.role];
-    if (step.role == child) happened = happened || step.number <= barrier;
-    // Nothing else was under way then, so it shows in whether the spare is there, unless the parent has gone on since.
-    if (step.role == spare) happened = step.number < progress.at[parent] || progress.exists[spare] == creates;
-    if (!happened) continue;
+  const std::array<std::uint64_t, 3> reached = {progress.at[parent], std::max(progress.at[child], merged),
+                                                progress.exists[spare] ? progress.at[spare] : removed};
+  for (const Step& step : steps) {
+    if (step.number > reached[step.role]) continue;
+    const auto* first = std::get_if<T::CollectionOperation>(&step.transaction.operations().front());
+    if (!have.find(step.collection) && !(first && std::holds_alternative<T::CreateCollection>(*first)))
+      return fmt::format("{} says step {}, but nothing made it", step.collection.describe(), step.number);
     have.apply(step.collection, step.transaction);
     kept[step.role] = step.number;
   }
   model_ = std::move(have);
-  calm_ = false;
   for (Role role : {parent, child, spare})
     if (kept[role] < bounds[role].acknowledged)
       return fmt::format("{}: step {} was acknowledged, only {} is there", collection(role).describe(),

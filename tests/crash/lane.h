@@ -9,17 +9,17 @@
 namespace spirula::crash {
 
 /// An endless sequence of transactions, the same for the same seed, on up to three collections of its own: one that is
-/// always there, a child that is split off it and merged into it again, and a spare that is created, filled, emptied
-/// and removed. Every transaction writes its number into its collection's metadata, so a store can say how far it came.
-/// A barrier is a step that may only be submitted when all before it are acknowledged, and must be acknowledged before
-/// the next.
+/// always there, a child that is split off it and merged into it again, and a spare that is created, worked on, emptied
+/// and removed, and made again. Nothing waits for these: they are submitted among the others, with those before them
+/// still under way. Every transaction writes its number into its collection's metadata, so a store can say how far it
+/// came.
 class Lane {
  public:
   enum Role : unsigned { parent, child, spare };
   struct Step {
     std::uint64_t number = 0;
     Role role = parent;
-    bool barrier = false;
+    bool removes = false;  ///< the spare, and does not make it again
     CollectionId collection;
     Transaction transaction;
   };
@@ -54,13 +54,12 @@ class Lane {
   std::optional<ObjectId> pick_existing(Random& random, const CollectionId& id) const;
   void add_operation(Random& random, const CollectionId& id, Transaction& transaction) const;
   void add_metadata(Random& random, std::uint64_t number, Transaction& transaction) const;
-  bool make_barrier(Random& random, Step& step) const;
+  bool change_collections(Random& random, Step& step) const;
 
   unsigned lane_;
   std::uint64_t seed_;
   bool large_;
   std::uint64_t number_ = 0;
-  bool calm_ = false;  ///< a step of the parent has followed the last barrier
   StoreModel model_;
 };
 

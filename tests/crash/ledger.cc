@@ -38,12 +38,20 @@ LedgerHistory::LedgerHistory(const std::string& path) {
 std::map<std::uint32_t, Bounds> LedgerHistory::at(std::uint64_t position) const {
   std::map<std::uint32_t, Bounds> lanes;
   for (const Event& event : events_) {
+    if (event.kind == 2) continue;
     Bounds& bounds = lanes[event.lane];
     // A step submitted when the recording was exactly this long can have left nothing in it yet.
     if (event.kind == 0 && event.position < position) bounds.submitted = std::max(bounds.submitted, event.step);
     if (event.kind == 1 && event.position <= position) bounds.acknowledged = std::max(bounds.acknowledged, event.step);
   }
   return lanes;
+}
+
+std::vector<std::uint64_t> LedgerHistory::worth_a_crash() const {
+  std::vector<std::uint64_t> positions;
+  for (const Event& event : events_)
+    if (event.kind == 2) positions.push_back(event.position);
+  return positions;
 }
 
 std::uint64_t LedgerHistory::complete_until(std::uint32_t first_lane, std::uint32_t lanes,

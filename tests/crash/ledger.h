@@ -19,6 +19,8 @@ class Ledger {
   void submitted(std::uint32_t lane, std::uint64_t step) { add(0, lane, step); }
   /// Call after its success was reported.
   void acknowledged(std::uint32_t lane, std::uint64_t step) { add(1, lane, step); }
+  /// Now begins something worth a crash of its own.
+  void worth_a_crash() { add(2, 0, 0); }
 
  private:
   void add(std::uint32_t kind, std::uint32_t lane, std::uint64_t step);
@@ -40,6 +42,8 @@ class LedgerHistory {
   /// When the first step was submitted.
   std::uint64_t first_position() const { return events_.empty() ? 0 : events_.front().position; }
   std::map<std::uint32_t, Bounds> at_end() const { return at(UINT64_MAX); }
+  /// When each thing that is worth a crash began.
+  std::vector<std::uint64_t> worth_a_crash() const;
 
  private:
   friend class Ledger;

@@ -26,14 +26,13 @@ struct Run {
     if (problem.empty()) problem = fmt::format("{}: {}", what, why.message());
   }
 
-  Task<> finish(Task<Result<>> submission, std::uint32_t ledger_lane, std::uint64_t step, Budget& slots,
-                std::uint64_t held) {
+  Task<> finish(Task<Result<>> submission, std::uint32_t ledger_lane, std::uint64_t step, Budget& slots) {
     Result<> done = co_await std::move(submission);
     if (done)
       ledger.acknowledged(ledger_lane, step);
     else
       fail(fmt::format("lane {} step {}", ledger_lane, step), done.error());
-    slots.release(held);
+    slots.release(1);
   }
 
   Task<> commit() {
@@ -46,16 +45,11 @@ struct Run {
     Budget slots(workload.depth);
     for (unsigned i = 1; i <= workload.steps && problem.empty(); ++i) {
       Lane::Step step = lane.next();
-      std::uint64_t held = step.barrier ? workload.depth : 1;
-      (void)co_await slots.acquire(held);
+      (void)co_await slots.acquire(1);
       std::uint32_t ledger_lane = lane.ledger_lane(step.role);
       ledger.submitted(ledger_lane, step.number);
       Task<Result<>> submission = store.submit(step.collection, std::move(step.transaction));
-      group.spawn(finish(std::move(submission), ledger_lane, step.number, slots, held));
-      if (step.barrier) {
-        (void)co_await slots.acquire(held);
-        slots.release(held);
-      }
+      group.spawn(finish(std::move(submission), ledger_lane, step.number, slots));
       if (commits && workload.steps_per_commit && i % workload.steps_per_commit == 0) group.spawn(commit());
     }
     co_await group.join();
