@@ -1,5 +1,6 @@
 #include "filestore/faults.h"
 
+#include <memory>
 #include <mutex>
 
 namespace spirula::filestore::faults {
@@ -8,7 +9,7 @@ namespace {
 std::atomic<Errc> code_now;
 std::atomic<int> left{0}, failed{0};
 std::mutex watching;
-std::function<void()> watcher;
+std::shared_ptr<const std::function<void()>> watcher;
 
 }  // namespace
 
@@ -20,7 +21,7 @@ void inject(FaultPoint point, Errc code, int after) {
 }
 void watch(FaultPoint point, std::function<void()> seen) {
   std::lock_guard lock(watching);
-  watcher = std::move(seen);
+  watcher = std::make_shared<const std::function<void()>>(std::move(seen));
   armed = point;
 }
 void clear() {
@@ -33,13 +34,13 @@ int hits() {
 }
 
 Result<> at_armed(FaultPoint point) {
-  {
-    std::lock_guard lock(watching);
-    if (watcher) {
-      watcher();
-      return {};
-    }
+  std::unique_lock lock(watching);
+  if (auto seen = watcher) {
+    lock.unlock();  // it may take its time
+    (*seen)();
+    return {};
   }
+  lock.unlock();
   if (left.fetch_sub(1) > 0) return {};
   left = 0;
   if (armed != point) return {};

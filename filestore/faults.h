@@ -27,7 +27,8 @@ namespace faults {
 
 /// From the `after`-th call on, every call at `point` fails with `code`, until clear(). One point at a time.
 void inject(FaultPoint point, Errc code, int after);
-/// Calls `seen` from every call at `point`, which then goes on, until clear(). Instead of a fault.
+/// Calls `seen` from every call at `point`, on its thread, and lets it go on afterwards, until clear(). Instead of a
+/// fault.
 void watch(FaultPoint point, std::function<void()> seen);
 void clear();
 /// Calls that failed since inject().

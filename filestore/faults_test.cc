@@ -63,6 +63,7 @@ class Faults : public ::testing::TestWithParam<Fault> {
   void open() {
     FilestoreOptions options = disk_.options();
     options.commit_interval_min = options.commit_interval_max = std::chrono::milliseconds(100);
+    options.staging_ring_bytes = 8 << 20;
     auto opened = Filestore::open(options);
     ASSERT_TRUE(opened) << opened.error().message();
     store_ = std::move(*opened);
@@ -152,6 +153,7 @@ INSTANTIATE_TEST_SUITE_P(Each, Faults,
                                            Fault{"journal_full", FaultPoint::journal_write, Errc::no_space},
                                            Fault{"staging_write_io", FaultPoint::staging_write, Errc::io},
                                            Fault{"staging_write_full", FaultPoint::staging_write, Errc::no_space},
+                                           Fault{"staging_reuse_io", FaultPoint::staging_reuse, Errc::io},
                                            Fault{"staging_sync_io", FaultPoint::staging_sync, Errc::io},
                                            Fault{"staging_sync_full", FaultPoint::staging_sync, Errc::no_space},
                                            Fault{"data_write_io", FaultPoint::data_write, Errc::io},
