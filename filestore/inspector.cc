@@ -265,6 +265,24 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     }
     TRY(cursor->status());
   }
+  auto metadata = index_->cursor({"P", key::after_prefix("P")}, Access::blocking);
+  while (metadata->valid()) {
+    std::string prefix(metadata->key().substr(0, key::collection_prefix_bytes));
+    auto id = key::parse_collection("C" + prefix.substr(1));
+    if (!id || std::ranges::find(all, *id, &CollectionInfo::id) == all.end())
+      problems.push_back(
+          fmt::format("metadata of collection {} belong to nobody", id ? id->describe() : to_hex(as_bytes(prefix))));
+    metadata->seek(key::after_prefix(prefix));
+  }
+  TRY(metadata->status());
+  std::string unknown;  // from behind one kind of row to the next
+  for (std::string first : {"C", "H", "I", "K", "M", "O", "P", ""}) {
+    auto cursor = index_->cursor({unknown, first}, Access::blocking);
+    if (cursor->valid())
+      problems.push_back(fmt::format("the index has rows of no kind, from {} on", to_hex(as_bytes(cursor->key()))));
+    TRY(cursor->status());
+    unknown = key::after_prefix(first);
+  }
   TRY(for_each_data_file(objects_.get(), [&](std::string_view path, std::optional<std::uint64_t> id) -> Result<> {
     auto owner = by_id.find(id.value_or(0));
     if (!id || owner == by_id.end() || !owner->second.onode.has_file)

@@ -6,6 +6,9 @@
 #include <filesystem>
 #include <sstream>
 
+#include "filestore/index.h"
+#include "filestore/key.h"
+#include "filestore/onode.h"
 #include "filestore/store_fixture.h"
 #include "filestore/tool.h"
 
@@ -55,15 +58,28 @@ class ToolTest : public testing::StoreFixture, public ::testing::WithParamInterf
     ASSERT_TRUE(submit(std::move(make)));
     ASSERT_TRUE(run(store_->commit()));
   }
+  /// The newest commit point, made writable: to be damaged.
+  std::string newest_snapshot() {
+    std::string path = disk_->mount_point() + "/" + snapshot_name(list_snapshots(disk_->mount_point())->front());
+    testing::shell("btrfs property set " + path + " ro false");
+    return path;
+  }
+  /// Writes that both devices have ever been asked for, once all that is dirty has been written.
+  std::string device_writes() {
+    testing::shell("sync -f " + disk_->mount_point());
+    std::string all;
+    for (const std::string& device : {disk_->data_device(), disk_->journal_device()})
+      all += testing::shell("awk '{print $5, $7}' /sys/block/" + device.substr(5) + "/stat") + "; ";
+    return all;
+  }
   std::filesystem::path scratch_;
   std::string journal_, at_;
 };
 
-TEST_P(ToolTest, info_list_dump_digest_and_fsck_change_nothing) {
+TEST_P(ToolTest, the_reading_verbs_write_nothing) {
   fill();
   close();
-  std::string before =
-      testing::shell("cd " + disk_->mount_point() + " && find . -printf '%p %s %T@\\n' | sort | md5sum");
+  std::string before = device_writes();
   Answer info = tool("info" + at_ + journal_);
   EXPECT_TRUE(info.has("osd.0") && info.has("objects       4") && info.has("to replay     0")) << info.text;
   EXPECT_TRUE(info.has(GetParam() == Integrity::btrfs_checksums ? "integrity     btrfs checksums"
@@ -86,14 +102,23 @@ TEST_P(ToolTest, info_list_dump_digest_and_fsck_change_nothing) {
   EXPECT_NE(tool("frobnicate" + at_).status, 0);
   EXPECT_NE(tool("list" + at_ + "--frobnicate").status, 0);
   EXPECT_NE(tool("list" + at_ + "--snapshot x").status, 0);
-  EXPECT_EQ(before, testing::shell("cd " + disk_->mount_point() + " && find . -printf '%p %s %T@\\n' | sort | md5sum"));
+  EXPECT_EQ(tool("export" + at_ + "file /dev/full").status, 1) << "it does not write over what is there";
+  EXPECT_EQ(tool("export" + at_ + "file " + (scratch_ / "exported").string()).status, 0);
+  for (std::uint64_t each : *list_snapshots(disk_->mount_point()))
+    EXPECT_EQ(tool("info" + at_ + "--snapshot " + std::to_string(each)).status, 0) << each;
+  EXPECT_NE(tool("info" + at_ + "--snapshot 12345").status, 0);
+  EXPECT_EQ(device_writes(), before);
+  // Nor do they need to be able to.
+  testing::shell("mount -o remount,ro " + disk_->mount_point());
+  for (const char* verb : {"info", "list", "digest", "fsck"}) EXPECT_EQ(tool(verb + at_).status, 0) << verb;
+  EXPECT_EQ(tool("dump" + at_ + "file --data").text, pattern(500'001, 1).to_string());
+  testing::shell("mount -o remount,rw " + disk_->mount_point());
 }
 
 TEST_P(ToolTest, fsck_names_what_is_wrong) {
   fill();
   close();
-  std::string snapshot = disk_->mount_point() + "/" + snapshot_name(list_snapshots(disk_->mount_point())->front());
-  testing::shell("btrfs property set " + snapshot + " ro false");
+  std::string snapshot = newest_snapshot();
   std::string file = testing::shell("find " + snapshot + "/objects -type f -size -1000 | head -1");
   std::string other = testing::shell("find " + snapshot + "/objects -type f -size +1000 | head -1");
   testing::shell("touch " + snapshot + "/objects/07/stranger " + snapshot + "/objects/00/1fff00");
@@ -113,6 +138,54 @@ TEST_P(ToolTest, fsck_names_what_is_wrong) {
       << found.text;
   testing::shell("rm " + file);
   EXPECT_TRUE(tool("fsck" + at_ + "--quick").has("its data file is missing"));
+}
+
+TEST_P(ToolTest, fsck_names_blocks_where_none_should_be) {
+  fill();
+  close();
+  std::string file = testing::shell("find " + newest_snapshot() + "/objects -type f -size +1000 | head -1");  // "holes"
+  testing::shell("printf x | dd conv=notrunc status=none bs=1 seek=1000000 of=" + file);
+  Answer found = tool("fsck" + at_ + "--quick");
+  EXPECT_EQ(found.has("blocks, the index knows"), GetParam() == Integrity::index_checksums) << found.text;
+}
+
+/// Rows of the index that are no longer, or never were, anybody's.
+TEST_P(ToolTest, fsck_names_rows_that_belong_to_nobody) {
+  fill();
+  close();
+  ObjectId lost = named("file"), twin = named("empty");
+  lost.name = "lost";
+  lost.pool = 99;
+  twin.name = "twin";
+  {
+    auto index = Index::open(newest_snapshot() + "/index", 8 << 20, false);
+    ASSERT_TRUE(index);
+    auto same_id = (*index)->get(key::object(named("empty")), Access::blocking);
+    ASSERT_TRUE(same_id && *same_id);
+    Onode onode;
+    onode.id = 1'000'000;  // not given out yet
+    IndexBatch batch;
+    batch.put(key::object(lost), encode(onode).view());
+    batch.put(key::object(twin), **same_id);
+    batch.put(key::inline_data(900'001), "data");
+    batch.put(key::checksums(900'002, 0), std::string(256, 'x'));
+    batch.put(key::omap_entry(900'003, "name"), "value");
+    batch.put(key::omap_header(900'004), "header");
+    batch.put(key::collection_entry({7, 3}, "info"), "value");
+    batch.put(key::collection_entry({7, 3}, "log"), "value");
+    batch.put("O\x01\x02", "neither a name nor an object");
+    batch.put("Zebra", "stripes");
+    ASSERT_TRUE((*index)->write(batch));
+  }
+  Answer found = tool("fsck" + at_ + "--quick");
+  EXPECT_NE(found.status, 0);
+  for (const char* each :
+       {"lies in no collection", "has an id that was not given out yet", "shares its id with another object",
+        "inline data of id dbba1 belongs to nobody", "checksums of id dbba2 belongs to nobody",
+        "an omap entry of id dbba3 belongs to nobody", "an omap header of id dbba4 belongs to nobody",
+        "metadata of collection 7.3 belong to nobody", "an object's row does not decode: 4f0102",
+        "rows of no kind, from 5a65627261 on", "7 objects, the commit point says 4", "4 objects, 11 problems"})
+    EXPECT_TRUE(found.has(each)) << each << "\n" << found.text;
 }
 
 TEST_P(ToolTest, fsck_and_digest_tell_of_damaged_data) {
