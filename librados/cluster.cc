@@ -43,7 +43,7 @@ Task<Result<std::unique_ptr<Cluster>>> Cluster::connect(Shard& shard, Config& co
 
   msg::MessengerOptions wiring;
   wiring.name = {static_cast<EntityType>(impl.credentials.name.type), -1};
-  wiring.policy_for = [](EntityType) { return msg::Policy{}; };
+  wiring.policy_for = [](EntityType peer) { return msg::Policy{.lossy = peer != EntityType::mds}; };
   wiring.auth_client = impl.credentials.client.get();
   wiring.shards = {&shard};
   impl.messenger = msg::Messenger::create(shard, wiring, impl.router);
@@ -79,6 +79,12 @@ Task<> Cluster::stop() {
 
 maps::MonClient& Cluster::monitors() {
   return *impl_->monitors;
+}
+msg::Messenger& Cluster::messenger() {
+  return *impl_->messenger;
+}
+void Cluster::route(EntityType peer, msg::Dispatcher& to) {
+  impl_->router.route(peer, to);
 }
 maps::OsdMapFeed& Cluster::maps() {
   return *impl_->maps;

@@ -24,6 +24,9 @@ class Cluster {
   Task<> stop();
 
   maps::MonClient& monitors();
+  msg::Messenger& messenger();
+  /// Who hears of connections to this kind of peer. Those to MDSs are lossless, as file-system clients have them.
+  void route(msg::EntityType peer, msg::Dispatcher& to);
   maps::OsdMapFeed& maps();
   Objecter& objecter();
   /// Errc::not_found, on the newest map.

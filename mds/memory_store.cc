@@ -97,8 +97,17 @@ Task<Result<>> MemoryStore::purge(Ino ino, msg::FileLayout layout, std::uint64_t
   co_return Result<>{};
 }
 
-Task<Result<>> MemoryStore::truncate(Ino, msg::FileLayout, std::uint64_t, std::uint64_t, std::uint32_t) {
-  co_return co_await change();
+Task<Result<>> MemoryStore::truncate(Ino ino, msg::FileLayout layout, std::uint64_t from, std::uint64_t to,
+                                     std::uint32_t) {
+  if (delay_of_cuts) co_await delay_of_cuts();
+  CO_TRY(co_await change());
+  for (std::uint64_t begin = 0, i = 0; begin < from; begin += layout.object_size, ++i) {
+    auto it = data.find(data_object(ino, i));
+    if (it == data.end()) continue;
+    std::string& bytes = it->second.bytes;
+    if (begin + bytes.size() > to) bytes.resize(to > begin ? to - begin : 0);
+  }
+  co_return Result<>{};
 }
 
 Task<Result<MetadataStore::Probed>> MemoryStore::probe(Ino ino, msg::FileLayout layout, std::uint64_t from,

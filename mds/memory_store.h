@@ -20,6 +20,7 @@ class MemoryStore : public MetadataStore {
   std::function<Result<>()> before_change;
   std::uint64_t changes = 0;
   std::function<Task<>()> delay;          ///< each change waits for it
+  std::function<Task<>()> delay_of_cuts;  ///< and each truncation for this one
   std::size_t message_bytes_largest = 0;  ///< of a change's names and bytes
 
   Task<Result<Buffer>> read(std::string object) override;

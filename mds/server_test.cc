@@ -288,6 +288,55 @@ TEST(Server, an_open_file_outlives_its_name_and_is_purged_when_let_go) {
   });
 }
 
+/// Cut to 10, made longer, cut to 20: what had been from 10 to 20 must not be data again.
+TEST(Server, a_truncation_waits_for_one_before_it_that_has_more_to_cut) {
+  run([](Shard& shard) -> Task<> {
+    MemoryStore store;
+    Server server(shard, store, test_options());
+    co_await boot(server, true);
+    Client client(shard, server, 7);
+    co_await client.open();
+    ParsedReply made = co_await client.call(Client::create("f"));
+    if (!made.target) co_return;
+    auto resize = [&](std::uint64_t size) -> Task<std::uint64_t> {
+      ClientRequest request = Client::request(MdsOp::setattr, "");
+      request.path = {made.target->ino, ""};
+      ClientRequest::Setattr args;
+      args.mask = ClientRequest::Setattr::size_bit;
+      args.size = size;
+      request.set(args);
+      const std::uint64_t tid = client.send(request);
+      (void)co_await shard.clock().sleep(2ms);
+      for (ClientCaps& caps : client.caps()) {
+        if (caps.op != ClientCaps::Op::revoke) continue;
+        caps.op = ClientCaps::Op::update;
+        client.tell(caps);
+      }
+      co_return tid;
+    };
+    std::uint64_t tid = co_await resize(30);
+    co_await client.safe(tid);
+    MemoryStore::Object& object = store.data[MetadataStore::data_object(Ino{made.target->ino}, 0)];
+    object.bytes = std::string(30, 'x');
+    Event cuts;
+    store.delay_of_cuts = [&]() -> Task<> { (void)co_await cuts.wait(); };
+    tid = co_await resize(10);
+    (void)co_await client.reply(tid);
+    tid = co_await resize(30);
+    (void)co_await client.reply(tid);
+    const std::uint64_t last = co_await resize(20);
+    (void)co_await shard.clock().sleep(30ms);
+    for (const msg::Message& message : client.take(ClientReply::message_type)) EXPECT_NE(message.tid, last) << "waits";
+    cuts.set();
+    co_await client.safe(last);
+    EXPECT_TRUE(co_await server.write_back_all());
+    EXPECT_EQ(object.bytes.size(), 10u);
+    Inode* inode = server.tree().find(Ino{made.target->ino});
+    EXPECT_TRUE(inode && inode->record.size == 20);
+    co_await server.stop();
+  });
+}
+
 /// Crashes at every write the server ever makes: what was confirmed is there afterwards, and the tree is sound.
 TEST(Server, crash_at_every_cut_point) {
   run([](Shard& shard) -> Task<> {
