@@ -6,6 +6,7 @@
 #include "filestore/filestore.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
+#include "filestore/media_check.h"
 #include "filestore/view.h"
 
 namespace spirula::filestore {
@@ -172,10 +173,12 @@ Task<Result<std::vector<Extent>>> Filestore::verify(ObjectId object, std::uint64
   if (!found) co_return found.error();
   std::uint64_t end = std::min(found->size, length > ~offset ? ~std::uint64_t{0} : offset + length);
   if (end < found->size && end % limits::block_bytes) co_return Errc::invalid;
+  auto allocated = co_await extents(object, offset, end > offset ? end - offset : 0);
   Answer all;
   // In steps, for what does not verify is looked at again while nothing is applied.
   for (constexpr std::uint64_t step = 4 << 20; offset < end; offset += step) {
     std::uint64_t here = std::min(step, end - offset);
+    if (allocated && !overlaps(*allocated, offset, here)) continue;
     Answer bad;
     Result<bool> done = co_await observe<bool>(
         false, of_object<bool>(object, [offset, here, &bad](View& view, PendingPlan& plan) -> Result<bool> {

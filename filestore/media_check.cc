@@ -47,8 +47,11 @@ Task<Result<MediaCheckReport>> check_media(ObjectStore& store, Clock& clock, Med
         auto found = co_await store.stat(object);
         if (!found && is(found.error(), Errc::not_found)) continue;
         if (!found) bad.why = found.error();
+        Result<std::vector<Extent>> allocated = std::vector<Extent>{};
+        if (found) allocated = co_await store.extents(object, 0, found->size);
         for (std::uint64_t at = 0; found && at < found->size; at += step_bytes) {
           std::uint64_t here = std::min(step_bytes, found->size - at);
+          if (allocated && !overlaps(*allocated, at, here)) continue;
           // Whole blocks, also when the object has grown meanwhile.
           auto ranges = co_await store.verify(object, at, step_bytes);
           if (!ranges && is(ranges.error(), Errc::not_found)) break;
@@ -70,6 +73,12 @@ Task<Result<MediaCheckReport>> check_media(ObjectStore& store, Clock& clock, Med
     } while (start);
   }
   co_return report;
+}
+
+bool overlaps(const std::vector<Extent>& extents, std::uint64_t offset, std::uint64_t length) {
+  auto before = [offset](const Extent& each) { return each.offset + each.length <= offset; };
+  auto found = std::ranges::partition_point(extents, before);
+  return found != extents.end() && found->offset < offset + length;
 }
 
 }  // namespace spirula::filestore

@@ -36,4 +36,7 @@ struct MediaCheckReport {
 Task<Result<MediaCheckReport>> check_media(ObjectStore& store, Clock& clock, MediaCheckOptions options,
                                            std::function<void(const BadObject&)> on_bad, std::function<bool()> go_on);
 
+/// Whether one of these, in ascending order, reaches into [offset, +length): holes are not on the medium.
+bool overlaps(const std::vector<Extent>& extents, std::uint64_t offset, std::uint64_t length);
+
 }  // namespace spirula::filestore

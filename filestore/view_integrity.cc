@@ -100,10 +100,18 @@ Result<std::uint32_t> View::digest(const PendingPlan& plan, std::uint64_t offset
   auto read = [&]() -> Result<> {
     constexpr std::uint64_t step = 1 << 20;
     Buffer bytes = Buffer::allocate(std::min(step, length), block_bytes);
-    for (std::uint64_t at = 0; at < length; at += step) {
-      std::span<std::byte> here(bytes.mutable_data(), std::min(step, length - at));
-      TRY(fill(plan, plan.steps.size(), offset + at, here));
-      digest.add_data(at / block_bytes, here);
+    TRY(auto allocated, extents(plan, offset, length));
+    std::uint64_t at = 0;  // whole blocks that have anything in them; the digest knows what a hole is
+    for (const Extent& extent : allocated) {
+      std::uint64_t last = extent.offset + extent.length - offset;
+      at = std::max(at, (extent.offset - offset) / block_bytes * block_bytes);
+      last = std::min(length, (last + block_bytes - 1) / block_bytes * block_bytes);
+      while (at < last) {
+        std::span<std::byte> here(bytes.mutable_data(), std::min(step, last - at));
+        TRY(fill(plan, plan.steps.size(), offset + at, here));
+        digest.add_data(at / block_bytes, here);
+        at += here.size();
+      }
     }
     return {};
   };
