@@ -153,8 +153,17 @@ void Simulation::run_for(Duration time) {
 
 std::vector<std::uint64_t> seeds(std::uint64_t count) {
   if (const char* one = std::getenv("SEED")) return {std::strtoull(one, nullptr, 10)};
+  std::uint64_t first = 1;
+  if (const char* given = std::getenv("SEEDS")) {
+    char* end = nullptr;
+    std::uint64_t number = std::strtoull(given, &end, 10);
+    if (*end == '-')
+      first = number, count = std::strtoull(end + 1, nullptr, 10) - number + 1;
+    else
+      count = number;
+  }
   std::vector<std::uint64_t> all(count);
-  for (std::uint64_t i = 0; i < count; ++i) all[i] = i + 1;
+  for (std::uint64_t i = 0; i < count; ++i) all[i] = first + i;
   return all;
 }
 

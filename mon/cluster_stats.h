@@ -9,13 +9,12 @@
 #include "base/clock.h"
 #include "maps/osd_map.h"
 #include "msg/daemon_messages.h"
+#include "msg/pg_state.h"
 
 namespace spirula::mon {
 
-/// "active+clean": the bits of a PG's state as Ceph writes them; "unknown" for none.
-std::string describe_pg_state(std::uint64_t state);
-/// The bit of one name ("clean"); nothing if there is none of that name.
-std::optional<std::uint64_t> pg_state_by_name(std::string_view name);
+using msg::describe_pg_state;
+using msg::pg_state_by_name;
 
 /// What OSDs reported: PGs, space, latencies. Not replicated: after a start it fills again within a beacon or two.
 /// Lives on the monitor's shard.

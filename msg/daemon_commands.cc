@@ -26,7 +26,20 @@ std::string as_argument(const json::value& value) {
 }  // namespace
 
 void DaemonCommands::add(std::string command, std::string arguments, std::string help, Handler handler) {
-  commands_.insert_or_assign(std::move(command), Command{std::move(arguments), std::move(help), std::move(handler)});
+  add_full(std::move(command), std::move(arguments), std::move(help),
+           [handler = std::move(handler)](Arguments given) mutable -> Task<Answer> {
+             Result<std::string> text = co_await handler(std::move(given));
+             if (!text) co_return Answer{.result = to_wire(text.error()), .text = text.error().message()};
+             co_return Answer{.output = *std::move(text)};
+           });
+}
+
+void DaemonCommands::add_full(std::string command, std::string arguments, std::string help, FullHandler handler) {
+  commands_.insert_or_assign(std::move(command), Command{{std::move(arguments)}, std::move(help), std::move(handler)});
+}
+
+void DaemonCommands::add_form(const std::string& command, std::string arguments) {
+  commands_.at(command).forms.push_back(std::move(arguments));
 }
 
 Task<DaemonCommands::Answer> DaemonCommands::run(std::string request) {
@@ -41,9 +54,9 @@ Task<DaemonCommands::Answer> DaemonCommands::run(std::string request) {
   auto it = commands_.find(prefix);
   if (it == commands_.end())
     co_return Answer{.result = -EINVAL, .text = fmt::format("unknown command '{}'", prefix.substr(0, 256))};
-  Result<std::string> text = co_await it->second.handler(std::move(arguments));
-  if (!text) co_return Answer{.result = to_wire(text.error()), .text = text.error().message()};
-  co_return Answer{.output = shape_json(*std::move(text), format)};
+  Answer answer = co_await it->second.handler(std::move(arguments));
+  answer.output = shape_json(std::move(answer.output), format);
+  co_return answer;
 }
 
 std::string DaemonCommands::help() const {
@@ -84,7 +97,8 @@ std::string DaemonCommands::descriptions() const {
   };
   describe("help", "", "list available commands");
   describe("get_command_descriptions", "", "list available commands and their arguments");
-  for (const auto& [name, command] : commands_) describe(name, command.arguments, command.help);
+  for (const auto& [name, command] : commands_)
+    for (const std::string& arguments : command.forms) describe(name, arguments, command.help);
   return json::serialize(all);
 }
 

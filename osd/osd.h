@@ -51,6 +51,9 @@ class Osd : public msg::Dispatcher {
   Epoch epoch() const { return history_.epoch(); }
   msg::AddressVector address() const { return link_.messenger().address(); }
 
+  /// What people may ask it.
+  msg::DaemonCommands& commands() { return admin_.commands(); }
+
   // msg::Dispatcher, for clients
   void on_message(msg::ConnectionRef connection, msg::Message message) override;
   void on_accept(msg::ConnectionRef connection) override;
@@ -98,6 +101,7 @@ class Osd : public msg::Dispatcher {
   void add_admin_commands();
   std::string status() const;
   Task<std::string> operations_in_flight();
+  Task<msg::DaemonCommands::Answer> pg_command(std::string name, msg::DaemonCommands::Arguments arguments);
 
   Shard& home_;
   Config& config_;

@@ -163,27 +163,31 @@ struct Activated {
 };
 
 struct PullOrder {
-  static constexpr std::uint8_t version = 1, compat = 1;
+  static constexpr std::uint8_t version = 2, compat = 1;
   ObjectId head;
   bool exact = false;  ///< only if the head is of version `at`: the puller does not know whether ours is current
   Version at;
+  bool older = false;  ///< although the log names a newer version, which is lost
   static void fields(auto& self, auto& wire) {
     wire(self.head);
     wire(self.exact);
     wire(self.at);
+    wire.since(2, self.older);
   }
 };
 
 /// A head, its clones, and their versions; nothing if there is no such object.
 struct FamilyPayload {
-  static constexpr std::uint8_t version = 1, compat = 1;
+  static constexpr std::uint8_t version = 2, compat = 1;
   ObjectId head;
   std::map<ObjectId, Version> members;
   std::vector<std::string> snap_keys;  ///< collection keys that belong to it
+  bool older = false;                  ///< not what the log names: the object goes on missing
   static void fields(auto& self, auto& wire) {
     wire(self.head);
     wire(self.members);
     wire(self.snap_keys);
+    wire.since(2, self.older);
   }
 };
 

@@ -31,6 +31,9 @@ struct PgTotals {
     omap_objects += delta.omap_objects;
     return *this;
   }
+  friend PgTotals operator-(const PgTotals& a, const PgTotals& b) {
+    return {a.bytes - b.bytes, a.objects - b.objects, a.clones - b.clones, a.omap_objects - b.omap_objects};
+  }
   friend bool operator==(const PgTotals&, const PgTotals&) = default;
 };
 

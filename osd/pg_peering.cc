@@ -97,6 +97,7 @@ Task<> PlacementGroup::change_interval() {
     questions_.clear();
     recovering_.clear();
     unfound_.clear();
+    denied_.clear();
     wanted_.clear();
     recoverers_ = 0;
     trimming_ = activated_ = false;
@@ -155,10 +156,8 @@ Task<Result<>> PlacementGroup::load_log() {
         more = false;
         break;
       }
-      CO_TRY(auto head,
-             decode<ObjectId>(Buffer::copy_of(std::string_view(key).substr(std::string_view(missing_first).size()))));
-      CO_TRY(auto need, decode<Need>(value));
-      missing_.emplace(std::move(head), need);
+      CO_TRY(auto missing, read_missing(key, value));
+      missing_.insert(std::move(missing));
     }
   }
   version_ = log_.head().version;
@@ -206,6 +205,7 @@ void PlacementGroup::notify_primary() {
 void PlacementGroup::show(std::uint64_t bits) {
   if (bits == state_) return;
   state_ = bits;
+  state_since_ = Time::from(host_.shard().clock().wall());
   ++report_version_;
 }
 
@@ -382,7 +382,11 @@ void PlacementGroup::update_state() {
   bool undersized = info_.acting.size() < pool_->size;
   if (undersized) bits |= state::undersized;
   if (undersized || lacking || !complete) bits |= state::degraded;
-  if (lacking) bits |= unfound_.empty() ? state::recovering : state::recovery_unfound;
+  bool lost = std::ranges::any_of(unfound_, [this](const ObjectId& head) {
+    auto missing = missing_.find(head);
+    return missing != missing_.end() && is_unfound(head, missing->second);
+  });
+  if (lacking) bits |= lost ? state::recovery_unfound : state::recovering;
   for (const auto& [osd, copy] : peers_)
     if (!copy.complete)
       bits |= is_too_full(osd) ? state::backfill_toofull : !may_fill(osd) ? state::backfill_wait : state::backfilling;

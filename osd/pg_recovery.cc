@@ -160,22 +160,13 @@ Task<Result<>> PlacementGroup::pull(ObjectId head, Need need) {
     nothing.head = head;
     co_return co_await take_family(std::move(nothing));
   }
-  struct Source {
-    std::int32_t osd;
-    bool exact;
-  };
-  std::vector<Source> sources;
-  for (const auto& [osd, peer] : peers_)
-    if (!peer.missing.contains(head) && (peer.complete || head <= peer.cursor)) sources.push_back({osd, false});
-  for (const auto& [osd, copy] : copies_)
-    if (!peers_.contains(osd) && copy.exists && copy.info.covers(head) && map_->is_up(osd))
-      sources.push_back({osd, true});
-  for (Source source : sources) {
+  for (Source source : sources_of(head)) {
     PullOrder order{head, source.exact, need.at};
     constexpr auto patience = 10min;
     Result<Buffer> pushed = co_await ask(source.osd, Kind::pull, encode(order), {}, patience);
     if (halted()) co_return Errc::cancelled;
     if (pushed && !missing_.contains(head)) co_return Result<>{};
+    if (!pushed && pushed.error() != make_error_code(Errc::timed_out)) denied_.emplace(source.osd, head);
   }
   co_return Errc::not_found;
 }
@@ -334,8 +325,9 @@ Task<Result<RangePayload>> PlacementGroup::list_range(RangeOrder order) {
   co_return range;
 }
 
-Task<Result<>> PlacementGroup::send_family(std::int32_t osd, ObjectId head) {
+Task<Result<>> PlacementGroup::send_family(std::int32_t osd, ObjectId head, bool older) {
   CO_TRY(auto family, co_await read_family(head));
+  family.older = older;
   Result<Buffer> told = co_await ask(osd, Kind::push_begin, encode(family));
   CO_TRY(told);
   CO_TRY(auto there, decode<FamilyPayload>(*told));
@@ -430,12 +422,12 @@ Task<Result<>> PlacementGroup::take_family(FamilyPayload family) {
   std::map<std::string, Buffer> keys;
   for (std::string& key : family.snap_keys) keys.emplace(std::move(key), Buffer{});
   if (!keys.empty()) transaction.collection_set(std::move(keys));
-  transaction.collection_remove({missing_key(family.head)});
+  if (!family.older) transaction.collection_remove({missing_key(family.head)});
   Result<> stored = co_await host_.store().submit(collection(), std::move(transaction));
   if (halted()) co_return Errc::cancelled;
   if (!stored) host_.store_failed(stored.error());
   CO_TRY(stored);
-  missing_.erase(family.head);
+  if (!family.older) missing_.erase(family.head);
   co_return Result<>{};
 }
 

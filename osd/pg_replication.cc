@@ -71,6 +71,7 @@ void PlacementGroup::on_request(PeerRequest request) {
       // Who follows us and started over has lost what was under way.
       if (activation_ && copy->followed == activation_) return begin_interval();
       copies_[request.from] = std::move(*copy);
+      std::erase_if(denied_, [&](const auto& each) { return each.first == request.from; });
       if (active_ && is_clean() && info_.up == info_.acting) return tell(request.from, Kind::remove, {});
       map_changed_.set();
       recovery_wanted_.set();
@@ -121,12 +122,12 @@ Task<Result<Buffer>> PlacementGroup::answer(PeerRequest& request) {
     }
     case Kind::pull: {
       CO_TRY(auto order, decode<PullOrder>(request.payload));
-      if (missing_.contains(order.head) || !info_.covers(order.head)) co_return Errc::no_data;
+      if ((missing_.contains(order.head) && !order.older) || !info_.covers(order.head)) co_return Errc::no_data;
       if (order.exact) {
         Result<Version> have = co_await version_of(order.head);
         if (!have || *have != order.at) co_return Errc::no_data;
       }
-      CO_TRY(co_await send_family(request.from, std::move(order.head)));
+      CO_TRY(co_await send_family(request.from, std::move(order.head), order.older));
       co_return Buffer{};
     }
     case Kind::push_begin: {
@@ -302,8 +303,22 @@ void PlacementGroup::on_write(ReplicaWrite write) {
     return;
   }
   log_.follow(write.entry, write.keep_from);
+  note_missing(record->transaction);
   Task<Result<>> stored = host_.store().submit(collection(), std::move(record->transaction));
   work_->spawn(acknowledge(ack, write.from, std::move(stored)));
+}
+
+/// What a change says of objects that are missing from now on (give_up()).
+void PlacementGroup::note_missing(const Transaction& transaction) {
+  for (const auto& operation : transaction.operations()) {
+    const auto* on_all = std::get_if<Transaction::CollectionOperation>(&operation);
+    const auto* set = on_all ? std::get_if<Transaction::CollectionSet>(on_all) : nullptr;
+    if (!set) continue;
+    for (auto it = set->values.lower_bound(missing_first); it != set->values.end() && it->first < missing_end; ++it) {
+      auto missing = read_missing(it->first, it->second);
+      if (missing) missing_.insert_or_assign(std::move(missing->first), missing->second);
+    }
+  }
 }
 
 Task<> PlacementGroup::acknowledge(ReplicaAck ack, std::int32_t to, Task<Result<>> stored) {

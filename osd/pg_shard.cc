@@ -4,6 +4,7 @@
 
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/promise.h"
 #include "osd/interpreter.h"
 
 namespace spirula::osd {
@@ -361,6 +362,24 @@ void PgShard::request_up_thru(Epoch wanted) {
 
 void PgShard::request_acting(PgId pg, std::vector<std::int32_t> acting) {
   if (commons_.request_acting) commons_.request_acting(pg, std::move(acting));
+}
+
+Task<msg::DaemonCommands::Answer> PgShard::command(PgId id, std::string name,
+                                                   msg::DaemonCommands::Arguments arguments) {
+  using Answer = msg::DaemonCommands::Answer;
+  constexpr auto patience = std::chrono::seconds(60);
+  auto found = pgs_.find(id);
+  if (found == pgs_.end() || found->second.removing)
+    co_return Answer{.result = -ENOENT, .text = "i don't have pgid " + id.describe()};
+  if (!found->second.ready || !found->second.pg->is_primary())
+    co_return Answer{.result = -EAGAIN, .text = "not primary for pgid " + id.describe()};
+  Promise<Answer> promise;
+  found->second.pg->command(std::move(name), std::move(arguments),
+                            [promise](Answer answer) mutable { promise.set(std::move(answer)); });
+  Clock& clock = shard_.clock();
+  auto answer = co_await promise.get_until(clock, clock.now() + patience);
+  if (!answer) co_return Answer{.result = -EAGAIN, .text = "pg " + id.describe() + " began to peer again"};
+  co_return std::move(*answer);
 }
 
 void PgShard::tick() {

@@ -68,6 +68,8 @@ class PgShard : public PgHost {
   void handle_peer(ReplicaWrite write);
   void handle_peer(ReplicaAck ack);
   void on_peer_reset(std::int32_t osd);
+  /// What people ask of a PG that we are primary of; see PlacementGroup::command().
+  Task<msg::DaemonCommands::Answer> command(PgId pg, std::string name, msg::DaemonCommands::Arguments arguments);
   void tick();
   /// Reports of the PGs we are primary of: those whose state changed since the last call, with `sums` also those whose
   /// sums did, or all.

@@ -13,6 +13,13 @@ std::string PlacementGroup::missing_key(const ObjectId& head) {
   return std::string(missing_first) + encode(head).to_string();
 }
 
+Result<Missing::value_type> PlacementGroup::read_missing(const std::string& key, const Buffer& value) {
+  std::string_view name(key);
+  TRY(auto head, decode<ObjectId>(Buffer::copy_of(name.substr(std::string_view(missing_first).size()))));
+  TRY(auto need, decode<Need>(value));
+  return Missing::value_type(std::move(head), need);
+}
+
 PlacementGroup::PlacementGroup(PgHost& host, PgId id)
     : host_(host), id_(id), tasks_(host.shard()), work_(std::make_unique<TaskGroup>(host.shard())) {}
 PlacementGroup::~PlacementGroup() = default;
@@ -65,7 +72,7 @@ msg::PgReport PlacementGroup::report() const {
   report.usage.objects = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.objects));
   report.usage.clones = static_cast<std::uint64_t>(std::max<std::int64_t>(0, totals.clones));
   report.usage.missing_on_primary = missing_.size();
-  report.usage.unfound = unfound_.size();
+  report.usage.unfound = count_unfound();
   std::uint64_t degraded = missing_.size();
   // A copy that is being filled adds to redundancy, or is to take the place of one that is whole.
   for (const auto& [osd, peer] : peers_) {

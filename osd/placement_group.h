@@ -7,9 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/json.h"
 #include "base/task_group.h"
 #include "base/wait.h"
 #include "maps/osd_map.h"
+#include "msg/daemon_commands.h"
 #include "msg/daemon_messages.h"
 #include "osd/inputs.h"
 #include "osd/object_context.h"
@@ -110,6 +112,11 @@ class PlacementGroup {
     for (const auto& op : waiting_for_active_) visit(*op);
   }
 
+  /// What people ask of it: "query", "list_unfound" (argument "offset"), "mark_unfound_lost" ("mulcmd": revert or
+  /// delete). `done` may be dropped if the interval ends.
+  using CommandDone = std::move_only_function<void(msg::DaemonCommands::Answer)>;
+  void command(std::string name, msg::DaemonCommands::Arguments arguments, CommandDone done);
+
   /// Its pool is gone, or it is unwanted: takes no more requests, removes every object, then the collection. Goes on
   /// after a restart.
   Task<Result<>> remove();
@@ -144,6 +151,7 @@ class PlacementGroup {
   static constexpr const char* missing_first = "missing.";
   static constexpr const char* missing_end = "missing/";
   static std::string missing_key(const ObjectId& head);
+  static Result<Missing::value_type> read_missing(const std::string& key, const Buffer& value);
 
   // pg_requests.cc
   Hold hold_for(const ClientOp& op, const ObjectContext& object) const;
@@ -196,6 +204,7 @@ class PlacementGroup {
   Task<Result<>> wait_for_replicas(Version at, Task<Result<>> local);
   Task<> acknowledge(ReplicaAck ack, std::int32_t to, Task<Result<>> stored);
   bool must_wait(const ObjectId& head, bool changes) const;
+  void note_missing(const Transaction& transaction);
 
   // pg_recovery.cc
   Task<> recover();
@@ -205,7 +214,7 @@ class PlacementGroup {
   Task<Result<>> recover_one(ObjectId head);
   Task<Result<ObjectContext*>> hold(ObjectId head, Hold hold);
   Task<Result<>> pull(ObjectId head, Need need);
-  Task<Result<>> send_family(std::int32_t osd, ObjectId head);
+  Task<Result<>> send_family(std::int32_t osd, ObjectId head, bool older = false);
   Task<Result<>> send_object(std::int32_t osd, ObjectId object);
   Task<Result<FamilyPayload>> read_family(ObjectId head);
   Task<Result<>> take_chunk(ChunkPayload chunk, BufferList data);
@@ -216,6 +225,31 @@ class PlacementGroup {
   bool may_fill(std::int32_t osd) const;
   Task<Result<>> backfill(std::int32_t osd);
   Task<Result<Version>> version_of(ObjectId object);
+
+  // pg_unfound.cc
+  struct Source {
+    std::int32_t osd;
+    bool exact;  ///< it does not follow: only if it has the very version
+  };
+  struct Earlier {
+    std::int32_t osd = -1;  ///< nobody
+    Version at;
+  };
+  std::vector<Source> sources_of(const ObjectId& head) const;
+  bool is_unfound(const ObjectId& head, const Need& need) const;
+  std::size_t count_unfound() const;
+  std::map<std::int32_t, bool> might_have_unfound() const;
+  Task<> list_unfound(std::string offset, CommandDone done);
+  Task<> mark_unfound_lost(bool revert, CommandDone done);
+  Task<Result<>> give_up(ObjectId head, bool revert);
+  Task<Result<>> give_up_held(ObjectContext& object, Need need, bool revert);
+  Task<Result<Earlier>> find_earlier(ObjectId head, Need need, std::set<Version> known);
+
+  // pg_query.cc
+  JsonObject describe() const;
+  JsonObject describe_stats() const;
+  JsonArray describe_recovery() const;
+  JsonArray describe_sources() const;
 
   // pg_background.cc
   Task<Result<>> save_info();
@@ -261,13 +295,16 @@ class PlacementGroup {
   std::map<std::uint64_t, std::shared_ptr<Question>> questions_;
   std::uint64_t last_question_ = 0;
   Missing missing_;  ///< of our own copy
-  std::set<ObjectId> recovering_, unfound_;
-  std::deque<ObjectId> wanted_;                  ///< objects that clients wait for
-  std::deque<ClientOpRef> waiting_for_objects_;  ///< listings
+  std::set<ObjectId> recovering_;
+  std::set<ObjectId> unfound_;                          ///< not to be tried again just now
+  std::set<std::pair<std::int32_t, ObjectId>> denied_;  ///< who does not have what
+  std::deque<ObjectId> wanted_;                         ///< objects that clients wait for
+  std::deque<ClientOpRef> waiting_for_objects_;         ///< listings
   std::size_t recoverers_ = 0;
   Event recoverers_done_;
   std::string peering_problem_;
   std::uint64_t state_ = 0;
+  Time state_since_;
   std::deque<ClientOpRef> waiting_for_active_;
   std::unordered_map<const ClientOp*, ClientOpRef> in_flight_;
   /// Changes decided and not yet durable, by request id.

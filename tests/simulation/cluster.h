@@ -101,6 +101,8 @@ class Cluster {
   /// Power off: what was not durable is gone.
   Task<> kill(unsigned osd);
   Task<> restart(unsigned osd);
+  /// One that runs.
+  osd::Osd& osd(unsigned osd) { return *nodes_.at(osd).osd; }
   bool runs(unsigned osd) const { return nodes_.at(osd).osd != nullptr; }
   sim::Host& host(unsigned osd) { return *nodes_.at(osd).host; }
   sim::Host& client_host() { return *client_host_; }

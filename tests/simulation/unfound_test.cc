@@ -1,0 +1,177 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <cerrno>
+
+#include "base/task_group.h"
+#include "tests/simulation/cluster.h"
+
+/// Objects whose newest state is only on an OSD that does not come back: clients wait for them, people see them, and
+/// once that OSD is called lost they can be given up.
+namespace spirula::simulation {
+namespace {
+
+using namespace std::chrono_literals;
+namespace json = boost::json;
+using librados::ObjectRef;
+using Answer = msg::DaemonCommands::Answer;
+
+constexpr unsigned pgs = 8;
+
+BufferList bytes(std::string_view text) {
+  return BufferList(Buffer::copy_of(text));
+}
+
+struct Unfound {
+  Cluster cluster{11, 3, 3, 1};
+  SnapId snap;
+  std::string heard;  ///< by a client that had to wait
+
+  ObjectRef object(std::string name) { return {cluster.pool, std::move(name), "", ""}; }
+  Task<std::string> content(std::string name, SnapId at = msg::snap_head) {
+    librados::Operation operation;
+    operation.read(0, 1 << 20).snap = at;
+    auto answer = co_await cluster.objecter().execute(object(std::move(name)), std::move(operation));
+    if (!answer) co_return answer.error() == make_error_code(Errc::not_found) ? "nothing" : answer.error().message();
+    co_return answer->data(0)->flatten().to_string();
+  }
+  /// Of whoever is the PG's primary.
+  Task<Answer> ask(unsigned seed, std::string command, std::string more = "") {
+    std::string request = fmt::format(R"({{"prefix": "pg", "pgid": "{}.{:x}", "cmd": "{}"{}, "format": "json"}})",
+                                      cluster.pool, seed, command, more);
+    Answer answer;
+    for (unsigned osd = 0; osd < 3; ++osd) {
+      if (!cluster.runs(osd)) continue;
+      answer = co_await cluster.osd(osd).commands().run(request);
+      if (answer.text.find("pgid") == std::string::npos) break;
+    }
+    co_return answer;
+  }
+  Task<> command(std::string text) { (void)co_await cluster.command("{" + text + "}"); }
+};
+
+Task<> wait_for(Unfound& world, std::string name) {
+  world.heard = co_await world.content(std::move(name));
+}
+
+/// What only osd.0 has is: a and the snapped s changed, n new, r removed.
+Task<> lose(Unfound& world) {
+  Cluster& cluster = world.cluster;
+  for (const char* name : {"a", "r", "s", "untouched"})
+    EXPECT_TRUE(co_await cluster.objecter().write_full(world.object(name), bytes("one")));
+  world.snap = co_await cluster.take_snapshot();
+  msg::SnapContext context;
+  context.sequence = world.snap;
+  context.snaps = {world.snap};
+  EXPECT_TRUE(co_await cluster.objecter().append(world.object("s"), bytes(" two"), context));
+  co_await cluster.settle(5min);
+  co_await world.command(R"("prefix": "osd set", "key": "norecover")");
+  for (unsigned osd : {1, 2}) co_await cluster.kill(osd);
+  for (const char* name : {"a", "n"})
+    EXPECT_TRUE(co_await cluster.objecter().write_full(world.object(name), bytes("lost")));
+  EXPECT_TRUE(co_await cluster.objecter().append(world.object("s"), bytes(" lost"), context));
+  EXPECT_TRUE(co_await cluster.objecter().remove(world.object("r")));
+  for (unsigned osd : {1, 2}) co_await cluster.restart(osd);
+  co_await cluster.pass(30s);
+  co_await cluster.kill(0);
+  co_await cluster.pass(60s);
+}
+
+/// (objects listed as unfound, their number by the sums of pg query)
+Task<std::pair<std::set<std::string>, std::int64_t>> listed(Unfound& world) {
+  std::pair<std::set<std::string>, std::int64_t> all;
+  for (unsigned seed = 0; seed < pgs; ++seed) {
+    Answer list = co_await world.ask(seed, "list_unfound");
+    EXPECT_EQ(list.result, 0) << list.text;
+    json::value value = json::parse(list.output);
+    for (const auto& each : value.at("objects").as_array()) {
+      all.first.insert(std::string(each.at("oid").at("oid").as_string()));
+      EXPECT_NE(each.at("need").as_string(), each.at("have").as_string());
+      EXPECT_EQ(value.at("might_have_unfound").at(0).at("osd").as_string(), "0");
+      EXPECT_EQ(value.at("might_have_unfound").at(0).at("status").as_string(), "osd is down");
+    }
+    Answer query = co_await world.ask(seed, "query");
+    EXPECT_EQ(query.result, 0) << query.text;
+    all.second += json::parse(query.output).at("info").at("stats").at("stat_sum").at("num_objects_unfound").as_int64();
+  }
+  co_return all;
+}
+
+Task<> give_up(Unfound& world, bool revert) {
+  Cluster& cluster = world.cluster;
+  co_await cluster.start();
+  co_await lose(world);
+  std::set<std::string> expected{"a", "n", "s"};
+  auto [names, count] = co_await listed(world);
+  EXPECT_EQ(names, expected);
+  EXPECT_EQ(count, 3);
+  EXPECT_EQ(co_await world.content("untouched"), "one");
+  std::string health = co_await cluster.command(R"({"prefix": "health", "detail": "detail"})");
+  EXPECT_NE(health.find("OBJECT_UNFOUND"), std::string::npos) << health;
+
+  TaskGroup waiting(cluster.client_host());
+  waiting.spawn(wait_for(world, "a"));
+  co_await cluster.pass(5s);
+  EXPECT_EQ(world.heard, "");
+  std::string how = fmt::format(R"(, "mulcmd": "{}")", revert ? "revert" : "delete");
+  unsigned refused = 0;
+  for (unsigned seed = 0; seed < pgs; ++seed) {
+    Answer answer = co_await world.ask(seed, "mark_unfound_lost", how);
+    refused += answer.result == -EINVAL;
+    if (answer.result == 0) EXPECT_EQ(answer.text, "pg has no unfound objects");
+    EXPECT_EQ((co_await world.ask(seed, "mark_unfound_lost", R"(, "mulcmd": "both")")).result, -EINVAL);
+  }
+  EXPECT_GT(refused, 0u) << "osd.0 may still come";
+
+  co_await world.command(R"("prefix": "osd lost", "id": 0, "yes_i_really_mean_it": true)");
+  co_await cluster.pass(5s);
+  for (unsigned seed = 0; seed < pgs; ++seed) {
+    Answer answer = co_await world.ask(seed, "mark_unfound_lost", how);
+    EXPECT_EQ(answer.result, 0) << answer.text;
+  }
+  co_await world.command(R"("prefix": "osd unset", "key": "norecover")");
+  co_await waiting.join();
+  EXPECT_TRUE((co_await listed(world)).first.empty());
+  EXPECT_EQ(world.heard, revert ? "one" : "nothing");
+  // And when the lost one comes after all, nothing changes.
+  for (bool again : {false, true}) {
+    if (again) {
+      co_await cluster.restart(0);
+      co_await cluster.settle(10min);
+    }
+    EXPECT_EQ(co_await world.content("a"), revert ? "one" : "nothing");
+    EXPECT_EQ(co_await world.content("n"), "nothing");
+    EXPECT_EQ(co_await world.content("r"), "nothing");
+    EXPECT_EQ(co_await world.content("s"), revert ? "one two" : "nothing");
+    EXPECT_EQ(co_await world.content("s", world.snap), "one") << "a snapshot was not asked to go";
+    EXPECT_EQ(co_await world.content("untouched"), "one");
+  }
+  EXPECT_EQ(co_await cluster.compare_copies(), "");
+  std::int64_t objects = 0, stored = 0;
+  for (unsigned seed = 0; seed < pgs; ++seed) {
+    Answer query = co_await world.ask(seed, "query");
+    json::value sums = json::parse(query.output).at("info").at("stats").at("stat_sum");
+    objects += sums.at("num_objects").as_int64();
+    stored += sums.at("num_bytes").as_int64();
+  }
+  EXPECT_EQ(objects, revert ? 4 : 3);  // a, s with its clone, untouched; or the clone, its whiteout, untouched
+  EXPECT_EQ(stored, revert ? 3 + 7 + 3 + 3 : 3 + 3);
+  // They go on as objects do.
+  EXPECT_TRUE(co_await cluster.objecter().append(world.object("a"), bytes("!")));
+  EXPECT_EQ(co_await world.content("a"), revert ? "one!" : "!");
+  co_await cluster.stop();
+}
+
+TEST(Unfound, objects_go_back_to_what_was_before) {
+  Unfound world;
+  world.cluster.world.run(give_up(world, true), 24h);
+}
+
+TEST(Unfound, objects_are_deleted) {
+  Unfound world;
+  world.cluster.world.run(give_up(world, false), 24h);
+}
+
+}  // namespace
+}  // namespace spirula::simulation
