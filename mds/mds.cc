@@ -317,7 +317,8 @@ std::string Mds::perf_json() const {
                            {{"batches", f.batches},
                             {"bytes", f.journal_bytes},
                             {"segments", f.journal_segments},
-                            {"names_waiting", f.names_waiting}}}};
+                            {"names_waiting", f.names_waiting},
+                            {"bytes_waiting", f.waiting_bytes}}}};
   return boost::json::serialize(all);
 }
 

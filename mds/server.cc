@@ -1,5 +1,7 @@
 #include "mds/server.h"
 
+#include <malloc.h>
+
 #include "base/check.h"
 #include "base/coroutine.h"
 #include "base/log.h"
@@ -11,6 +13,7 @@ namespace {
 constexpr std::uint64_t inos_reserved = 1 << 16;  ///< numbers a batch reserves ahead; a restart skips what is left
 constexpr std::size_t purges_max = 16;
 constexpr std::size_t recoveries_max = 16;
+constexpr std::size_t freed_noticeable = 16 << 20;                     ///< then the system gets its pages back
 constexpr Duration write_back_pause = std::chrono::milliseconds(100);  ///< between two even if more waits than should
 }  // namespace
 
@@ -288,7 +291,7 @@ bool Server::write_back_is_due() const {
 }
 
 bool Server::is_full() const {
-  return sealed_.size() >= limits::batches_waiting_max || write_back_.waiting_bytes() > options_.cache_bytes_max;
+  return sealed_.size() >= limits::batches_waiting_max || write_back_.waiting_bytes() > options_.cache_bytes_max / 2;
 }
 
 Task<> Server::maintenance_loop() {
@@ -297,8 +300,10 @@ Task<> Server::maintenance_loop() {
         shard_.clock().now() + (write_back_is_due() ? write_back_pause : options_.write_back_interval);
     Result<> waited = co_await maintenance_wanted_.wait_until(shard_.clock(), deadline);
     if (!waited && waited.error() == Errc::cancelled) co_return;
-    if (write_back_.oldest(journal_.next()) == journal_.next() && journal_.segments() <= 1) continue;
+    if (write_back_.is_empty() && journal_.segments() <= 1) continue;
+    const std::size_t waited_bytes = write_back_.waiting_bytes();
     Result<> done = co_await write_back_once();
+    if (write_back_.waiting_bytes() + freed_noticeable < waited_bytes) ::malloc_trim(0);
     if (!done && !stopping_) fail("directory objects cannot be written: " + done.error().message());
   }
 }
@@ -516,6 +521,7 @@ Server::Figures Server::figures() const {
   figures.caps = 0;
   for (const auto& [client, session] : sessions_) figures.caps += session->caps.size();
   figures.names_waiting = write_back_.waiting_names();
+  figures.waiting_bytes = write_back_.waiting_bytes();
   figures.journal_bytes = journal_.bytes();
   figures.journal_segments = journal_.segments();
   return figures;

@@ -25,7 +25,7 @@ struct ServerOptions {
   Duration journal_interval = std::chrono::milliseconds(100);  ///< how long a change may wait for company
   Duration write_back_interval = std::chrono::seconds(30);     ///< between write-backs while little happens
   std::uint64_t journal_bytes_max = 64 << 20;                  ///< of journal that starts one at once
-  std::uint64_t cache_bytes_max = 256 << 20;                   ///< of inodes and names in memory
+  std::uint64_t cache_bytes_max = 256 << 20;                   ///< of inodes and names in memory, and of what waits behind the journal
   Duration session_timeout = std::chrono::seconds(60);         ///< of silence until a session is stale
   Duration session_autoclose = std::chrono::seconds(300);      ///< of silence until it is evicted
   Duration reconnect_timeout = std::chrono::seconds(45);       ///< for clients after a restart
@@ -80,7 +80,7 @@ class Server {
   struct Figures {
     std::uint64_t requests = 0, replies_early = 0, cap_messages = 0, batches = 0, batch_bytes = 0;
     std::size_t inodes = 0, cache_bytes = 0, dropped = 0, recalls = 0, sessions = 0, caps = 0, names_waiting = 0,
-                strays_purged = 0;
+                strays_purged = 0, waiting_bytes = 0;
     std::uint64_t journal_bytes = 0;
     std::size_t journal_segments = 0;
   };
@@ -133,6 +133,7 @@ class Server {
   Task<Result<>> find_once(Ino ino, std::size_t depth);
   bool is_loaded_whole(const Inode& dir) const;
   void taken_in(const std::vector<Inode*>& inodes);
+  std::size_t cache_bytes_wanted() const;
   void trim_cache();
   Task<> cache_loop();
   void recall_caps();

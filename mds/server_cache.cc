@@ -122,26 +122,34 @@ Task<Result<>> Server::find_once(Ino ino, std::size_t depth) {
   co_return Errc::stale;
 }
 
+/// What waits to be written back takes memory of the same bound; both have half of it at least.
+std::size_t Server::cache_bytes_wanted() const {
+  const std::size_t bound = options_.cache_bytes_max;
+  return bound - std::min<std::size_t>(write_back_.waiting_bytes(), bound / 2);
+}
+
 void Server::trim_cache() {
-  if (tree_.bytes() <= options_.cache_bytes_max) return;
-  figures_.dropped += tree_.trim(options_.cache_bytes_max, looks_per_request);
+  const std::size_t wanted = cache_bytes_wanted();
+  if (tree_.bytes() > wanted) figures_.dropped += tree_.trim(wanted, looks_per_request);
 }
 
 Task<> Server::cache_loop() {
   while (!failed_) {
     if (!co_await shard_.clock().sleep(cache_interval)) co_return;
-    if (tree_.bytes() <= options_.cache_bytes_max) continue;
-    figures_.dropped += tree_.trim(options_.cache_bytes_max, looks_per_tick);
+    const std::size_t wanted = cache_bytes_wanted();
+    if (tree_.bytes() <= wanted) continue;
+    figures_.dropped += tree_.trim(wanted, looks_per_tick);
     recall_caps();
   }
 }
 
 /// What clients hold cannot be dropped: each is asked to keep so much less that what is left would fit.
 void Server::recall_caps() {
-  if (tree_.bytes() <= options_.cache_bytes_max) return;
+  const std::size_t wanted = cache_bytes_wanted();
+  if (tree_.bytes() <= wanted) return;
   for (const auto& [client, session] : sessions_) {
     if (session->state != Session::State::open || session->caps.size() <= caps_kept_min) continue;
-    const std::size_t kept = session->caps.size() * (options_.cache_bytes_max / 1024) / (tree_.bytes() / 1024) * 8 / 10;
+    const std::size_t kept = session->caps.size() * (wanted / 1024) / (tree_.bytes() / 1024) * 8 / 10;
     ++figures_.recalls;
     send_session(session, msg::ClientSession::Op::recall_state, 0,
                  static_cast<std::uint32_t>(std::max(kept, caps_kept_min)));

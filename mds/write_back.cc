@@ -153,7 +153,9 @@ void WriteBack::forget(Ino dir) {
 }
 
 std::size_t WriteBack::bytes_of(const EntryKey& key, const Entry& entry) {
-  return 150 + key.name.size() + (entry.record ? entry.record->size() : 0);
+  // The entry, the place of its inode, and what the allocator adds to both and to the record.
+  return sizeof(Names::value_type) + sizeof(std::pair<const Ino, Location>) + 160 + key.name.size() +
+         (entry.record ? entry.record->size() : 0);
 }
 
 void WriteBack::end_reading(Ino dir) {
@@ -251,55 +253,68 @@ Task<Result<>> WriteBack::flush_backtrace(Backtrace trace, std::int64_t pool, bo
   co_return co_await store_.update_names(MetadataStore::directory_object(trace.ino), std::move(update));
 }
 
-Task<Result<>> WriteBack::flush_directory(Ino dir) {
+WriteBack::Piece WriteBack::next_piece(Ino dir, const EntryKey* after) const {
+  Piece piece;
   auto found = directories_.find(dir);
-  if (found == directories_.end()) co_return Result<>{};
-  std::vector<std::pair<EntryKey, Entry>> entries(found->second.begin(), found->second.end());
-
-  // Backtraces first: as long as the record waits here it is found without one.
-  Parallel traces(shard_, writes_in_flight);
-  for (const auto& [key, entry] : entries) {
-    if (!entry.placed || !entry.record) continue;
-    Result<DentryRecord> record = decode<DentryRecord>(*entry.record);
-    if (!record || record->kind != DentryRecord::Kind::primary || dir == inos::super || dir == inos::stray) continue;
-    const InodeRecord& inode = record->inode;
-    std::int64_t pool = inode.is_file() ? inode.layout.pool : -1;
-    if (!co_await traces.room()) break;
-    traces.spawn(flush_backtrace({inode.ino, {dir, key.name}}, pool, inode.is_dir()));
+  if (found == directories_.end()) return piece;
+  const Names& names = found->second;
+  std::size_t bytes = 0;
+  for (auto it = after ? names.upper_bound(*after) : names.begin(); it != names.end(); ++it) {
+    bytes += it->first.name.size() + (it->second.record ? it->second.record->size() : 0);
+    if (!piece.empty() && (piece.size() == names_per_update || bytes > limits::names_update_bytes_max)) break;
+    piece.emplace_back(it->first, it->second);
   }
-  CO_TRY(co_await traces.join());
+  return piece;
+}
 
-  for (std::size_t from = 0, to = 0; from < entries.size(); from = to) {
+/// What has reached the directory's object waits no longer, unless it changed meanwhile.
+void WriteBack::piece_is_stored(Ino dir, const Piece& piece) {
+  Names& names = directories_[dir];
+  for (const auto& [key, written] : piece) {
+    auto it = names.find(key);
+    CHECK(it != names.end());  // what waits leaves in a flush only (or by forget(), which excludes one)
+    if (it->second.last == written.last) {
+      index({{dir, key.name}, it->second.record, false}, false, written.last);
+      if (auto reading = readings_.find(dir); reading != readings_.end()) reading->second.left[key] = it->second.record;
+      waiting_bytes_ -= bytes_of(key, it->second);
+      --waiting_;
+      names.erase(it);
+    } else {
+      it->second.first = it->second.last;  // only what came since is still missing
+    }
+  }
+  if (names.empty()) directories_.erase(dir);
+}
+
+/// A piece at a time, in the order of names, so that what is stored soon takes no memory any more.
+Task<Result<>> WriteBack::flush_directory(Ino dir) {
+  std::optional<EntryKey> done;
+  for (;;) {
+    const Piece piece = next_piece(dir, done ? &*done : nullptr);
+    if (piece.empty()) co_return Result<>{};
+    // Backtraces first: as long as the record waits here it is found without one.
+    Parallel traces(shard_, writes_in_flight);
+    for (const auto& [key, entry] : piece) {
+      if (!entry.placed || !entry.record) continue;
+      Result<DentryRecord> record = decode<DentryRecord>(*entry.record);
+      if (!record || record->kind != DentryRecord::Kind::primary || dir == inos::super || dir == inos::stray) continue;
+      const InodeRecord& inode = record->inode;
+      std::int64_t pool = inode.is_file() ? inode.layout.pool : -1;
+      if (!co_await traces.room()) break;
+      traces.spawn(flush_backtrace({inode.ino, {dir, key.name}}, pool, inode.is_dir()));
+    }
+    CO_TRY(co_await traces.join());
     MetadataStore::NamesUpdate update;
-    for (std::size_t bytes = 0; to < entries.size() && to - from < names_per_update; ++to) {
-      const auto& [key, entry] = entries[to];
-      bytes += key.name.size() + (entry.record ? entry.record->size() : 0);
-      if (to > from && bytes > limits::names_update_bytes_max) break;
+    for (const auto& [key, entry] : piece) {
       if (entry.record)
         update.set[key.stored()] = *entry.record;
       else
         update.remove.insert(key.stored());
     }
     CO_TRY(co_await store_.update_names(MetadataStore::directory_object(dir), std::move(update)));
-    Names& names = directories_[dir];
-    for (std::size_t i = from; i < to; ++i) {
-      const auto& [key, written] = entries[i];
-      auto it = names.find(key);
-      CHECK(it != names.end());  // what waits leaves in a flush only (or by forget(), which excludes one)
-      if (it->second.last == written.last) {
-        index({{dir, key.name}, it->second.record, false}, false, written.last);
-        if (auto reading = readings_.find(dir); reading != readings_.end())
-          reading->second.left[key] = it->second.record;
-        waiting_bytes_ -= bytes_of(key, it->second);
-        --waiting_;
-        names.erase(it);
-      } else {
-        it->second.first = it->second.last;  // only what came since is still missing
-      }
-    }
-    if (names.empty()) directories_.erase(dir);
+    piece_is_stored(dir, piece);
+    done = piece.back().first;
   }
-  co_return Result<>{};
 }
 
 Task<Result<>> WriteBack::flush_sessions() {

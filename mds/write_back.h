@@ -44,6 +44,8 @@ class WriteBack {
   Ino next_ino() const { return next_ino_; }
   /// The oldest batch whose effects are only in the journal; `otherwise` if there is none.
   BatchId oldest(BatchId otherwise) const;
+  /// There is nothing that is only in the journal.
+  bool is_empty() const { return !waiting_ && truncating_.empty() && dirty_sessions_.empty(); }
   std::size_t waiting_names() const { return waiting_; }
   std::size_t waiting_bytes() const { return waiting_bytes_; }
   /// Inodes whose objects are still to be cut; the journal keeps what says so until a later record says it is done.
@@ -64,6 +66,10 @@ class WriteBack {
     std::size_t readers = 0;
     std::map<EntryKey, std::optional<Buffer>> left;
   };
+  /// Some of a directory's names, in their order, as they were when it was taken.
+  using Piece = std::vector<std::pair<EntryKey, Entry>>;
+  Piece next_piece(Ino dir, const EntryKey* after) const;
+  void piece_is_stored(Ino dir, const Piece& piece);
   void end_reading(Ino dir);
   static std::size_t bytes_of(const EntryKey& key, const Entry& entry);
 

@@ -128,11 +128,16 @@ class FilesBench(Bench):
             time.sleep(0.01)
         return time.monotonic() - started
 
+    def admin(self, *words, timeout=60):
+        return disks.run("ceph", "--admin-daemon", self.cluster.path("run", "ceph-mds.a.asok"), *words, timeout=timeout)
+
     def memory_of_inodes(self, count):
         """MiB of the MDS with so many inodes in its cache, and how many it says there are."""
         self.client("ceph", "config", "set", "mds", "mds_cache_memory_limit", str(8 << 30))
         self.start_to_active_seconds()
         self.busy("create", count)
-        said = json.loads(disks.run("ceph", "--admin-daemon", self.cluster.path("run", "ceph-mds.a.asok"), "perf", "dump"))
+        # (In the cache, not on its way to the objects.)
+        self.admin("flush", "journal", timeout=1800)
+        said = json.loads(self.admin("perf", "dump"))
         counters = said["mds_mem"]["ino"] if "mds_mem" in said else said["mds"]["inodes"]
         return self.memory_mib()["mds.a"], counters
