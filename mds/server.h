@@ -25,13 +25,13 @@ struct ServerOptions {
   Duration journal_interval = std::chrono::milliseconds(100);  ///< how long a change may wait for company
   Duration write_back_interval = std::chrono::seconds(30);     ///< between write-backs while little happens
   std::uint64_t journal_bytes_max = 64 << 20;                  ///< of journal that starts one at once
-  std::uint64_t cache_bytes_max = 256 << 20;                   ///< of inodes and names in memory, and of what waits behind the journal
-  Duration session_timeout = std::chrono::seconds(60);         ///< of silence until a session is stale
-  Duration session_autoclose = std::chrono::seconds(300);      ///< of silence until it is evicted
-  Duration reconnect_timeout = std::chrono::seconds(45);       ///< for clients after a restart
-  Duration revoke_timeout = std::chrono::seconds(120);         ///< for an answer to a revocation, then: evicted
-  std::string file_system;                                     ///< its name, for capabilities that name one
-  std::vector<std::int64_t> data_pools;                        ///< of the file system, the first for new files
+  std::uint64_t cache_bytes_max = 256 << 20;  ///< of inodes and names in memory, and of what waits behind the journal
+  Duration session_timeout = std::chrono::seconds(60);     ///< of silence until a session is stale
+  Duration session_autoclose = std::chrono::seconds(300);  ///< of silence until it is evicted
+  Duration reconnect_timeout = std::chrono::seconds(45);   ///< for clients after a restart
+  Duration revoke_timeout = std::chrono::seconds(120);     ///< for an answer to a revocation, then: evicted
+  std::string file_system;                                 ///< its name, for capabilities that name one
+  std::vector<std::int64_t> data_pools;                    ///< of the file system, the first for new files
 };
 
 /// The file system's server: sessions, requests, caps, and the journal that makes what it does durable. Owned by the
