@@ -162,7 +162,10 @@ Task<> PlacementGroup::list_unfound(std::string offset, CommandDone done) {
   all["objects"] = std::move(objects);
   all["state"] = activated_ ? "Active" : "Peering";
   all["available_might_have_unfound"] = true;
-  all["might_have_unfound"] = describe_sources();
+  json::array unasked;
+  for (json::value& each : describe_sources())
+    if (each.at("status").as_string() != "already probed") unasked.push_back(std::move(each));
+  all["might_have_unfound"] = std::move(unasked);
   all["more"] = more;
   done({.output = json::serialize(all)});
 }

@@ -23,10 +23,11 @@ class Copies(ClusterTest):
     def setUp(self):
         """A cluster of its own: the shared one has a single OSD. Its logs are short, so that copies have to be filled."""
         world = self.world
+        more = "osd shards = 3\n" if "threads" in self._testMethodName else ""
 
         class Short(world.kind):
             def conf_text(self):
-                return super().conf_text().replace("[global]\n", "[global]\nosd max pg log entries = 16\n", 1)
+                return super().conf_text().replace("[global]\n", f"[global]\nosd max pg log entries = 16\n{more}", 1)
         folder = os.path.join(world.folder, f"copies-{self._testMethodName}")
         world.ledger.record("cluster", path=folder)
         self.cluster = Short(folder, Options(osds=3, mds=0, osd_size=3, netns=world.netns, addr="127.0.0.1"))
@@ -40,6 +41,9 @@ class Copies(ClusterTest):
 
     def test_killed_one_at_a_time_with_three_copies(self):
         self.kill_in_turn(3, 2)
+
+    def test_killed_one_at_a_time_on_several_threads(self):
+        self.kill_in_turn(2, 1)
 
     def test_all_killed_at_once(self):
         self.make_pool(3, 2)

@@ -13,6 +13,73 @@ CONNECTIONS = 1000
 #: Resident MiB of the OSD whatever is done to it. The messenger holds 80 MiB of requests, a session's queue is bounded.
 MIB_MAX = 400
 
+#: Through librados itself, as python3-rados takes no names of any bytes: classes and methods nobody has, and omap keys
+#: that come back as they were given, in order. Prints what a client sees.
+ANY_BYTES = r"""
+import ctypes, random, sys
+rados, ptr = ctypes.CDLL("librados.so.2"), ctypes.c_void_p
+rados.rados_ioctx_create.argtypes = [ptr, ctypes.c_char_p, ptr]
+cluster, io = ptr(), ptr()
+def good(result):
+    assert result >= 0, result
+good(rados.rados_create(ctypes.byref(cluster), b"admin"))
+good(rados.rados_conf_read_file(cluster, sys.argv[1].encode()))
+good(rados.rados_connect(cluster))
+good(rados.rados_ioctx_create(cluster, sys.argv[2].encode(), ctypes.byref(io)))
+good(rados.rados_write_full(io, b"o", b"text", ctypes.c_size_t(4)))
+dice = random.Random(5)
+def name(length):
+    return bytes(dice.randrange(1, 256) for _ in range(length))
+answers = set()
+for number in range(300):
+    cls, method = name(dice.choice((0, 1, 7, 100, 255))), name(dice.choice((0, 1, 7, 100, 255)))
+    if number % 3 == 0:
+        cls = b"lock"
+    out = ctypes.create_string_buffer(64)
+    answers.add(rados.rados_exec(io, b"o", cls, method, dice.randbytes(30), ctypes.c_size_t(30), out, ctypes.c_size_t(64)))
+print("exec", sorted(answers))
+for call in ("rados_create_write_op", "rados_create_read_op"):
+    getattr(rados, call).restype = ptr
+def arrays(values):
+    count = len(values)
+    keep = [ctypes.create_string_buffer(value, len(value) + 1) for value in values]
+    pointers = (ctypes.c_char_p * count)(*(ctypes.cast(each, ctypes.c_char_p) for each in keep))
+    return keep, pointers, (ctypes.c_size_t * count)(*map(len, values)), ctypes.c_size_t(count)
+model = {bytes([byte]): b"one" for byte in range(256)}
+model.update({dice.randbytes(dice.randrange(1, 2000)): dice.randbytes(dice.randrange(200)) for _ in range(300)})
+model[b"\0" * 50 + b"/../%\xff"] = b""
+keys, values = list(model), list(model.values())
+def change(call, *more):
+    op = ptr(rados.rados_create_write_op())
+    keep = [arrays(each) for each in more]
+    if len(more) == 2:
+        call(op, keep[0][1], keep[1][1], keep[0][2], keep[1][2], keep[0][3])
+    else:
+        call(op, keep[0][1], keep[0][2], keep[0][3])
+    good(rados.rados_write_op_operate(op, io, b"o", None, 0))
+def listed():
+    # All at once: where to go on is a C string, which no key with a zero byte fits into.
+    op, it, more, result = ptr(rados.rados_create_read_op()), ptr(), ctypes.c_ubyte(), ctypes.c_int()
+    rados.rados_read_op_omap_get_vals2(op, b"", b"", ctypes.c_uint64(100000), ctypes.byref(it), ctypes.byref(more),
+                                       ctypes.byref(result))
+    good(rados.rados_read_op_operate(op, io, b"o", 0))
+    good(result.value)
+    found = {}
+    while True:
+        key, value, key_size, size = ptr(), ptr(), ctypes.c_size_t(), ctypes.c_size_t()
+        good(rados.rados_omap_get_next2(it, ctypes.byref(key), ctypes.byref(value), ctypes.byref(key_size),
+                                        ctypes.byref(size)))
+        if not key.value:
+            break
+        found[ctypes.string_at(key, key_size.value)] = ctypes.string_at(value, size.value) if size.value else b""
+    return found, bool(more.value)
+change(rados.rados_write_op_omap_set2, keys, values)
+print("set", listed() == (model, False), len(model))
+gone = keys[::2]
+change(rados.rados_write_op_omap_rm_keys2, gone)
+print("removed", listed() == ({key: model[key] for key in keys[1::2]}, False))
+"""
+
 #: Opens connections, says nothing, half a banner or nonsense on them, prints, and waits to be killed.
 CROWD = r"""
 import os, random, resource, socket, sys, time
@@ -61,6 +128,11 @@ class OsdBadInput(ClusterTest):
         self.put_and_get("meanwhile")
         crowd.signal(signal.SIGKILL)
         self.assertTrue(crowd.wait(10))
+
+    def test_names_and_keys_of_any_bytes(self):
+        said = self.world.client_program(["/usr/bin/python3", "-c", ANY_BYTES, self.cluster.conf, self.io])
+        # As a stock OSD: EOPNOTSUPP, and EPERM for a class without a name.
+        self.assertEqual(said.splitlines(), ["exec [-95, -1]", "set True 557", "removed True"])
 
     def test_a_client_that_stops_reading(self):
         self.world.client("rados", "-p", self.io, "bench", "2", "write", "-b", str(4 << 20), "-t", "4", "--no-cleanup")
