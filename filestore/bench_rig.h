@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,12 @@ using Time = std::chrono::steady_clock;
 double seconds_since(Time::time_point begin);
 /// User and system time of this process: the store and the load generator, without kernel threads.
 double cpu_seconds();
+/// What each kind of thread of this process has used, by its name.
+struct ThreadUse {
+  double cpu_us = 0;
+  double switches = 0;  ///< it gave up the processor, or lost it
+};
+std::map<std::string, ThreadUse> thread_use();
 /// Resident memory, and the most of it since reset_memory_peak().
 double resident_mib();
 double peak_mib();
@@ -54,6 +61,7 @@ struct Outcome {
   std::uint64_t count = 0;
   double seconds = 0, cpu_us = 0;  ///< of CPU for each operation, until it is applied
   std::vector<float> latency;      ///< sorted
+  std::map<std::string, ThreadUse> threads;  ///< of the same, by the names of threads
   double rate() const { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
   double at(double part) const {
     return latency.empty() ? 0 : latency[static_cast<std::size_t>(part * static_cast<double>(latency.size() - 1))];
@@ -137,7 +145,7 @@ class Probe {
 
 /// The CPU that the system calls and hand-offs of one overwrite cost alone, microseconds: a block to a NOCOW file that
 /// a snapshot shares, and its part, one of `depth`, of a durable O_DIRECT write that one thread starts, another reaps
-/// with io_uring and tells the first by eventfd, and of a write to a log.
+/// with libaio and tells the first by eventfd, and of a write to a log.
 double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth);
 
 /// Runs a fio job for so long; its write operations per second.

@@ -182,41 +182,52 @@ TEST_F(FilestoreTest, an_idle_store_lets_go_of_the_past_and_keeps_a_fallback) {
   }
 }
 
-/// The calling thread and those it starts get EPERM from io_uring_setup(), as in a container.
-void refuse_io_uring() {
+/// The calling thread and those it starts get EPERM from that system call, as in a container.
+void refuse(std::uint32_t call) {
   sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
                           BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   sock_fprog program{std::size(filter), filter};
   ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 }
 
-TEST_F(FilestoreTest, libaio_writes_the_journal_where_io_uring_is_refused) {
-  EXPECT_STREQ(store_->journal_engine(), "io_uring");
-  close();
-  std::thread confined([this] {
-    refuse_io_uring();
-    FilestoreOptions options = disk_->options();
-    options.journal_engine = FilestoreOptions::JournalEngine::io_uring;
-    EXPECT_FALSE(Filestore::open(options));
-    open();
-  });
-  confined.join();
-  ASSERT_TRUE(store_);
+TEST_F(FilestoreTest, one_engine_writes_the_journal_where_the_other_is_refused) {
   EXPECT_STREQ(store_->journal_engine(), "libaio");
   Transaction make;
   make.create_collection(0);
   ASSERT_TRUE(submit(std::move(make)));
-  for (unsigned i = 0; i < 1'000; ++i) {  // beyond the end of the ring and on from its beginning
-    Transaction t;
-    t.write(named("o" + std::to_string(i % 10)), i, pattern(200'000, i));
-    ASSERT_TRUE(submit(std::move(t)));
+  close();
+  auto open_without = [&](std::uint32_t call, FilestoreOptions::JournalEngine engine) {
+    std::thread confined([&] {
+      refuse(call);
+      FilestoreOptions options = disk_->options();
+      options.journal_engine = engine;
+      EXPECT_FALSE(Filestore::open(options));
+      open();
+    });
+    confined.join();
+  };
+  for (const char* left : {"io_uring", "libaio"}) {
+    if (std::string_view(left) == "io_uring") {
+      open_without(SYS_io_setup, FilestoreOptions::JournalEngine::libaio);
+    } else {
+      open_without(SYS_io_uring_setup, FilestoreOptions::JournalEngine::io_uring);
+    }
+    ASSERT_TRUE(store_);
+    EXPECT_STREQ(store_->journal_engine(), left);
+    for (unsigned i = 0; i < 1'000; ++i) {  // beyond the end of the ring and on from its beginning
+      Transaction t;
+      t.write(named("o" + std::to_string(i % 10)), i, pattern(200'000, i));
+      ASSERT_TRUE(submit(std::move(t)));
+    }
+    crash();
+    open();
+    for (unsigned i = 990; i < 1'000; ++i)
+      EXPECT_EQ(*run(store_->read(named("o" + std::to_string(i % 10)), i, 200'000)), BufferList(pattern(200'000, i)));
+    close();
   }
-  crash();
   open();
-  for (unsigned i = 990; i < 1'000; ++i)
-    EXPECT_EQ(*run(store_->read(named("o" + std::to_string(i % 10)), i, 200'000)), BufferList(pattern(200'000, i)));
 }
 
 TEST_F(FilestoreTest, a_journal_may_be_a_file) {
@@ -231,6 +242,7 @@ TEST_F(FilestoreTest, a_journal_may_be_a_file) {
     auto opened = Filestore::open(options);
     ASSERT_TRUE(opened) << opened.error().message();
     store_ = std::move(*opened);
+    EXPECT_STREQ(store_->journal_engine(), "io_uring");
     if (round == 0) {
       Transaction make;
       make.create_collection(0);

@@ -124,7 +124,7 @@ struct FilestoreOptions {
   std::string cluster_fsid;                   ///< the store must be of this cluster; empty: of any
   std::uint64_t memory_bytes_max = 64 << 20;  ///< index caches and pending data
   enum class JournalEngine : std::uint8_t { automatic, io_uring, libaio };
-  JournalEngine journal_engine = JournalEngine::automatic;  ///< automatic: io_uring unless the kernel refuses it
+  JournalEngine journal_engine = JournalEngine::automatic;  ///< devices: libaio, files: io_uring; or the other
   std::uint64_t staging_ring_bytes = 0;                     ///< of each staging ring; 0: by the size of the disk
   /// Where objects become files and from where payloads are staged: other than these only to measure.
   std::uint64_t inline_bytes_max = limits::inline_bytes_max;

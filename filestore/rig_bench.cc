@@ -1,6 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <liburing.h>
+#include <libaio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -30,6 +30,22 @@ double cpu_seconds() {
   ::getrusage(RUSAGE_SELF, &usage);
   auto of = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
   return of(usage.ru_utime) + of(usage.ru_stime);
+}
+
+std::map<std::string, ThreadUse> thread_use() {
+  std::map<std::string, ThreadUse> found;
+  std::error_code gone;  // a thread may end meanwhile
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", gone)) {
+    std::string name, field;
+    std::getline(std::ifstream(task.path() / "comm"), name);
+    ThreadUse& use = found[name];
+    double ran_ns = 0;
+    if (std::ifstream(task.path() / "schedstat") >> ran_ns) use.cpu_us += ran_ns / 1000;
+    std::ifstream status(task.path() / "status");
+    while (status >> field)
+      if (double count = 0; field.ends_with("voluntary_ctxt_switches:") && status >> count) use.switches += count;
+  }
+  return found;
 }
 
 namespace {
@@ -156,6 +172,7 @@ Outcome Rig::drive(unsigned depth, const std::function<bool(double seconds)>& mo
   Outcome outcome;
   auto begin = Time::now();
   double cpu = cpu_seconds();
+  auto threads = thread_use();
   std::vector<std::future<int>> loops;
   for (unsigned i = 0; i < depth; ++i)
     loops.push_back(boost::asio::co_spawn(
@@ -164,7 +181,12 @@ Outcome Rig::drive(unsigned depth, const std::function<bool(double seconds)>& mo
   for (auto& each : loops) each.get();
   outcome.seconds = seconds_since(begin);
   while (store_->unapplied_bytes() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(std::max<std::uint64_t>(outcome.count, 1));
+  double count = static_cast<double>(std::max<std::uint64_t>(outcome.count, 1));
+  outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / count;
+  for (const auto& [name, use] : thread_use()) {
+    ThreadUse& before = threads[name];
+    outcome.threads[name] = {(use.cpu_us - before.cpu_us) / count, (use.switches - before.switches) / count};
+  }
   std::ranges::sort(outcome.latency);
   return outcome;
 }
@@ -266,30 +288,30 @@ double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth) {
   epoll_event want{};
   want.events = EPOLLIN | EPOLLET;
   CHECK(file >= 0 && log >= 0 && journal >= 0 && ::epoll_ctl(poll, EPOLL_CTL_ADD, event, &want) == 0);
-  io_uring ring;
-  CHECK(io_uring_queue_init(8, &ring, 0) == 0);
+  io_context_t context = nullptr;
+  CHECK(io_setup(8, &context) == 0);
   Buffer data = random_buffer(1 << 20);
   SeededRandom random(7);
   constexpr unsigned count = 8'192, logged_together = 32, logged_bytes = 600, record_bytes = 4'800;
   double cpu = cpu_seconds();
   std::thread reaper([&] {
     for (unsigned i = 0; i < count; i += depth) {
-      io_uring_cqe* done = nullptr;
-      int error;
-      do error = io_uring_wait_cqe(&ring, &done);
-      while (error == -EINTR);
-      CHECK(error == 0 && done->res > 0);
-      io_uring_cqe_seen(&ring, done);
+      io_event done{};
+      int got;
+      do got = io_getevents(context, 1, 1, &done, nullptr);
+      while (got == -EINTR);
+      CHECK(got == 1 && static_cast<std::int64_t>(done.res) > 0);
       std::uint64_t one = 1;
       CHECK(::write(event, &one, sizeof one) == sizeof one);
     }
   });
   for (unsigned i = 0; i < count; i += depth) {
-    io_uring_sqe* write = io_uring_get_sqe(&ring);
-    io_uring_prep_write(write, journal, data.data(), (depth * record_bytes + 4095) / 4096 * 4096,
-                        random.below(1 << 17) * 4096);
-    write->rw_flags = RWF_DSYNC;
-    CHECK(io_uring_submit(&ring) == 1);
+    iocb write;
+    iocb* writes[] = {&write};
+    io_prep_pwrite(&write, journal, const_cast<std::byte*>(data.data()), (depth * record_bytes + 4095) / 4096 * 4096,
+                   static_cast<long long>(random.below(1 << 17) * 4096));
+    write.aio_rw_flags = RWF_DSYNC;
+    CHECK(io_submit(context, 1, writes) == 1);
     epoll_event got;
     while (::epoll_wait(poll, &got, 1, -1) < 0) CHECK(errno == EINTR);
     for (unsigned j = i; j < i + depth; ++j) {
@@ -299,7 +321,7 @@ double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth) {
   }
   reaper.join();
   cpu = cpu_seconds() - cpu;
-  io_uring_queue_exit(&ring);
+  io_destroy(context);
   for (int each : {file, log, journal, event, poll}) ::close(each);
   shell(fmt::format("btrfs -q subvolume delete {0} {0}.snap", base));
   return cpu * 1e6 / count;
