@@ -17,6 +17,8 @@ namespace {
 using limits::block_bytes;
 using T = Transaction;
 
+constexpr std::size_t remembered_max = 2 * limits::lane_objects_max;
+
 std::uint64_t blocks_in(std::uint64_t bytes) {
   return (bytes + block_bytes - 1) / block_bytes;
 }
@@ -39,13 +41,14 @@ Result<> Applier::apply(const CollectionId& collection, const Transaction& trans
     } else {
       TRY(apply_to_collection(collection, std::get<T::CollectionOperation>(each)));
     }
+    TRY(flush_if_large());  // a transaction may have any number of operations, and readers have it whole meanwhile
   }
-  return flush_if_large();
+  return {};
 }
 
 Result<> Applier::flush_if_large() {
-  if (batch_.bytes() > limits::index_batch_bytes_max) return write_out();
-  return {};
+  if (batch_.bytes() <= limits::index_batch_bytes_max && remembered() <= 2 * remembered_max) return {};
+  return flush();
 }
 
 Result<> Applier::write_out() {
@@ -69,7 +72,7 @@ Result<> Applier::write_out() {
     object->dirty = object->inline_dirty = false;
     object->chunks_dirty.clear();
     object->inline_data.reset();
-    if (object->chunks.size() > 16) object->chunks.clear();
+    if (object->chunks.size() > 16) forget_chunks(*object);
   }
   dirty_.clear();
   if (!batch_.empty()) {
@@ -81,26 +84,35 @@ Result<> Applier::write_out() {
 
 Result<> Applier::flush() {
   TRY(write_out());
-  if (objects_.size() > limits::lane_objects_max) objects_.clear();
+  if (remembered() > remembered_max) forget();
   return {};
 }
 
 void Applier::forget() {
   CHECK(dirty_.empty());
   objects_.clear();
+  chunks_ = 0;
+  last_ = nullptr;
+}
+
+void Applier::forget_chunks(Object& object) {
+  chunks_ -= object.chunks.size();
+  object.chunks.clear();
 }
 
 Result<Applier::Object*> Applier::load(const ObjectId& id) {
+  if (last_ && last_id_ == id) return last_;  // most transactions say several things of one object
   std::string key = key::object(id);
-  auto it = objects_.find(key);
-  if (it != objects_.end()) return &it->second;
+  last_ = nullptr;
+  last_id_ = id;
+  if (auto it = objects_.find(key); it != objects_.end()) return last_ = &it->second;
   TRY(auto row, index_.get(key, Access::blocking));
   Object object;
   object.key = key;
   if (row) {
     TRY(object.onode, decode<Onode>(Buffer::copy_of(*row)));
   }
-  return &objects_.emplace(std::move(key), std::move(object)).first->second;
+  return last_ = &objects_.emplace(std::move(key), std::move(object)).first->second;
 }
 
 void Applier::mark(Object& object) {
@@ -270,6 +282,7 @@ Result<ChecksumChunk*> Applier::chunk(Object& object, std::uint64_t block) {
   if (it == object.chunks.end()) {
     TRY(auto row, index_.get(key::checksums(object.onode->id, number), Access::blocking));
     it = object.chunks.emplace(number, row ? ChecksumChunk::from_row(*row) : ChecksumChunk{}).first;
+    ++chunks_;
   }
   return &it->second;
 }
@@ -488,7 +501,7 @@ Result<> Applier::remove(Object& object) {
   }
   mark(object);
   object.onode.reset();
-  object.chunks.clear();
+  forget_chunks(object);
   object.chunks_dirty.clear();
   object.inline_data.reset();
   object.inline_dirty = false;
@@ -618,9 +631,9 @@ Result<> Applier::rename(const ObjectId& source_id, const ObjectId& target_id, O
   if (target.onode) TRY(remove(target));
   TRY(write_out());
   target.onode = std::move(source->onode);
-  target.chunks = std::move(source->chunks);
+  forget_chunks(target);
+  target.chunks = std::exchange(source->chunks, {});
   source->onode.reset();
-  source->chunks.clear();
   source->inline_data.reset();
   target.inline_data.reset();
   mark(*source);

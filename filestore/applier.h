@@ -54,6 +54,7 @@ class Applier {
   };
 
   Result<Object*> load(const ObjectId& id);
+  void forget_chunks(Object& object);
   void create(Object& object);
   void mark(Object& object);
   Result<> apply_to_object(const ObjectId& id, const Transaction::ObjectOperation& operation);
@@ -85,6 +86,7 @@ class Applier {
   Result<Extract> extract(Object& object, std::uint64_t offset, std::uint64_t length);
   Result<> remove_rows(const key::Range& range);
   Result<> copy_rows(const key::Range& from, const std::string& to_prefix);
+  std::size_t remembered() const { return objects_.size() + chunks_; }
   Result<> flush_if_large();
   Result<> write_out();
 
@@ -94,6 +96,9 @@ class Applier {
   ApplyCounters& counters_;
   std::uint64_t inline_bytes_max_;
   std::unordered_map<std::string, Object> objects_;
+  std::size_t chunks_ = 0;  ///< loaded, of all of them
+  Object* last_ = nullptr;  ///< the one that was asked for last
+  std::optional<ObjectId> last_id_;
   std::vector<Object*> dirty_;
   IndexBatch batch_;
 };

@@ -80,9 +80,11 @@ void ApplyLanes::run(Lane& lane) {
       lane.work.wait(lock, [&] { return abandoned_ || failed_ || may_take_locked(lane); });
       continue;
     }
+    std::uint64_t bytes = 0;  // they stay in memory until the last of them is applied
     while (batch.size() < limits::lane_batch_transactions_max && may_take_locked(lane)) {
       bool barrier = lane.queue.front()->barrier;
-      if (barrier && !batch.empty()) break;
+      if (!batch.empty() && (barrier || bytes + lane.queue.front()->bytes > limits::index_batch_bytes_max)) break;
+      bytes += lane.queue.front()->bytes;
       if (batch.empty()) lane.busy_from = lane.queue.front()->sequence;
       batch.push_back(std::move(lane.queue.front()));
       lane.queue.pop_front();

@@ -22,6 +22,12 @@ Task<Result<>> already(Result<> result) {
   co_return result;
 }
 
+/// Of memory, about: an operation, its key, its place in PendingTable, and what the allocator adds.
+std::uint64_t bytes_beside(const Transaction& transaction) {
+  constexpr std::uint64_t bytes_per_operation = 500;
+  return 256 + transaction.operations().size() * bytes_per_operation;
+}
+
 /// Kicks the journal when it goes, whoever drops it: run, dropped with a task that nobody awaited, or with a loop that
 /// has ended.
 class Kick {
@@ -86,7 +92,8 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
   TRY(check_limits(s.transaction));
   describe_operations(s);
   TRY(check_sources(s));
-  s.bytes = s.transaction.payload_bytes() + 256;
+  std::uint64_t encoded = s.transaction.payload_bytes();
+  s.bytes = encoded + bytes_beside(s.transaction);
   s.charge = charge_of(s.transaction);
   s.frees = s.transaction.space == Space::reserve && only_frees(s.transaction);
   s.lane = lanes_->lane_of(s.collection);
@@ -98,9 +105,12 @@ Result<> Filestore::admit(const SubmissionPointer& submission) {
     describe_operations(s);
   } else {
     s.record = encode_record(s.collection, s.transaction);
-    s.bytes = s.record.size() + 256;
+    encoded = s.record.size();
+    s.bytes = encoded + bytes_beside(s.transaction);
   }
-  Result<> admitted = space_.take(s.charge, s.transaction.space, s.frees, s.transaction.reservation.get());
+  Result<> admitted = Errc::too_large;
+  if (encoded <= transaction_bytes_max())
+    admitted = space_.take(s.charge, s.transaction.space, s.frees, s.transaction.reservation.get());
   s.transaction.reservation.reset();  // what it has left goes back with the caller's
   if (admitted) {
     admitted = admit_here(submission);
@@ -136,7 +146,6 @@ std::uint64_t Filestore::transaction_bytes_max() const {
 /// The part that takes its place: from here on the transaction happens.
 Result<> Filestore::admit_here(const SubmissionPointer& submission) {
   Submission& s = *submission;
-  if (s.bytes > transaction_bytes_max()) return Errc::too_large;
   std::lock_guard lock(mutex_);
   auto table = [this](const CollectionId& id) {
     auto it = collections_.find(id);

@@ -214,8 +214,8 @@ Result<std::unique_ptr<JournalDevice>> open_journal_device(const std::string& pa
   };
   TRY(open());
   if (engine != Engine::automatic) return by(engine);
-  // Completions of io_uring run on the thread that has started the write, which must wake up for that: 5 us of CPU and a
-  // change of context more for a lone transaction. But a file system may block whoever starts a write with libaio.
+  // Completions of io_uring run on the thread that has started the write, which must wake up for that: 5 us of CPU and
+  // a change of context more for a lone transaction. But a file system may block whoever starts a write with libaio.
   Engine first = block ? Engine::libaio : Engine::io_uring;
   auto device = by(first);
   if (device) return device;

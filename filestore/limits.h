@@ -33,7 +33,7 @@ inline constexpr std::uint64_t inline_bytes_max = 3 << 10;
 
 /// Open data files kept for the next call.
 inline constexpr std::size_t open_files_max = 512;
-/// Objects whose onode an apply lane keeps between batches.
+/// Objects whose onode an apply lane keeps between batches, with a row of checksums for each on average.
 inline constexpr std::size_t lane_objects_max = 2048;
 /// Transactions an apply lane takes at once.
 inline constexpr std::size_t lane_batch_transactions_max = 256;
@@ -41,7 +41,7 @@ inline constexpr std::size_t lane_batch_transactions_max = 256;
 /// pending.
 inline constexpr std::size_t lane_batch_transactions_wanted = 32;
 inline constexpr std::chrono::milliseconds lane_linger{4};
-/// Bytes that a lane collects before it writes them to the index.
+/// Bytes of the transactions that a lane takes at once, and that it collects before it writes them to the index.
 inline constexpr std::size_t index_batch_bytes_max = 4 << 20;
 /// Removing more omap entries than this at once uses a range tombstone instead of one per entry.
 inline constexpr std::size_t point_deletes_max = 10'000;

@@ -40,11 +40,24 @@ void Submission::settle_all(std::span<const SubmissionPointer> submissions, Resu
     });
 }
 
+bool PendingTable::References::drop_until(std::uint64_t ticket) {
+  while (gone_ < list_.size() && list_[gone_].submission->ticket <= ticket) list_[gone_++].submission.reset();
+  if (gone_ == list_.size()) return true;
+  if (gone_ > list_.size() / 2) {
+    list_.erase(list_.begin(), list_.begin() + static_cast<std::ptrdiff_t>(gone_));
+    gone_ = 0;
+  }
+  return false;
+}
+
 void PendingTable::add(const SubmissionPointer& submission) {
   const auto& operations = submission->transaction.operations();
+  auto last = objects_.end();  // most transactions say several things of one object
   for (std::size_t i = 0; i < operations.size(); ++i) {
     if (const auto* on = std::get_if<T::OnObject>(&operations[i])) {
-      objects_[submission->keys[i]].push_back({submission, i, false});
+      const std::string& key = submission->keys[i];
+      if (last == objects_.end() || last->first != key) last = objects_.try_emplace(key).first;
+      last->second.push_back({submission, i, false});
       // A rename to itself changes nothing, and must not look like a removal.
       const auto* rename = std::get_if<T::Rename>(&on->operation);
       if (rename && rename->source != on->object)
@@ -60,20 +73,15 @@ void PendingTable::add(const SubmissionPointer& submission) {
 void PendingTable::remove(const Submission& submission) {
   auto drop = [&](auto& map, const auto& key) {
     auto it = map.find(key);
-    if (it == map.end()) return;
-    auto& references = it->second;
-    auto kept = std::find_if(references.begin(), references.end(),
-                             [&](const Reference& each) { return each.submission->ticket > submission.ticket; });
-    if (kept == references.end()) {
-      map.erase(it);
-    } else {
-      references.erase(references.begin(), kept);
-    }
+    if (it != map.end() && it->second.drop_until(submission.ticket)) map.erase(it);
   };
   const auto& operations = submission.transaction.operations();
+  const std::string* last = nullptr;
   for (std::size_t i = 0; i < operations.size(); ++i) {
     if (const auto* on = std::get_if<T::OnObject>(&operations[i])) {
-      drop(objects_, submission.keys[i]);
+      const std::string& key = submission.keys[i];
+      if (!last || *last != key) drop(objects_, key);
+      last = &key;
       if (const auto* rename = std::get_if<T::Rename>(&on->operation)) drop(objects_, key::object(rename->source));
     } else {
       drop(collections_, submission.collection);

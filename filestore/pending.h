@@ -1,6 +1,5 @@
 #pragma once
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -116,10 +115,23 @@ class PendingTable {
     std::size_t index;
     bool as_source;
   };
+  /// Oldest first. Most objects have a few, and a deque begins with half a KiB.
+  class References {
+   public:
+    void push_back(Reference reference) { list_.push_back(std::move(reference)); }
+    auto begin() const { return list_.begin() + static_cast<std::ptrdiff_t>(gone_); }
+    auto end() const { return list_.end(); }
+    /// All up to and with that submission's go; true if none is left.
+    bool drop_until(std::uint64_t ticket);
+
+   private:
+    std::vector<Reference> list_;
+    std::size_t gone_ = 0;  ///< at its front
+  };
   std::unique_ptr<PendingPlan> plan_before(const std::string& key, std::uint64_t ticket, std::size_t index,
                                            std::vector<Copy>& copies) const;
-  std::map<std::string, std::deque<Reference>> objects_;
-  std::map<CollectionId, std::deque<Reference>> collections_;
+  std::map<std::string, References> objects_;
+  std::map<CollectionId, References> collections_;
 };
 
 }  // namespace spirula::filestore

@@ -1,10 +1,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <libaio.h>
+#include <linux/fs.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -324,6 +327,26 @@ double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth) {
   io_destroy(context);
   for (int each : {file, log, journal, event, poll}) ::close(each);
   shell(fmt::format("btrfs -q subvolume delete {0} {0}.snap", base));
+  return cpu * 1e6 / count;
+}
+
+double clone_floor(const Rig& rig) {
+  constexpr int count = 1'000;
+  std::string base = rig.disk().mount_point() + "/clones";
+  shell(fmt::format(
+      "mkdir {0} && chattr +C {0} && dd if=/dev/zero of={0}/source bs=4M count=1 status=none && sync -f {0}", base));
+  int source = ::open((base + "/source").c_str(), O_RDONLY | O_CLOEXEC);
+  CHECK(source >= 0);
+  double cpu = cpu_seconds();
+  for (int i = 0; i < count; ++i) {
+    int fd = ::open(fmt::format("{}/{}", base, i).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    CHECK(fd >= 0 && ::fsetxattr(fd, "user.name", base.data(), base.size(), 0) == 0 &&
+          ::ioctl(fd, FICLONE, source) == 0);
+    ::close(fd);
+  }
+  cpu = cpu_seconds() - cpu;
+  ::close(source);
+  shell("rm -rf " + base);
   return cpu * 1e6 / count;
 }
 
