@@ -83,8 +83,8 @@ Result<std::uint64_t> number(std::string_view text) {
   return value;
 }
 
-/// "stripe_unit=65536 pool=3", or one field of it by its own attribute.
-Result<> parse_layout(std::string_view field, std::string_view text, msg::FileLayout& layout) {
+/// "stripe_unit=65536 pool=3", or one field of it by its own attribute. Pools are known by number or name.
+Result<> parse_layout(std::string_view field, std::string_view text, const Attempt& attempt, msg::FileLayout& layout) {
   if (field.empty()) {
     while (!text.empty()) {
       std::size_t end = std::min(text.find(' '), text.size());
@@ -92,12 +92,19 @@ Result<> parse_layout(std::string_view field, std::string_view text, msg::FileLa
       text.remove_prefix(std::min(end + 1, text.size()));
       std::size_t equals = pair.find('=');
       if (equals == pair.npos) return Errc::invalid;
-      TRY(parse_layout(pair.substr(0, equals), pair.substr(equals + 1), layout));
+      TRY(parse_layout(pair.substr(0, equals), pair.substr(equals + 1), attempt, layout));
     }
     return {};
   }
   if (field == "pool_namespace") {
     layout.name_space = std::string(text);
+    return {};
+  }
+  if ((field == "pool" || field == "pool_name") && !number(text)) {
+    std::optional<std::int64_t> pool;
+    if (attempt.pool_by_name) pool = (*attempt.pool_by_name)(text);
+    if (!pool) return Errc::invalid;
+    layout.pool = *pool;
     return {};
   }
   TRY(std::uint64_t value, number(text));
@@ -117,7 +124,7 @@ Result<> parse_layout(std::string_view field, std::string_view text, msg::FileLa
 
 Result<> apply_layout(Tree& tree, Inode& inode, const msg::FileLayout& layout, Attempt& attempt,
                       const ClientRequest& request, Outcome& outcome) {
-  if (!layout.is_valid()) return Errc::invalid;
+  if (!layout.is_valid() || !attempt.is_data_pool(layout.pool)) return Errc::invalid;
   if (!attempt.permitted(inode, msg::MdsCaps::policy)) return Errc::permission;
   if (inode.record.is_file() && (inode.record.size || inode.record.truncate_sequence > 1)) return Errc::not_empty;
   attempt.claim(inode, Group::file, Mode::write);
@@ -162,7 +169,7 @@ Result<> set_virtual(Tree& tree, Inode& inode, std::string_view name, const Clie
     outcome.changed = true;
     return {};
   }
-  TRY(parse_layout(field, request.data.flatten().text(), layout));
+  TRY(parse_layout(field, request.data.flatten().text(), attempt, layout));
   return apply_layout(tree, inode, layout, attempt, request, outcome);
 }
 

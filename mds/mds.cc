@@ -243,6 +243,10 @@ Task<Result<>> Mds::serve() {
   server_ = std::make_unique<Server>(shard_, *store_, options);
   server_->set_mdsmap_epoch(map_.epoch);
   server_->set_blocklist([this](msg::AddressVector addresses) { return blocklist(std::move(addresses)); });
+  server_->set_pool_by_name([this](std::string_view name) -> std::optional<std::int64_t> {
+    auto map = osd_maps_->current();
+    return map ? map->pool_by_name(name) : std::nullopt;
+  });
   server_->set_listening([this] { return !monitor_is_silent(); });
   server_->on_failure([this] { end(server_->problem()); });
   if (creating) {

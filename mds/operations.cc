@@ -164,7 +164,7 @@ Result<msg::FileLayout> layout_for(const ClientRequest& request, const Inode& di
   if (open.stripe_count) layout.stripe_count = open.stripe_count;
   if (open.object_size) layout.object_size = open.object_size;
   if (open.pool > 0) layout.pool = open.pool;
-  if (!layout.is_valid()) return Errc::invalid;
+  if (!layout.is_valid() || !attempt.is_data_pool(layout.pool)) return Errc::invalid;
   return layout;
 }
 

@@ -1,4 +1,7 @@
 #pragma once
+#include <algorithm>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,9 @@
 /// done and nothing is remembered between attempts.
 namespace spirula::mds {
 
+/// The number of a pool, if there is one of that name.
+using PoolByName = std::function<std::optional<std::int64_t>(std::string_view)>;
+
 /// One try at one request.
 struct Attempt {
   // Who asks, and in which batch a change would go.
@@ -18,6 +24,8 @@ struct Attempt {
   Time now;      ///< for what has no stamp of the client's
   Ino next_ino;  ///< a number for what is made; taken if Outcome::made says so
   msg::FileLayout default_layout;
+  const std::vector<std::int64_t>* data_pools = nullptr;  ///< that a layout may name; null: any
+  const PoolByName* pool_by_name = nullptr;
   const msg::MdsCaps* access = nullptr;  ///< what the client may do; null: everything
   msg::MdsCaps::Caller caller;
   std::string file_system;
@@ -42,6 +50,9 @@ struct Attempt {
   BatchId wait_for;
   std::vector<std::pair<Ino, Claim>> claims;  ///< all that the request needs, those in the way included
 
+  bool is_data_pool(std::int64_t pool) const {
+    return !data_pools || std::ranges::find(*data_pools, pool) != data_pools->end();
+  }
   ChangeContext change(Time stamp) const { return {client, batch, stamp == Time{} ? now : stamp}; }
 
   // For the operations: each returns Errc::again with the obstacle noted.

@@ -26,6 +26,8 @@ class Operations : public testing::Test {
     attempt.now = {2, 0};
     attempt.next_ino = next;
     attempt.default_layout = {4 << 20, 1, 4 << 20, 3, ""};
+    attempt.data_pools = &data_pools;
+    attempt.pool_by_name = &pool_by_name;
     outcome = {};
     Result<> done = operate(tree, request, attempt, outcome);
     obstacle = attempt.obstacle;
@@ -68,6 +70,12 @@ class Operations : public testing::Test {
   }
 
   Tree tree;
+  const std::vector<std::int64_t> data_pools{3, 5};
+  const PoolByName pool_by_name = [](std::string_view name) {
+    return name == "second"  ? std::optional<std::int64_t>(5)
+           : name == "alien" ? std::optional<std::int64_t>(9)
+                             : std::nullopt;
+  };
   Outcome outcome;
   Attempt::Obstacle obstacle{};
   Ino next = inos::first;
@@ -197,6 +205,14 @@ TEST_F(Operations, xattrs_and_layouts) {
   EXPECT_EQ(outcome.target->record.layout.stripe_unit, 65536u);
   set.data = BufferList(Buffer::copy_of("1"));
   EXPECT_EQ(run(set), E(Errc::invalid));
+  set.path2.path = "ceph.file.layout.pool";
+  for (const char* text : {"9", "alien", "nowhere", ""}) {
+    set.data = BufferList(Buffer::copy_of(text));
+    EXPECT_EQ(run(set), E(Errc::invalid)) << "no data pool of this file system: " << text;
+  }
+  set.data = BufferList(Buffer::copy_of("second"));
+  EXPECT_EQ(run(set), ok);
+  EXPECT_EQ(outcome.target->record.layout.pool, 5);
   EXPECT_EQ(mkdir("d"), ok);
   set.path.path = "d";
   set.path2.path = "ceph.dir.layout";

@@ -68,6 +68,7 @@ class Server {
   void on_reset(const msg::ConnectionRef& connection);
   void set_mdsmap_epoch(msg::Epoch epoch) { mdsmap_epoch_ = epoch; }
   void set_data_pools(std::vector<std::int64_t> pools) { options_.data_pools = std::move(pools); }
+  void set_pool_by_name(PoolByName find) { pool_by_name_ = std::move(find); }
   /// How an evicted client is kept from the OSDs before its caps go to others; the osdmap epoch that shows it.
   using Blocklist = std::function<Task<Result<msg::Epoch>>(msg::AddressVector)>;
   void set_blocklist(Blocklist blocklist) { blocklist_ = std::move(blocklist); }
@@ -206,6 +207,7 @@ class Server {
   WriteBack write_back_;
   TaskGroup tasks_;
   Blocklist blocklist_;
+  PoolByName pool_by_name_ = [](std::string_view) { return std::nullopt; };
   std::function<bool()> listening_ = [] { return true; };
   std::function<void()> on_failure_;
   std::string problem_;

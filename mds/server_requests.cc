@@ -91,6 +91,8 @@ Attempt Server::new_attempt(const Request& request) const {
   attempt.next_ino = next_ino_;
   if (request.number_is_free) attempt.next_ino = Ino{request.body.ino};
   attempt.default_layout = {4u << 20, 1, 4u << 20, options_.data_pools.empty() ? 0 : options_.data_pools[0], ""};
+  attempt.data_pools = &options_.data_pools;
+  attempt.pool_by_name = &pool_by_name_;
   attempt.access = &request.session->access;
   attempt.caller = {request.body.uid, request.body.gid, request.body.gids};
   attempt.file_system = options_.file_system;
