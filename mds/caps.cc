@@ -43,6 +43,7 @@ Cap& InodeCaps::add(ClientId client, std::uint64_t id) {
 
 void InodeCaps::remove(ClientId client) {
   std::erase_if(caps_, [&](const Cap& cap) { return cap.client == client; });
+  if (caps_.empty()) caps_.shrink_to_fit();  // of most inodes in memory nobody has any
 }
 
 void InodeCaps::confirm(Cap& cap, std::uint32_t sequence, Bits bits) {
@@ -69,6 +70,7 @@ void InodeCaps::release(const Claim& claim) {
   auto it = std::ranges::find(claims_, claim);
   CHECK(it != claims_.end());
   claims_.erase(it);
+  if (claims_.empty()) claims_.shrink_to_fit();
 }
 
 Bits InodeCaps::claim_row(const Claim& claim, ClientId client) const {

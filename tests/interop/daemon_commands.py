@@ -73,6 +73,42 @@ class DaemonCommands(ClusterTest):
         finally:
             self.world.unmount_fuse(mount, process)
 
+    def test_what_an_mds_says_of_its_sessions_requests_and_counters(self):
+        before = json.loads(self.daemon("mds.a", "perf", "dump").stdout)
+        mount, process = self.world.mount_fuse("said")
+        try:
+            folder = f"{mount}/said"
+            os.mkdir(folder)
+            for index in range(20):
+                with open(f"{folder}/{index}", "w") as f:
+                    f.write("text")
+            for words in (("session", "ls"), ("client", "ls")):
+                ours = [each for each in json.loads(self.daemon("mds.a", *words).stdout)
+                        if each["client_metadata"].get("mount_point") == mount]
+                self.assertEqual(len(ours), 1, words)
+                self.assertEqual(ours[0]["state"], "open")
+                self.assertGreater(ours[0]["num_caps"], 20)
+            self.assertEqual(json.loads(self.daemon("mds.a", "ops").stdout)["num_ops"], 0)
+            status = json.loads(self.daemon("mds.a", "status").stdout)
+            self.assertEqual((status["state"], status["whoami"], status["fs_name"]), ("up:active", 0, "fs"))
+            after = json.loads(self.daemon("mds.a", "perf", "dump").stdout)
+            self.assertGreaterEqual(after["mds"]["request"] - before["mds"]["request"], 21)
+            self.assertGreater(after["mds"]["sessions"], 0)
+            self.assertGreater(after["mds_log"]["batches"], before["mds_log"]["batches"])
+            self.daemon("mds.a", "flush", "journal")
+            flushed = json.loads(self.daemon("mds.a", "perf", "dump").stdout)["mds_log"]
+            self.assertEqual(flushed["names_waiting"], 0)
+            self.assertEqual(flushed["bytes_waiting"], 0)
+            number = json.loads(self.daemon("mds.a", "session", "ls").stdout)[0]["id"]
+            for wrong in ("id=", "id=-", "999999999"):
+                self.assertNotEqual(self.tell("mds.a", "session", "evict", wrong, check=False).returncode, 0, wrong)
+            self.assertIn(number, [each["id"] for each in json.loads(self.daemon("mds.a", "session", "ls").stdout)])
+            for index in range(20):
+                os.unlink(f"{folder}/{index}")
+            os.rmdir(folder)
+        finally:
+            self.world.unmount_fuse(mount, process)
+
     def test_who_may_not(self):
         keyring = self.world.scratch("looker.keyring")
         self.world.client("ceph", "auth", "get-or-create", "client.looker", "mon", "allow r", "osd", "allow rw", "mds",
