@@ -31,7 +31,9 @@ Result<> AuthKeeper::draft_rotation(Draft& draft) const {
   for (auto service : services) {
     auto secrets = draft->auth().secrets(service);
     if (!secrets.is_due(now())) continue;
-    secrets.rotate(now(), ticket_lifetime_, system_random());
+    // What seals logins must outlive them (Ceph: KeyServer::_rotate_secret).
+    auto lifetime = service == msg::EntityType::auth ? lifetimes_.login : lifetimes_.service;
+    secrets.rotate(now(), lifetime, system_random());
     change.secrets[static_cast<std::uint32_t>(service)] = std::move(secrets);
   }
   if (change.secrets.empty()) return {};

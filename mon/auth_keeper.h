@@ -12,8 +12,8 @@ namespace spirula::mon {
 /// every connection of the monitor.
 class AuthKeeper : public msg::KeyServer {
  public:
-  AuthKeeper(Shard& shard, Decider& decider, std::chrono::seconds ticket_lifetime)
-      : shard_(shard), decider_(decider), ticket_lifetime_(ticket_lifetime) {}
+  AuthKeeper(Shard& shard, Decider& decider, msg::TicketLifetimes lifetimes)
+      : shard_(shard), decider_(decider), lifetimes_(lifetimes) {}
 
   /// Reserves global ids and makes the first secrets; before the first login. Errors of deciding.
   Task<Result<>> start();
@@ -31,7 +31,7 @@ class AuthKeeper : public msg::KeyServer {
 
   Shard& shard_;
   Decider& decider_;
-  std::chrono::seconds ticket_lifetime_;
+  msg::TicketLifetimes lifetimes_;
   std::uint64_t next_global_id_ = 0;
   bool reserving_ = false;
 };

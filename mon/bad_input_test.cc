@@ -1,15 +1,7 @@
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "base/config.h"
-#include "base/coroutine.h"
 #include "base/log_capture.h"
-#include "base/simulation.h"
-#include "mon/mkfs.h"
-#include "mon/monitor.h"
-#include "mon/options.h"
-#include "mon/test_storage.h"
-#include "msg/fake_messenger.h"
+#include "mon/test_monitor.h"
 #include "msg/pool_stats.h"
 
 /// What a client that has logged in may send a monitor: it gets an error or loses its connection, one line in the log
@@ -18,64 +10,10 @@
 namespace spirula::mon {
 namespace {
 
-struct BadInput : testing::Test {
-  sim::Simulation world{1};
-  sim::Host& host = world.add_host();
-  Config config{"mon", "a"};
-  MemoryStorage::Disk disk;
-  std::unique_ptr<Monitor> monitor;
+struct BadInput : testing::Test, TestMonitor {
   LogCapture log;
 
-  BadInput() {
-    config.add(options());
-    Endpoint at = *Endpoint::parse(host.address() + ":3300");
-    EXPECT_TRUE(
-        config.parse_file_text(fmt::format("[global]\nmon host = {}\npublic addr = {}\nauth service required = none\n"
-                                           "mon data = /\nmon legacy port = 0\n",
-                                           at.describe(), at.describe())));
-    auto fsid = *msg::Uuid::parse("11111111-2222-3333-4444-555555555555");
-    auto state = initial_state(fsid, "a", msg::Address::msgr2(at, 0), {}, msg::Time{1'700'000'000, 0});
-    MemoryStorage storage(disk);
-    EXPECT_TRUE(DecisionLog::create(storage, state->save()));
-  }
-  void run(Task<> (*test)(BadInput&)) {
-    world.run([](BadInput& all, Task<> (*body)(BadInput&)) -> Task<> {
-      auto opened = Monitor::open(all.host, all.config, std::make_unique<MemoryStorage>(all.disk));
-      EXPECT_TRUE(opened);
-      all.monitor = std::move(*opened);
-      Result<> started = co_await all.monitor->start();
-      EXPECT_TRUE(started);
-      co_await body(all);
-      co_await all.monitor->stop();
-      all.monitor.reset();
-    }(*this, test));
-  }
-
-  /// A client at 10.9.9.N whose key has these capabilities.
-  msg::FakeConnectionRef client(int number, std::string caps) {
-    auto from = *Endpoint::parse(fmt::format("10.9.9.{}", number));
-    auto made = std::make_shared<msg::FakeConnection>(host, msg::EntityType::client,
-                                                      msg::AddressVector(msg::Address::msgr2(from, 5)));
-    made->who = {*msg::KeyName::parse(fmt::format("client.c{}", number)), 4100, true, std::move(caps)};
-    monitor->on_accept(made);
-    return made;
-  }
-  void send(const msg::FakeConnectionRef& from, std::uint16_t type, std::string_view front) {
-    msg::Message message;
-    message.type = type;
-    message.version = message.compat = 1;
-    message.front = Buffer::copy_of(front);
-    monitor->on_message(from, std::move(message));
-  }
-  Task<std::int32_t> command(msg::FakeConnectionRef from, std::string json) {
-    msg::MonCommand request;
-    request.command = {std::move(json)};
-    monitor->on_message(from, msg::make_message(request, 7));
-    (void)co_await host.clock().sleep(std::chrono::milliseconds(10));
-    auto reply = msg::read_message<msg::MonCommandAck>(from->take(msg::MonCommandAck::message_type));
-    EXPECT_TRUE(reply);
-    co_return reply ? reply->result : 0;
-  }
+  void run(Task<> (*test)(BadInput&)) { TestMonitor::run(test, *this); }
 };
 
 TEST_F(BadInput, a_message_of_no_known_type) {

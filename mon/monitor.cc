@@ -101,15 +101,16 @@ Task<Result<>> Monitor::start() {
     publisher_.publish(before, state());
   });
   take_own_config();
-  auto ttl = std::chrono::duration_cast<std::chrono::seconds>(config_.duration("auth_service_ticket_ttl"));
-  auto login_ttl = std::chrono::duration_cast<std::chrono::seconds>(config_.duration("auth_mon_ticket_ttl"));
-  keys_ = std::make_unique<AuthKeeper>(shard_, *decider_, ttl);
+  auto seconds = [&](const char* option) {
+    return std::chrono::duration_cast<std::chrono::seconds>(config_.duration(option));
+  };
+  const msg::TicketLifetimes lifetimes{seconds("auth_mon_ticket_ttl"), seconds("auth_service_ticket_ttl")};
+  keys_ = std::make_unique<AuthKeeper>(shard_, *decider_, lifetimes);
   CO_TRY(co_await keys_->start());
   if (config_.text("auth_service_required").find("none") != std::string::npos) {
     auth_ = std::make_unique<msg::NoneService>([this] { return keys_->allocate_global_id(); });
   } else {
-    auto service =
-        std::make_unique<msg::CephxMonitorService>(*keys_, system_random(), msg::TicketLifetimes{login_ttl, ttl});
+    auto service = std::make_unique<msg::CephxMonitorService>(*keys_, system_random(), lifetimes);
     CO_TRY(msg::ModeChoice modes, msg::modes_for(config_));
     service->set_modes(std::move(modes));
     auth_ = std::move(service);
