@@ -75,7 +75,7 @@ CommandTable::CommandTable(std::vector<std::span<const CommandRow>> tables) {
   JsonObject all;
   for (auto table : tables)
     for (const CommandRow& row : table) {
-      CHECK((row.read != nullptr) != (row.change != nullptr), row.signature);
+      CHECK(!row.read || !row.change, row.signature);
       Entry entry;
       entry.row = &row;
       std::string prefix;
@@ -90,8 +90,9 @@ CommandTable::CommandTable(std::vector<std::span<const CommandRow>> tables) {
         signature.emplace_back(parameter.description);
         entry.parameters.push_back(std::move(parameter));
       }
+      std::string help = row.is_refused() ? fmt::format("(refused) {}", row.help) : row.help;
       all[fmt::format("cmd{:03}", all.size())] = JsonObject{
-          {"sig", signature}, {"help", row.help}, {"module", row.module}, {"perm", row.permission}, {"flags", 0}};
+          {"sig", signature}, {"help", help}, {"module", row.module}, {"perm", row.permission}, {"flags", 0}};
       entries_.emplace(prefix, std::move(entry));
     }
   descriptions_ = print_json(all, JsonStyle::compact);
@@ -144,6 +145,10 @@ bool CommandTable::parse(const std::string& json, ParsedCommand& command, Proble
   if (command.prefix == "get_command_descriptions") return true;
   auto [first, last] = entries_.equal_range(command.prefix);
   if (first == last) return wrong("command not known");
+  if (first->second.row->is_refused()) {
+    problem = {-EOPNOTSUPP, fmt::format("'{}' is not supported: {}", command.prefix, first->second.row->help)};
+    return false;
+  }
   for (auto entry = first; entry != last; ++entry) {
     command.arguments = {};
     if (!check(entry->second, request, command.arguments, problem)) continue;

@@ -91,7 +91,8 @@ struct CommandCall {
   CommandResult json(const Json& value, std::string text = {}) const;
 };
 
-/// One command. Exactly one of `read` and `change` is set. Ceph: MonCommands.h.
+/// One command. At most one of `read` and `change` is set; with neither it is refused (EOPNOTSUPP), and `help` is why.
+/// Ceph: MonCommands.h.
 struct CommandRow {
   /// Words, then arguments as "name=pool,type=CephPoolname" (Ceph: "descriptor language" of src/mon/MonCommands.h).
   const char* signature;
@@ -100,6 +101,8 @@ struct CommandRow {
   const char* permission;  ///< "r", "rw", "rwx": the access needed there
   CommandResult (*read)(const CommandCall&) = nullptr;
   CommandResult (*change)(const CommandCall&, Draft&) = nullptr;
+
+  bool is_refused() const { return !read && !change; }
 };
 
 /// A request: which row, and with what.

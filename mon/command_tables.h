@@ -16,8 +16,11 @@ std::span<const CommandRow> crush_commands();       ///< the hierarchy
 std::span<const CommandRow> crush_rule_commands();  ///< device classes and rules
 std::span<const CommandRow> crush_map_commands();   ///< the map as a whole
 std::span<const CommandRow> pg_commands();
-std::span<const CommandRow> fs_commands();  ///< file systems and MDSs
+std::span<const CommandRow> pg_dump_commands();
+std::span<const CommandRow> osd_usage_commands();  ///< OSDs by what they hold
+std::span<const CommandRow> fs_commands();         ///< file systems and MDSs
 std::span<const CommandRow> auth_commands();
-std::span<const CommandRow> config_commands();  ///< config and config-key
+std::span<const CommandRow> config_commands();   ///< config and config-key
+std::span<const CommandRow> refused_commands();  ///< stock ones that answer why they are not here
 
 }  // namespace spirula::mon

@@ -4,6 +4,7 @@
 
 #include <boost/json/parse.hpp>
 #include <cerrno>
+#include <tuple>
 
 #include "base/config.h"
 #include "base/metrics.h"
@@ -102,6 +103,14 @@ TEST_F(CommandTest, malformed_requests_are_refused_in_words) {
   }
 }
 
+TEST_F(CommandTest, what_is_not_carried_out_says_why) {
+  for (const char* prefix : {"mon add", "osd tier add", "pg scrub", "osd pool repair", "pg force-recovery"}) {
+    auto refused = run(fmt::format(R"({{"prefix": "{}", "any": 5}})", prefix));
+    EXPECT_EQ(refused.result, -EOPNOTSUPP) << prefix;
+    EXPECT_TRUE(refused.text.starts_with(fmt::format("'{}' is not supported: ", prefix))) << refused.text;
+  }
+}
+
 TEST_F(CommandTest, every_reading_command_runs_in_every_format) {
   ASSERT_TRUE(boot(0, 6800));
   run(R"({"prefix": "osd pool create", "pool": "p", "pg_num": 4})");
@@ -192,6 +201,15 @@ TEST_F(CommandTest, configuration_by_section) {
   EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.3", "key": "debug_osd"})").output, "3\n");
   EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.4", "key": "debug_osd"})").output, "2\n");
   EXPECT_EQ(run(R"({"prefix": "config get", "who": "mds.x", "key": "debug_osd"})").output, "1\n");
+  // Kept and shown as Ceph does (Option::parse_value).
+  for (auto [name, value, shown] : {std::tuple("osd_op_complaint_time", "17", "17.000000"),
+                                    {"osd_memory_target", "2G", "2147483648"},
+                                    {"log_to_stderr", "yes", "true"},
+                                    {"osd_max_backfills", "3", "3"}}) {
+    run(fmt::format(R"({{"prefix": "config set", "who": "osd", "name": "{}", "value": "{}"}})", name, value));
+    EXPECT_EQ(run(fmt::format(R"({{"prefix": "config get", "who": "osd.0", "key": "{}"}})", name)).output,
+              fmt::format("{}\n", shown));
+  }
   EXPECT_EQ(run(R"({"prefix": "config set", "who": "nobody", "name": "a", "value": "2"})").result, -EINVAL);
   EXPECT_EQ(run(R"({"prefix": "config set", "who": "mon", "name": "mon_max_pg_per_osd", "value": "x"})").result,
             -EINVAL);

@@ -196,7 +196,7 @@ struct RefusedSetting {
 constexpr std::string_view no_compression = "the file system below the OSDs compresses, if it is mounted so",
                            no_checksums = "checksums are the OSDs' own matter", no_tiers = "there is no cache tiering",
                            no_autoscaler = "there is no autoscaler", no_erasure = "there are no erasure-coded pools",
-                           one_schedule = "scrubs follow one schedule for all pools",
+                           one_schedule = "verification follows one schedule for all pools",
                            one_priority = "recovery gives no pool precedence";
 constexpr RefusedSetting refused_settings[] = {
     {"compression_mode", no_compression},
@@ -430,10 +430,6 @@ CommandResult application_get(const CommandCall& call) {
   return call.is_plain() ? CommandResult::print(value->second + "\n") : call.json(Json(value->second));
 }
 
-CommandResult recovery_order(const CommandCall&) {
-  return CommandResult::fail(-EOPNOTSUPP, "the order in which placement groups recover cannot be changed");
-}
-
 CommandResult autoscale_status(const CommandCall& call) {
   return call.is_plain() ? CommandResult::print("\n") : call.json(JsonArray{});
 }
@@ -496,14 +492,6 @@ constexpr CommandRow rows[] = {
     {"osd pool application get name=pool,type=CephPoolname,req=false name=app,type=CephString,req=false "
      "name=key,type=CephString,req=false",
      "show what pools are used for", "osd", "r", application_get},
-    {"osd pool force-recovery name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
-     recovery_order},
-    {"osd pool force-backfill name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
-     recovery_order},
-    {"osd pool cancel-force-recovery name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
-     recovery_order},
-    {"osd pool cancel-force-backfill name=who,type=CephPoolname,n=N", "refused: recovery has one order", "osd", "rw",
-     recovery_order},
     {"osd pool autoscale-status", "there is no autoscaler: prints nothing", "osd", "r", autoscale_status},
 };
 

@@ -279,18 +279,6 @@ struct OsdPgTemp {
   }
 };
 
-/// From the monitor to a primary: "ceph pg scrub" and its kin. The PG reports are the answer.
-struct PgAction {
-  static constexpr std::uint16_t message_type = 0x7016, header_version = 1, header_compat = 1;
-  enum class Kind : std::uint8_t { scrub = 1, deep_scrub = 2, repair = 3, force_recovery = 4, force_backfill = 5 };
-  Kind kind = Kind::scrub;
-  std::vector<PgId> pgs;
-  static void fields(auto& self, auto& wire) {
-    wire(self.kind);
-    wire(self.pgs, limits::beacon_pgs_max);
-  }
-};
-
 /// What "ceph fs status" shows of an active MDS.
 struct MdsLoad {
   static constexpr std::uint8_t version = 1, compat = 1;

@@ -16,7 +16,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   check_body<OsdMarkMeDown>(message);
   check_body<OsdAlive>(message);
   check_body<OsdPgTemp>(message);
-  check_body<PgAction>(message);
   check_body<MdsBeacon>(message);
   check_body<MdsBeaconAck>(message);
   check_body<BlocklistRequest>(message);

@@ -1,8 +1,11 @@
 """The commands of the thin line through the stock `ceph`."""
 
 import json
+import os
 
 from harness.suite import ClusterTest
+
+COMMANDS = os.path.realpath(os.path.join(os.path.dirname(__file__), "../harness/mon_commands.py"))
 
 
 class Commands(ClusterTest):
@@ -45,6 +48,63 @@ class Commands(ClusterTest):
         self.assertNotEqual(refused.returncode, 0)
         missing = self.ceph("osd", "pool", "set", "missing", "nodelete", "1", check=False)
         self.assertEqual(missing.returncode, 2, "ENOENT")
+
+    def over_one_connection(self, *requests):
+        """The answers of mon_commands.py; each must have succeeded."""
+        text = "".join(json.dumps({"format": "json", **request}) + "\n" for request in requests)
+        done = self.world.client_program(["/usr/bin/python3", "-B", COMMANDS, self.cluster.conf], text)
+        answers = [json.loads(line) for line in done.splitlines()]
+        for request, answer in zip(requests, answers, strict=True):
+            self.assertEqual(answer["result"], 0, f"{request}: {answer['text']}")
+        return [json.loads(answer["output"]) if answer["output"].strip() else None for answer in answers]
+
+    def test_every_setting_of_a_pool(self):
+        """What is set is what is got; the flags come and go."""
+        pool = self.pool("settings")
+        sure = {"yes_i_really_mean_it": True}
+        flags = ("nodelete", "nosizechange", "write_fadvise_dontneed", "noscrub", "nodeep-scrub", "nopgchange")
+        wanted = [("pg_autoscale_mode", "off"), ("size", 2), ("min_size", 2), ("min_size", 1), ("pgp_num", 8),
+                  ("crush_rule", "replicated_rule"), ("hashpspool", False), ("hashpspool", True)]
+        wanted += [(flag, on) for flag in flags for on in (True, False)]
+        requests = []
+        for name, value in wanted:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            requests.append({"prefix": "osd pool set", "pool": pool, "var": name, "val": text, **sure})
+            requests.append({"prefix": "osd pool get", "pool": pool, "var": name})
+        answers = self.over_one_connection(*requests)
+        for (name, value), answer in zip(wanted, answers[1::2], strict=True):
+            self.assertEqual(answer[name], value, name)
+        everything = self.ceph("osd", "pool", "get", pool, "all").stdout.decode()
+        for name in ("size: 2", "min_size: 1", "crush_rule: replicated_rule", "hashpspool: true", "nodelete: false"):
+            self.assertIn(name + "\n", everything)
+        quota = self.over_one_connection(
+            {"prefix": "osd pool set-quota", "pool": pool, "field": "max_objects", "val": "1000"},
+            {"prefix": "osd pool set-quota", "pool": pool, "field": "max_bytes", "val": "1G"},
+            {"prefix": "osd pool get-quota", "pool": pool})[-1]
+        self.assertEqual((quota["quota_max_objects"], quota["quota_max_bytes"]), (1000, 1 << 30))
+
+    def test_every_setting_of_a_file_system(self):
+        """Each is in the map afterwards, and a value out of its bounds is refused with what a stock monitor answers."""
+        before = self.json("fs", "get", "fs")["mdsmap"]
+        wanted = [("max_mds", 1), ("max_file_size", 1 << 41), ("session_timeout", 61), ("session_autoclose", 301),
+                  ("standby_count_wanted", 0)]
+        requests = [{"prefix": "fs set", "fs_name": "fs", "var": name, "val": str(value)} for name, value in wanted]
+        *_, after = self.over_one_connection(*requests, {"prefix": "fs get", "fs_name": "fs"})
+        for name, value in wanted:
+            self.assertEqual(after["mdsmap"][name], value, name)
+        joinable, snapshots = 1, 2  # Ceph: CEPH_MDSMAP_NOT_JOINABLE, CEPH_MDSMAP_ALLOW_SNAPS
+        for name, value, bit in (("allow_new_snaps", "false", 0), ("allow_new_snaps", "true", snapshots),
+                                 ("joinable", "false", joinable), ("joinable", "true", 0)):
+            _, got = self.over_one_connection({"prefix": "fs set", "fs_name": "fs", "var": name, "val": value},
+                                              {"prefix": "fs get", "fs_name": "fs"})
+            mask = snapshots if name == "allow_new_snaps" else joinable
+            self.assertEqual(got["mdsmap"]["flags"] & mask, bit, name)
+        for name, value, status in (("max_file_size", "1", 34), ("session_timeout", "3", 34), ("joinable", "perhaps", 22),
+                                    ("nothing", "1", 22)):
+            refused = self.ceph("fs", "set", "fs", name, value, check=False)
+            self.assertEqual(refused.returncode, status, f"{name}: {refused.stderr}")
+        back = [{"prefix": "fs set", "fs_name": "fs", "var": name, "val": str(before[name])} for name, _ in wanted]
+        self.over_one_connection(*back)
 
     def test_file_systems(self):
         text = self.ceph("fs", "ls").stdout.decode()

