@@ -55,6 +55,7 @@ CommandResult config_set(const CommandCall& call, Draft& draft) {
   std::string name = option_name(call.arguments.text("name")), value = call.arguments.text("value");
   if (auto refused = refuse_option(call.around.option_rows, name, value, call.arguments.flag("force")))
     return CommandResult::fail(-EINVAL, *refused);
+  value = normal_value(call.around.option_rows, name, value);
   return apply_steps(call, draft, {{target.describe(), name, value}}, "");
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/config_text.h"
 #include "mon/ceph_options.h"
 
 namespace spirula::mon {
@@ -44,6 +45,27 @@ std::optional<OptionType> find_option(std::span<const Option> own, std::string_v
   for (std::string_view family : {"debug_", "rgw_", "mgr/"})
     if (name.starts_with(family) && name.size() > family.size()) return OptionType::text;
   return std::nullopt;
+}
+
+std::string normal_value(std::span<const Option> own, std::string_view name, const std::string& value) {
+  using namespace config_text;
+  switch (find_option(own, name).value_or(OptionType::text)) {
+    case OptionType::boolean:
+      if (auto parsed = parse_boolean(value)) return *parsed ? "true" : "false";
+      break;
+    case OptionType::integer:
+      if (auto parsed = parse_integer(value)) return std::to_string(*parsed);
+      break;
+    case OptionType::real:
+      if (auto parsed = parse_real(value)) return fmt::format("{:f}", *parsed);
+      break;
+    case OptionType::size:
+      if (auto parsed = parse_size(value)) return std::to_string(*parsed);
+      break;
+    default:
+      break;
+  }
+  return value;
 }
 
 std::optional<std::string> refuse_option(std::span<const Option> own, const std::string& name, const std::string& value,
