@@ -54,6 +54,10 @@ Result<> DataFile::read(std::uint64_t offset, std::span<std::byte> into, Access 
   return {};
 }
 
+void DataFile::drop_cached(std::uint64_t offset, std::uint64_t length) const {
+  (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+}
+
 Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
   changes_.mark(id_);
   while (!pieces.empty()) {

@@ -45,6 +45,9 @@ class DataFile {
   int fd() const { return fd_.get(); }
   /// All of `into`; zeros past the end. Access::cached: Errc::again if the disk would be needed.
   Result<> read(std::uint64_t offset, std::span<std::byte> into, Access access) const;
+  /// The next read of [offset, +length) has to ask the disk: O_DIRECT alone takes what the page cache has. What
+  /// is dirty stays.
+  void drop_cached(std::uint64_t offset, std::uint64_t length) const;
   Result<> write(std::uint64_t offset, std::span<iovec> pieces);
   Result<> punch(std::uint64_t offset, std::uint64_t length);
   Result<> truncate(std::uint64_t size);

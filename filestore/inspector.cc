@@ -87,6 +87,7 @@ Result<> Inspector::data(const Entry& entry, const OnData& visit) {
   }
   if (!onode.has_file) return {};
   TRY(auto file, files_->open(onode.id, Access::blocking));
+  file->drop_cached(0, onode.size);
   auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
   Buffer buffer = Buffer::allocate(step, block_bytes);
   auto room = [&](std::uint64_t length) { return std::span(buffer.mutable_data(), length); };

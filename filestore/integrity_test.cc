@@ -95,6 +95,22 @@ TEST_P(IntegrityTest, a_damaged_block_is_an_error_and_never_data) {
   EXPECT_EQ(*run(store_->read(named("good"), 0, 900'000)), BufferList(pattern(900'000, 7)));
 }
 
+/// A block that is in the page cache is still good there.
+TEST_P(IntegrityTest, the_medium_is_checked_below_the_page_cache) {
+  Transaction make;
+  make.create_collection(0);
+  make.write(named("cached"), 0, pattern(50'000, 1));
+  ASSERT_TRUE(submit(std::move(make)));
+  ASSERT_TRUE(run(store_->commit()));
+  ASSERT_EQ(*run(store_->read(named("cached"), 0, everything)), BufferList(pattern(50'000, 1)));
+  EXPECT_EQ(check_media_for_names(), std::set<std::string>{});
+  ASSERT_EQ(*run(store_->read(named("cached"), 0, everything)), BufferList(pattern(50'000, 1)));
+  ASSERT_GE(disk_->damage_in_place(pattern(50'000, 1).slice(3 * 4096, 4096).view()), 1);
+  EXPECT_EQ(check_media_for_names(), std::set<std::string>{"cached"});
+  auto read = run(store_->read(named("cached"), 0, everything));
+  if (read) EXPECT_EQ(*read, BufferList(pattern(50'000, 1))) << "from a cache or not at all, but never as they are now";
+}
+
 TEST_P(IntegrityTest, digests_agree_with_those_of_another_store) {
   auto model = MemoryStore::make();
   auto both = [&](Transaction t) {

@@ -84,8 +84,7 @@ void TestDisk::unmount() {
   shell("umount " + mount_point_);
 }
 
-int TestDisk::damage(ByteView wanted) {
-  unmount();
+int TestDisk::damage_in_place(ByteView wanted) {
   std::FILE* image = std::fopen(data_image_.c_str(), "r+");
   CHECK(image);
   int fd = ::fileno(image), found = 0;
@@ -98,7 +97,14 @@ int TestDisk::damage(ByteView wanted) {
     at[100] ^= std::byte{1};
     CHECK(::pwrite(fd, at.data(), at.size(), offset) == 4096);
   }
+  CHECK(::fsync(fd) == 0);
   std::fclose(image);
+  return found;
+}
+
+int TestDisk::damage(ByteView wanted) {
+  unmount();
+  int found = damage_in_place(wanted);
   shell("sync; echo 3 > /proc/sys/vm/drop_caches");
   mount();
   return found;

@@ -33,6 +33,8 @@ class TestDisk {
   /// Flips a bit of each block of the data device that holds `wanted` (4096 bytes), wherever btrfs has put it, and
   /// drops the page cache. Unmounts and mounts. How many there were.
   int damage(ByteView wanted);
+  /// The same below a store at work, which may have the block in its caches. What is dirty must have been written.
+  int damage_in_place(ByteView wanted);
   void unmount();
   void mount();
 

@@ -176,7 +176,9 @@ Result<> View::verify(const PendingPlan& plan, std::uint64_t offset, std::uint64
           known[block - first] = sums.crc[block - begin];
       }
       TRY(cursor->status());
+      file->drop_cached(first * block_bytes, known.size() * block_bytes);
       TRY(verify_blocks(*file, first, known, files_.keeps_checksums(), bad));
+      file->drop_cached(first * block_bytes, known.size() * block_bytes);  // where btrfs reads through the cache
     }
     if (!files_.keeps_checksums() && changed(*onode)) retry_ = true;
   }

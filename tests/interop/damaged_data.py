@@ -1,9 +1,12 @@
-"""A block that has gone bad on the disk: never data, found in the background, and well again once it is written."""
+"""A block that has gone bad on the disk: never data, found in the background, and well again once it is written. With both
+ways of telling good data from bad (osd_integrity)."""
 
 import json
 import os
+import subprocess
 import time
 
+from harness.cluster import Options
 from harness.suite import ClusterTest
 
 BLOCK = 4096
@@ -33,15 +36,34 @@ def flip_a_bit(image, block):
 
 
 class DamagedData(ClusterTest):
+    def setUp(self):
+        """Clusters of their own: the shared one's OSD has all that earlier tests have left."""
+        if self.world.kind.software != "spirula":
+            return  # the commands are ours
+        world, integrity = self.world, self._testMethodName.split("_")[1]
+
+        class Chosen(world.kind):
+            def conf_text(self):
+                return super().conf_text().replace("[global]\n", f"[global]\nosd integrity = {integrity}\n", 1)
+        folder = os.path.join(world.folder, f"damaged-{integrity}")
+        world.ledger.record("cluster", path=folder)
+        self.cluster = Chosen(folder, Options(mds=0, osd_size=2, netns=world.netns, addr="127.0.0.1"))
+        self.cluster.up()
+        self.addCleanup(self.cluster.down)
+
+    def client(self, *argv, check=True):
+        words = self.world.inside() + [argv[0], "-c", self.cluster.conf, *argv[1:]]
+        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=check)
+
     def verify(self):
         """A whole pass; what it says."""
         socket = self.cluster.path("run", "ceph-osd.0.asok")
-        before = json.loads(self.world.client("ceph", "daemon", socket, "verify", "status").stdout)
+        before = json.loads(self.client("ceph", "daemon", socket, "verify", "status").stdout)
         time.sleep(1.1)  # passes are told apart by the second of their end
-        self.world.client("ceph", "daemon", socket, "verify", "start")
-        deadline = time.monotonic() + 200  # of all that earlier tests have left on this OSD, too
+        self.client("ceph", "daemon", socket, "verify", "start")
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            status = json.loads(self.world.client("ceph", "daemon", socket, "verify", "status").stdout)
+            status = json.loads(self.client("ceph", "daemon", socket, "verify", "status").stdout)
             if status["state"] == "idle" and status["last_ended"] > before["last_ended"]:
                 return status
             time.sleep(0.3)
@@ -54,36 +76,59 @@ class DamagedData(ClusterTest):
             time.sleep(0.5)
 
     def health(self):
-        return self.world.client("ceph", "health", "detail").stdout.decode()
+        return self.client("ceph", "health", "detail").stdout.decode()
 
-    def test_is_found_and_named(self):
-        if self.cluster.software != "spirula":
-            return  # the commands are ours
-        pool = self.pool("damaged")
-        source, copy = self.world.scratch("source"), self.world.scratch("copy")
-        data = os.urandom(1 << 20)
-        with open(source, "wb") as f:
-            f.write(data)
-        for name in ("bad", "good"):
-            self.world.client("rados", "-p", pool, "put", name, source)
-            if name == "bad":  # the other one gets other bytes
-                with open(source, "wb") as f:
-                    f.write(os.urandom(1 << 20))
-        self.world.client("ceph", "config", "set", "osd", "osd_verify_bytes_per_second", "1G")
+    def test_index_checksums(self):
+        self.is_found_and_named("index checksums")
+
+    def test_btrfs_checksums(self):
+        self.is_found_and_named("btrfs checksums")
+
+    def is_found_and_named(self, integrity):
+        if self.world.kind.software != "spirula":
+            return
+        store = subprocess.run([self.cluster.tool("filestore-tool"), "info", self.cluster.path("osd.0")],
+                               capture_output=True, text=True, check=True)
+        self.assertIn(integrity, store.stdout)
+        pool = "damaged"
+        self.client("ceph", "osd", "pool", "create", pool, "8")
+        data = {name: os.urandom(1 << 20) for name in ("bad", "good", "small")}
+        files = {name: self.world.scratch(f"{self._testMethodName}-{name}") for name in data}
+        copy = self.world.scratch(f"{self._testMethodName}-copy")
+        for name in data:
+            if name == "small":
+                data[name] = data[name][:5 * BLOCK]  # through the journal, not through staging
+            with open(files[name], "wb") as f:
+                f.write(data[name])
+            self.client("rados", "-p", pool, "put", name, files[name])
+        self.client("ceph", "config", "set", "osd", "osd_verify_bytes_per_second", "1G")
         self.assertEqual(self.verify()["damaged_objects"], 0)
-        self.assertGreater(flip_a_bit(self.cluster.path("osd.0.img"), data[40 * BLOCK:41 * BLOCK]), 0)
+        for name, block in (("bad", 40), ("small", 3)):
+            wanted = data[name][block * BLOCK:(block + 1) * BLOCK]
+            self.assertGreater(flip_a_bit(self.cluster.path("osd.0.img"), wanted), 0)
         status = self.verify()
-        self.assertEqual([each["bytes"] for each in status["damaged"]], [BLOCK], status)
-        self.assertIn(":bad:", status["damaged"][0]["object"])
+        self.assertEqual({each["object"].split(":")[-2]: each["bytes"] for each in status["damaged"]},
+                         {"bad": BLOCK, "small": BLOCK}, status)
         self.wait_for_health(True)
-        self.assertIn(":bad:", self.health())
-        log = self.world.client("ceph", "log", "last", "20").stdout.decode()
+        self.assertIn("2 objects with data that do not verify", self.health())
+        self.assertIn(":bad:", self.health())  # the first of them
+        for name in ("bad", "small"):
+            done = self.client("rados", "-p", pool, "get", name, copy, check=False)
+            if name == "small" and done.returncode == 0:  # the page cache may still have what was written
+                with open(copy, "rb") as f:
+                    self.assertEqual(f.read(), data[name])
+                continue
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(b"Input/output error", done.stdout + done.stderr)
+        log = self.client("ceph", "log", "last", "20").stdout.decode()
         self.assertIn(f"does not verify at {40 * BLOCK}~{BLOCK}", log)
-        done = self.world.client("rados", "-p", pool, "get", "bad", copy, check=False)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn(b"Input/output error", done.stdout + done.stderr)
-        self.world.client("rados", "-p", pool, "get", "good", copy)
-        self.world.client("rados", "-p", pool, "put", "bad", source)
+        self.client("rados", "-p", pool, "get", "good", copy)
+        with open(copy, "rb") as f:
+            self.assertEqual(f.read(), data["good"])
+        for name in ("bad", "small"):
+            self.client("rados", "-p", pool, "put", name, files[name])
+            self.client("rados", "-p", pool, "get", name, copy)
+            with open(copy, "rb") as f:
+                self.assertEqual(f.read(), data[name])
         self.assertEqual(self.verify()["damaged_objects"], 0)
         self.wait_for_health(False)
-        self.world.client("ceph", "config", "rm", "osd", "osd_verify_bytes_per_second")
