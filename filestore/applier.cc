@@ -47,7 +47,7 @@ Result<> Applier::apply(const CollectionId& collection, const Transaction& trans
 }
 
 Result<> Applier::flush_if_large() {
-  if (batch_.bytes() <= limits::index_batch_bytes_max && remembered() <= 2 * remembered_max) return {};
+  if (batch_.bytes() <= limits::index_batch_bytes_max && remembered() <= remembered_max) return {};
   return flush();
 }
 

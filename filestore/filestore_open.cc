@@ -244,7 +244,7 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   TRY(load_collections());
   observe_space(space_.mark());
   last_sequence_ = end.sequence;
-  pending_bytes_max_ = options_.memory_bytes_max / 2;
+  pending_bytes_max_ = options_.memory_bytes_max / 8 * 3;
   read_pool_ = std::make_unique<BlockingPool>("store-read", std::max(options_.read_threads, 1u));
   lanes_ = std::make_unique<ApplyLanes>(
       end, *index_, *files_, *staging_, counters_, options_, [this](auto submissions) { on_applied(submissions); },

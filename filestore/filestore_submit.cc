@@ -24,7 +24,7 @@ Task<Result<>> already(Result<> result) {
 
 /// Of memory, about: an operation, its key, its place in PendingTable, and what the allocator adds.
 std::uint64_t bytes_beside(const Transaction& transaction) {
-  constexpr std::uint64_t bytes_per_operation = 500;
+  constexpr std::uint64_t bytes_per_operation = 700;
   return 256 + transaction.operations().size() * bytes_per_operation;
 }
 

@@ -61,6 +61,8 @@ class RocksCursor final : public IndexCursor {
     lower_ = slice(range_.first);
     upper_ = slice(range_.last);
     options.iterate_lower_bound = &lower_;
+    // Rows of objects are only walked to list them, in pages of hundreds of KiB: not worth the cache of what is used.
+    if (range_.first.starts_with('O')) options.fill_cache = false;
     if (!range_.last.empty()) options.iterate_upper_bound = &upper_;
     iterator_.reset(db.NewIterator(options));
     iterator_->Seek(lower_);
