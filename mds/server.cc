@@ -268,7 +268,9 @@ Task<Result<>> Server::write_back_once() {
   // No purge starts meanwhile, so that no backtrace is written to what a purge has removed. Those that run already are
   // of names whose removal waits here, and so get none.
   writing_back_ = true;
+  const std::size_t waited_bytes = write_back_.waiting_bytes();
   Result<> done = co_await write_back_.flush();
+  if (write_back_.waiting_bytes() + freed_noticeable < waited_bytes) ::malloc_trim(0);
   writing_back_ = false;
   written_back_.wake_all();
   room_.wake_all();
@@ -301,9 +303,7 @@ Task<> Server::maintenance_loop() {
     Result<> waited = co_await maintenance_wanted_.wait_until(shard_.clock(), deadline);
     if (!waited && waited.error() == Errc::cancelled) co_return;
     if (write_back_.is_empty() && journal_.segments() <= 1) continue;
-    const std::size_t waited_bytes = write_back_.waiting_bytes();
     Result<> done = co_await write_back_once();
-    if (write_back_.waiting_bytes() + freed_noticeable < waited_bytes) ::malloc_trim(0);
     if (!done && !stopping_) fail("directory objects cannot be written: " + done.error().message());
   }
 }
