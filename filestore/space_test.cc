@@ -224,6 +224,32 @@ Buffer bytes_of(std::size_t size, unsigned seed) {
   return buffer;
 }
 
+TEST_F(FullStore, redeems_what_was_reserved_before_it_was_full) {
+  make(640 * mib);
+  open();
+  Transaction begin;
+  begin.create_collection(0);
+  ASSERT_TRUE(submit(std::move(begin)));
+  auto reservation = store_->reserve(20 * mib, Space::ordinary);
+  ASSERT_TRUE(reservation);
+  Buffer large = bytes_of(mib, 1);
+  auto one = [&](unsigned number) {
+    Transaction t;
+    t.write(name(number, 0), 0, large);
+    return t;
+  };
+  unsigned next = 0;
+  fill(next, Space::ordinary, one);
+  EXPECT_TRUE(is(store_->reserve(20 * mib, Space::ordinary).error(), Errc::no_space));
+  for (unsigned i = 0; i < 15; ++i) {
+    Transaction t = one(next++);
+    t.reservation = *reservation;
+    Result<> done = submit(std::move(t));
+    ASSERT_TRUE(done) << i << ": " << done.error().message();
+  }
+  for (unsigned i = 0; i < next; ++i) ASSERT_TRUE(run(store_->stat(name(i, 0)))) << i;
+}
+
 TEST_F(FullStore, of_data_is_mounted_again_and_emptied) {
   make(640 * mib);
   Buffer large = bytes_of(mib, 1), small = bytes_of(100'000, 2);
