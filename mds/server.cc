@@ -273,8 +273,8 @@ Task<Result<>> Server::write_back_once() {
   if (write_back_.waiting_bytes() + freed_noticeable < waited_bytes) ::malloc_trim(0);
   writing_back_ = false;
   written_back_.wake_all();
-  room_.wake_all();
   deliver_deferred();
+  room_.wake_all();
   start_purges();
   CO_TRY(done);
   BatchId oldest = write_back_.oldest(journal_.next());

@@ -110,7 +110,10 @@ bool Server::try_request(const RequestRef& request) {
   Outcome outcome;
   Listing listing;
   const bool lists = op == MdsOp::readdir || op == MdsOp::list_snaps;
-  if (attempt.writes && is_full()) {
+  // What the client told us before comes first, or it would be shown what it has changed itself.
+  const bool overtakes = std::ranges::any_of(
+      deferred_caps_, [&](const CapsMessage& message) { return message.session == request->session; });
+  if (overtakes || (attempt.writes && is_full())) {
     attempt.obstacle = Attempt::Obstacle::room;
     return false;
   }
