@@ -57,6 +57,8 @@ class IntervalSet {
   }
   std::size_t count() const { return ranges_.size(); }
   bool empty() const { return ranges_.empty(); }
+  /// Of one that is not empty.
+  filestore::Extent first() const { return {ranges_.begin()->first, ranges_.begin()->second - ranges_.begin()->first}; }
   std::vector<filestore::Extent> extents() const {
     std::vector<filestore::Extent> all;
     for (auto [first, last] : ranges_) all.push_back({first, last - first});

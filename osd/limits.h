@@ -79,6 +79,11 @@ inline constexpr std::uint32_t maps_per_message = 40;
 /// Objects of a PG recovered at the same time, and the pause before the next one while clients have requests under way.
 inline constexpr std::size_t recoveries_at_once = 4;
 inline constexpr std::chrono::milliseconds recovery_pause{2};
+/// Of all PGs of one OSD together, not counting those that clients wait for.
+inline constexpr int recoveries_per_osd = 8;
+/// Ranges that a recovered clone shares with the next newer one, and how long they are at least: the rest is sent.
+inline constexpr std::size_t shared_ranges_max = 1024;
+inline constexpr std::uint64_t shared_bytes_min = 4096;
 /// Objects that a backfill compares at once; writes after its cursor wait while they are listed.
 inline constexpr std::size_t backfill_page = 128;
 /// Bytes of one message that carries a piece of an object.

@@ -192,12 +192,16 @@ struct FamilyPayload {
 };
 
 struct ChunkPayload {
-  static constexpr std::uint8_t version = 1, compat = 1;
+  static constexpr std::uint8_t version = 2, compat = 1;
   ObjectId object;
   bool first = false;  ///< what is there goes
   std::uint64_t offset = 0, size = 0;
   std::map<std::string, Buffer> attributes, omap;
   Buffer omap_header;
+  /// With the first piece: (offset, length) of what the object has in common with `newer`, which is there already; it
+  /// is not sent and stays the same blocks.
+  ObjectId newer;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> shared;
   static void fields(auto& self, auto& wire) {
     wire(self.object);
     wire(self.first);
@@ -206,6 +210,8 @@ struct ChunkPayload {
     wire(self.attributes);
     wire(self.omap);
     wire(self.omap_header);
+    wire.since(2, self.newer);
+    wire.since(2, self.shared, limits::shared_ranges_max);
   }
 };
 

@@ -386,6 +386,9 @@ void PlacementGroup::update_state() {
     auto missing = missing_.find(head);
     return missing != missing_.end() && is_unfound(head, missing->second);
   });
+  auto kept_out = [this](const auto& each) { return !each.second.missing.empty() && is_full(each.first); };
+  if ((!missing_.empty() && is_full(host_.whoami())) || std::ranges::any_of(peers_, kept_out))
+    bits |= state::recovery_toofull;
   if (lacking) bits |= lost ? state::recovery_unfound : state::recovering;
   for (const auto& [osd, copy] : peers_)
     if (!copy.complete)

@@ -19,6 +19,37 @@ ObjectId first_of(const ObjectId& head) {
   first.snap = 0;
   return first;
 }
+
+/// A place among all that the OSD recovers at the same time.
+class Place {
+ public:
+  explicit Place(PgHost& host) : host_(host) {}
+  ~Place() {
+    if (taken_) host_.end_recovery();
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  bool take() { return taken_ || (taken_ = host_.begin_recovery()); }
+
+ private:
+  PgHost& host_;
+  bool taken_ = false;
+};
+
+/// What a clone has in common with the next newer of its family, as the first piece says it.
+ChunkPayload sharing(const ObjectId& head, const ObjectId& object, const SnapSet& snaps, const FamilyPayload& family) {
+  ChunkPayload chunk;
+  auto clone = std::ranges::find(snaps.clones, SnapId(object.snap), &Clone::id);
+  if (clone == snaps.clones.end()) return chunk;
+  auto next = std::next(clone);
+  ObjectId newer = next == snaps.clones.end() ? head : clone_id(head, next->id);
+  if (!family.members.contains(newer)) return chunk;
+  for (const filestore::Extent& range : clone->overlap.extents())
+    if (range.length >= limits::shared_bytes_min && chunk.shared.size() < limits::shared_ranges_max)
+      chunk.shared.emplace_back(range.offset, range.length);
+  if (!chunk.shared.empty()) chunk.newer = std::move(newer);
+  return chunk;
+}
 }  // namespace
 
 // --- the primary
@@ -73,15 +104,21 @@ Task<> PlacementGroup::recover_objects() {
 }
 
 Task<> PlacementGroup::recover_some() {
-  while (auto head = next_to_recover()) {
-    recovering_.insert(*head);
-    bool urgent = !wanted_.empty();
-    Result<> done = co_await recover_one(*head);
+  while (auto next = next_to_recover()) {
+    const ObjectId head = std::move(next->head);
+    recovering_.insert(head);
+    Place place(host_);
+    // Clients stay in front: of those that wait for this object, and of all others.
+    while (!next->urgent && !place.take() && std::ranges::find(wanted_, head) == wanted_.end()) {
+      (void)co_await host_.shard().clock().sleep(limits::recovery_pause);
+      if (halted()) co_return;
+    }
+    Result<> done = co_await recover_one(head);
     if (halted()) co_return;
-    recovering_.erase(*head);
+    recovering_.erase(head);
     if (!done) {
-      if (unfound_.insert(*head).second)
-        log_warning("osd", "pg {}: {} cannot be recovered yet: {}", id_.describe(), head->describe(),
+      if (unfound_.insert(head).second)
+        log_warning("osd", "pg {}: {} cannot be recovered yet: {}", id_.describe(), head.describe(),
                     done.error().message());
     } else {
       ++usage_.recovered_objects;
@@ -89,8 +126,7 @@ Task<> PlacementGroup::recover_some() {
     update_state();
     if (missing_.empty())
       for (auto& op : std::exchange(waiting_for_objects_, {})) submit(std::move(op));
-    // Clients stay in front.
-    if (!urgent && !in_flight_.empty()) {
+    if (!next->urgent && !in_flight_.empty()) {
       (void)co_await host_.shard().clock().sleep(limits::recovery_pause);
       if (halted()) co_return;
     }
@@ -99,7 +135,7 @@ Task<> PlacementGroup::recover_some() {
 }
 
 /// What a client waits for first.
-std::optional<ObjectId> PlacementGroup::next_to_recover() {
+std::optional<PlacementGroup::Next> PlacementGroup::next_to_recover() {
   auto free = [&](const ObjectId& head) { return !recovering_.contains(head) && !unfound_.contains(head); };
   auto lacking = [&](const ObjectId& head) {
     return missing_.contains(head) ||
@@ -108,14 +144,17 @@ std::optional<ObjectId> PlacementGroup::next_to_recover() {
   while (!wanted_.empty()) {
     ObjectId head = std::move(wanted_.front());
     wanted_.pop_front();
-    if (lacking(head) && free(head)) return head;
+    if (lacking(head) && free(head)) return Next{std::move(head), true};
   }
   if (map_->has(maps::map_flag::no_recover)) return std::nullopt;
-  for (const auto& [head, need] : missing_)
-    if (free(head)) return head;
+  // Nobody waits for it: not onto a disk that the map shows full.
+  if (!is_full(host_.whoami()))
+    for (const auto& [head, need] : missing_)
+      if (free(head)) return Next{head};
   for (const auto& [osd, peer] : peers_)
-    for (const auto& [head, need] : peer.missing)
-      if (free(head)) return head;
+    if (!is_full(osd))
+      for (const auto& [head, need] : peer.missing)
+        if (free(head) && !missing_.contains(head)) return Next{head};
   return std::nullopt;
 }
 
@@ -175,6 +214,11 @@ bool PlacementGroup::is_too_full(std::int32_t osd) const {
   constexpr std::uint32_t no_room = maps::osd_state::back_fill_full | maps::osd_state::full;
   const maps::Osd* target = map_->osd(osd);
   return target && (target->state & no_room);
+}
+
+bool PlacementGroup::is_full(std::int32_t osd) const {
+  const maps::Osd* target = map_->osd(osd);
+  return target && (target->state & maps::osd_state::full);
 }
 
 bool PlacementGroup::may_fill(std::int32_t osd) const {
@@ -238,6 +282,11 @@ Task<Result<>> PlacementGroup::backfill(std::int32_t osd) {
         if (!peer.differing.contains(wanted)) continue;
         head = std::move(wanted);
         break;
+      }
+      Place place(host_);
+      while (!place.take() && std::ranges::find(wanted_, head) == wanted_.end()) {
+        (void)co_await host_.shard().clock().sleep(limits::recovery_pause);
+        if (halted()) co_return Errc::cancelled;
       }
       CO_TRY(ObjectContext * object, co_await hold(head, Hold::read));
       Result<> sent = co_await send_family(osd, head);
@@ -331,21 +380,35 @@ Task<Result<>> PlacementGroup::send_family(std::int32_t osd, ObjectId head, bool
   Result<Buffer> told = co_await ask(osd, Kind::push_begin, encode(family));
   CO_TRY(told);
   CO_TRY(auto there, decode<FamilyPayload>(*told));
-  for (const auto& [object, at] : family.members)
-    if (!there.members.contains(object)) CO_TRY(co_await send_object(osd, object));
+  SnapSet snaps;
+  if (family.members.size() > 1) {
+    auto attributes = co_await host_.store().get_attributes(head);
+    CO_TRY(snaps, decode_snaps(attributes));
+  }
+  // The newest first: what older ones share with it is not sent.
+  for (auto member = family.members.rbegin(); member != family.members.rend(); ++member) {
+    const ObjectId& object = member->first;
+    if (there.members.contains(object)) continue;
+    ChunkPayload first = sharing(head, object, snaps, family);
+    CO_TRY(co_await send_object(osd, object, std::move(first)));
+  }
   Result<Buffer> done = co_await ask(osd, Kind::push_end, encode(family));
   CO_TRY(done);
   co_return Result<>{};
 }
 
-Task<Result<>> PlacementGroup::send_object(std::int32_t osd, ObjectId object) {
+/// `first` says what the replica has already.
+Task<Result<>> PlacementGroup::send_object(std::int32_t osd, ObjectId object, ChunkPayload first) {
   ObjectStore& store = host_.store();
   CO_TRY(auto stat, co_await store.stat(object));
   CO_TRY(auto attributes, co_await store.get_attributes(object));
-  ChunkPayload chunk;
+  ChunkPayload chunk = std::move(first);
   chunk.object = object;
   chunk.first = true;
   chunk.size = stat.size;
+  IntervalSet unsent;
+  unsent.insert(0, stat.size);
+  for (auto [offset, length] : chunk.shared) unsent.erase(offset, length);
   std::string omap_after;
   bool omap_more = true;
   for (bool more = true; more;) {
@@ -365,28 +428,25 @@ Task<Result<>> PlacementGroup::send_object(std::int32_t osd, ObjectId object) {
     }
     // The next piece that is not a hole.
     BufferList data;
-    while (chunk.offset < stat.size && data.empty()) {
-      std::uint64_t length = std::min(limits::push_bytes_max, stat.size - chunk.offset);
+    while (!unsent.empty() && data.empty()) {
+      filestore::Extent next = unsent.first();
+      chunk.offset = next.offset;
+      std::uint64_t length = std::min(limits::push_bytes_max, next.length);
+      unsent.erase(next.offset, length);
       auto extents = co_await store.extents(object, chunk.offset, length);
       CO_TRY(extents);
-      if (extents->empty()) {
-        chunk.offset += length;
-        continue;
-      }
+      if (extents->empty()) continue;
       CO_TRY(data, co_await store.read(object, chunk.offset, length));
       if (data.size() != length) co_return Errc::io;
     }
-    std::uint64_t length = data.size();
-    usage_.recovered_bytes += length;
-    more = chunk.offset + length < stat.size || omap_more;
+    usage_.recovered_bytes += data.size();
+    more = !unsent.empty() || omap_more;
     if (!more) chunk.attributes = std::move(attributes);  // its info says that it is whole
     Result<Buffer> taken = co_await ask(osd, Kind::push_chunk, encode(chunk), std::move(data));
     CO_TRY(taken);
-    std::uint64_t offset = chunk.offset + length;
     chunk = {};
     chunk.object = object;
     chunk.size = stat.size;
-    chunk.offset = offset;
   }
   co_return Result<>{};
 }
@@ -401,6 +461,9 @@ Task<Result<>> PlacementGroup::take_chunk(ChunkPayload chunk, BufferList data) {
     transaction.remove(object);
     transaction.touch(object);
     transaction.truncate(object, chunk.size);
+    if (!chunk.shared.empty()) CO_TRY(co_await version_of(chunk.newer));  // it was sent before
+    for (auto [offset, length] : chunk.shared)
+      transaction.add(object, Transaction::CloneRange{chunk.newer, offset, length, offset});
   }
   if (!data.empty()) transaction.write(object, chunk.offset, std::move(data));
   if (!chunk.omap_header.empty()) transaction.omap_set_header(object, std::move(chunk.omap_header));

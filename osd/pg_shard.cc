@@ -356,6 +356,12 @@ void PgShard::send_to_osd(std::int32_t osd, msg::Message message) {
   if (auto connection = commons_.connect(osd, *this)) connection->send(std::move(message));
 }
 
+bool PgShard::begin_recovery() {
+  if (++commons_.recoveries <= limits::recoveries_per_osd) return true;
+  --commons_.recoveries;
+  return false;
+}
+
 void PgShard::request_up_thru(Epoch wanted) {
   if (commons_.request_up_thru) commons_.request_up_thru(wanted);
 }

@@ -29,6 +29,7 @@ struct ShardCommons {
   OsdFigures* figures = nullptr;
   std::atomic<std::uint64_t> pg_count{0};
   std::atomic<std::uint64_t> next_notify{1};
+  std::atomic<int> recoveries{0};
   std::vector<PgShard*> shards;
   std::function<void(ClientOpRef)> retry;                                      ///< on the shard that had it wait
   std::function<void(std::error_code)> on_store_failed;                        ///< from any shard
@@ -96,6 +97,8 @@ class PgShard : public PgHost {
   void store_failed(std::error_code why) override { commons_.on_store_failed(why); }
   std::uint64_t next_notify_id() override;
   void send_to_osd(std::int32_t osd, msg::Message message) override;
+  bool begin_recovery() override;
+  void end_recovery() override { --commons_.recoveries; }
   void request_up_thru(Epoch wanted) override;
   void request_acting(PgId pg, std::vector<std::int32_t> acting) override;
 

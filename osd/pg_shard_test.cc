@@ -227,5 +227,18 @@ TEST(PgShard, a_copy_goes_when_it_is_wanted_no_more_unless_the_map_gives_it_back
   });
 }
 
+TEST(PgShard, all_pgs_together_recover_so_much_at_once) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    for (int i = 0; i < limits::recoveries_per_osd; ++i) EXPECT_TRUE(bench.pgs->begin_recovery());
+    EXPECT_FALSE(bench.pgs->begin_recovery());
+    EXPECT_FALSE(bench.pgs->begin_recovery());
+    bench.pgs->end_recovery();
+    EXPECT_TRUE(bench.pgs->begin_recovery());
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
 }  // namespace
 }  // namespace spirula::osd

@@ -237,7 +237,7 @@ Task<Result<PlacementGroup::Earlier>> PlacementGroup::find_earlier(ObjectId head
     auto members = range.families.find(head);
     if (members == range.families.end()) return;
     auto at = members->second.find(head);
-    if (at == members->second.end() || !known.contains(at->second) || at->second >= need.at) return;
+    if (at == members->second.end() || !known.contains(at->second) || at->second > need.at) return;
     if (at->second > best.at) best = {osd, at->second};
   };
   auto ours = co_await list_range(family);

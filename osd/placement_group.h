@@ -44,6 +44,9 @@ class PgHost {
   virtual std::uint64_t next_notify_id() = 0;
   /// To another OSD that the map shows up, in order; lost only if its process ends or its session breaks for good.
   virtual void send_to_osd(std::int32_t osd, msg::Message message) = 0;
+  /// Takes one of the places for recovery that all PGs share; false: none is free. end_recovery() gives it back.
+  virtual bool begin_recovery() { return true; }
+  virtual void end_recovery() {}
   /// Asks the monitor to record that we are up (OsdAlive); a map answers.
   virtual void request_up_thru(Epoch wanted) = 0;
   /// Asks the monitor for another acting set (empty: the one that CRUSH chooses); a map answers.
@@ -210,12 +213,16 @@ class PlacementGroup {
   Task<> recover();
   Task<> recover_objects();
   Task<> recover_some();
-  std::optional<ObjectId> next_to_recover();
+  struct Next {
+    ObjectId head;
+    bool urgent = false;  ///< a client waits for it
+  };
+  std::optional<Next> next_to_recover();
   Task<Result<>> recover_one(ObjectId head);
   Task<Result<ObjectContext*>> hold(ObjectId head, Hold hold);
   Task<Result<>> pull(ObjectId head, Need need);
   Task<Result<>> send_family(std::int32_t osd, ObjectId head, bool older = false);
-  Task<Result<>> send_object(std::int32_t osd, ObjectId object);
+  Task<Result<>> send_object(std::int32_t osd, ObjectId object, ChunkPayload first);
   Task<Result<FamilyPayload>> read_family(ObjectId head);
   Task<Result<>> take_chunk(ChunkPayload chunk, BufferList data);
   Task<Result<>> take_family(FamilyPayload family);
@@ -223,6 +230,7 @@ class PlacementGroup {
   /// The map says that it has no room for what it does not have yet.
   bool is_too_full(std::int32_t osd) const;
   bool may_fill(std::int32_t osd) const;
+  bool is_full(std::int32_t osd) const;
   Task<Result<>> backfill(std::int32_t osd);
   Task<Result<Version>> version_of(ObjectId object);
 
