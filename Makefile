@@ -96,7 +96,7 @@ define program
 $(BUILD)/bin/$(patsubst %_main.cc,%,$(notdir $(1))): $(call objects,$(1)) $(libraries)
 	@mkdir -p $$(@D)
 	@echo '  LINK  $$@'
-	@$(CXX) $(LDFLAGS) $$< $(group) -o $$@
+	@$(CXX) $(LDFLAGS) $$< $$(group) -o $$@
 endef
 $(foreach m,$(mains),$(eval $(call program,$m)))
 
