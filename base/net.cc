@@ -25,6 +25,8 @@ namespace {
 
 constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t write_bytes_max = 16 << 20;  ///< of one system call
+/// A read waits for no more than this, of what a receive buffer may grow to (tcp_rmem: 6 MiB).
+constexpr std::size_t expected_bytes_max = 128 << 10;
 
 std::error_code translate(const boost::system::error_code& error) {
   if (!error) return {};
@@ -77,6 +79,14 @@ class SocketStream : public Stream {
     co_return count;
   }
 
+  void expect(std::size_t bytes) override {
+    int fewest = static_cast<int>(std::clamp<std::size_t>(bytes, 1, expected_bytes_max));
+    if (fewest == fewest_) return;
+    fewest_ = fewest;
+    // Linux signals here that there are enough now, if there are: an edge for the event loop is never missed.
+    setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVLOWAT, &fewest, sizeof fewest);
+  }
+
   Task<Result<>> write(std::span<const ByteView> pieces) override {
     auto cancellation = co_await asio::this_coro::cancellation_state;
     if (cancellation.cancelled() != asio::cancellation_type::none) co_return Errc::cancelled;
@@ -127,6 +137,7 @@ class SocketStream : public Stream {
  private:
   typename Protocol::socket socket_;
   Endpoint local_, remote_;
+  int fewest_ = 1;  ///< SO_RCVLOWAT: bytes that wake a read
 };
 
 template <class Protocol>

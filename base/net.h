@@ -33,6 +33,8 @@ class Stream {
   virtual ~Stream() = default;
   /// At least one byte; Errc::closed at the end of the stream.
   virtual Task<Result<std::size_t>> read_some(std::span<std::byte> into) = 0;
+  /// So many bytes more are certain to come: a read that waits need not be woken for fewer. Holds until said otherwise.
+  virtual void expect(std::size_t) {}
   /// All of it, gathered. The bytes must stay until it returns.
   virtual Task<Result<>> write(std::span<const ByteView> pieces) = 0;
   /// As much of it as goes out without waiting, possibly nothing; never while a write() is under way.

@@ -101,6 +101,8 @@ class FrameReader {
 
   /// Where the next bytes belong: at least one, often many more than the next frame needs.
   std::span<std::byte> space();
+  /// How many bytes of what space() gave out are certain to come.
+  std::size_t expected() const;
   void filled(std::size_t count);
 
   /// `count` bytes as they are (the banner), or nothing until so many have come.

@@ -23,7 +23,7 @@ std::span<std::byte> FrameReader::space() {
     std::size_t rest = segment.wire_size - segment.done;
     if (rest >= limits::direct_read_bytes_min) {
       direct_ = true;
-      return {segment.buffer.mutable_data() + segment.done, rest};
+      return {segment.buffer.mutable_data() + segment.done, std::min(rest, limits::direct_read_bytes_max)};
     }
   }
   if (begin_ == end_) {
@@ -35,6 +35,10 @@ std::span<std::byte> FrameReader::space() {
   }
   CHECK(end_ < memory_buffer_.size(), "next() leaves room: no part of a frame but its head waits whole");
   return {memory_ + end_, memory_buffer_.size() - end_};
+}
+
+std::size_t FrameReader::expected() const {
+  return direct_ ? segments_[current_].wire_size - segments_[current_].done : 1;
 }
 
 void FrameReader::filled(std::size_t count) {

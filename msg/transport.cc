@@ -16,7 +16,9 @@ Task<Result<Buffer>> Transport::read_raw(std::size_t count) {
 
 Task<Result<>> Transport::read_more() {
   if (closed_) co_return Errc::closed;
-  CO_TRY(std::size_t got, co_await stream_->read_some(reader_.space()));
+  std::span<std::byte> space = reader_.space();
+  stream_->expect(reader_.expected());
+  CO_TRY(std::size_t got, co_await stream_->read_some(space));
   if (closed_) co_return Errc::closed;
   reader_.filled(got);
   last_read_ = shard_->clock().now();
