@@ -62,8 +62,8 @@ std::map<std::string, std::string> Arguments::all() const {
 }
 
 CommandResult CommandCall::json(const Json& value, std::string text) const {
-  auto style = format == OutputFormat::json ? JsonStyle::compact : JsonStyle::pretty;
-  return CommandResult::print(print_json(value, style), std::move(text));
+  if (format == OutputFormat::json) return CommandResult::print(print_json(value, JsonStyle::compact), std::move(text));
+  return CommandResult::print(print_json(value, JsonStyle::pretty) + "\n", std::move(text));
 }
 
 struct CommandTable::Entry {

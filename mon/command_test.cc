@@ -148,6 +148,7 @@ TEST_F(CommandTest, every_reading_command_runs_in_every_format) {
         boost::system::error_code error;
         auto checked = boost::json::parse(result.output, error);
         EXPECT_FALSE(error) << prefix << ": " << result.output.substr(0, 200);
+        EXPECT_EQ(result.output.ends_with('\n'), std::string_view(format) == "json-pretty") << prefix;
       }
     }
   }
@@ -253,6 +254,7 @@ TEST_F(CommandTest, configuration_by_place_and_class) {
 TEST_F(CommandTest, muted_checks_do_not_count) {
   ASSERT_TRUE(boot(0, 6800));
   run(R"({"prefix": "osd set", "key": "noout"})");
+  EXPECT_TRUE(run(R"({"prefix": "osd stat"})").output.ends_with("\nflags noout\n"));
   EXPECT_EQ(run(R"({"prefix": "health mute", "code": "NOT_THERE"})").result, -ENOENT);
   EXPECT_EQ(run(R"({"prefix": "health mute", "code": "OSDMAP_FLAGS", "ttl": "soon"})").result, -EINVAL);
   EXPECT_EQ(run(R"({"prefix": "health mute", "code": "OSDMAP_FLAGS", "ttl": "1h"})").result, 0);

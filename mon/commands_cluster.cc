@@ -140,11 +140,7 @@ std::string status_text(const CommandCall& call, const Health& health) {
                       map.count_existing() ? since(map.last_in_change, call.around.now) : "");
   if (summary.pgs_remapped) text += fmt::format("; {} remapped pgs", summary.pgs_remapped);
   text += "\n";
-  std::string flags =
-      join(map_flag_names(map.flags & ~(maps::map_flag::sort_bitwise | maps::map_flag::recovery_deletes |
-                                        maps::map_flag::purged_snapdirs | maps::map_flag::pglog_hardlimit)),
-           ",");
-  if (!flags.empty()) text += "         flags " + flags + "\n";
+  if (std::string flags = print_notable_flags(map); !flags.empty()) text += "         flags " + flags + "\n";
   text += " \n  data:\n";
   if (!fs.file_systems.empty()) {
     std::size_t healthy = 0;

@@ -57,9 +57,11 @@ CommandResult osd_stat(const CommandCall& call) {
   auto age = [&](msg::Time when) {
     return print_age(std::chrono::duration<double>(call.around.now.wall() - when.wall()).count());
   };
-  return CommandResult::print(fmt::format("{} osds: {} up (since {}), {} in (since {}); epoch: e{}\n",
-                                          map.count_existing(), map.count_up(), age(map.last_up_change), map.count_in(),
-                                          age(map.last_in_change), map.epoch.value));
+  std::string text =
+      fmt::format("{} osds: {} up (since {}), {} in (since {}); epoch: e{}\n", map.count_existing(), map.count_up(),
+                  age(map.last_up_change), map.count_in(), age(map.last_in_change), map.epoch.value);
+  if (std::string flags = print_notable_flags(map); !flags.empty()) text += "flags " + flags + "\n";
+  return CommandResult::print(std::move(text));
 }
 
 CommandResult osd_dump(const CommandCall& call) {

@@ -20,6 +20,8 @@ JsonObject dump(const maps::MonMap& map);
 std::string print(const maps::MonMap& map);
 
 std::vector<std::string> map_flag_names(std::uint32_t flags);
+/// "noout,full": of the map's flags those that not every map has.
+std::string print_notable_flags(const maps::OsdMap& map);
 std::optional<std::uint32_t> map_flag_by_name(std::string_view name);
 std::vector<std::string> osd_state_names(std::uint32_t state);
 std::vector<std::string> pool_flag_names(std::uint64_t flags);

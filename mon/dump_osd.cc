@@ -135,6 +135,12 @@ std::vector<std::string> map_flag_names(std::uint32_t flags) {
   return names_of(map_flags, flags);
 }
 
+std::string print_notable_flags(const maps::OsdMap& map) {
+  constexpr std::uint32_t usual = maps::map_flag::sort_bitwise | maps::map_flag::recovery_deletes |
+                                  maps::map_flag::purged_snapdirs | maps::map_flag::pglog_hardlimit;
+  return join(map_flag_names(map.flags & ~usual), ",");
+}
+
 std::optional<std::uint32_t> map_flag_by_name(std::string_view name) {
   if (name == "pause") return maps::map_flag::pause_read | maps::map_flag::pause_write;
   for (const auto& each : map_flags)
