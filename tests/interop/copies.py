@@ -145,7 +145,8 @@ class Copies(ClusterTest):
     def finish_writer(self, writer, log):
         writer.signal(signal.SIGTERM)
         self.assertTrue(writer.wait(60), f"the writer hangs; its last lines: {self.lines(log)[-3:]}")
-        self.assertEqual(self.lines(log)[-1], "end", self.world.output_of(self._testMethodName)[-2000:])
+        errors = [line for line in self.lines(log) if line.startswith("error")]
+        self.assertEqual(self.lines(log)[-1], "end", f"{errors} {self.world.output_of(self._testMethodName)[-2000:]}")
 
     def check(self, log):
         done = subprocess.run([*self.world.inside(), *PYTHON, rados_history.__file__, "check", self.cluster.conf, "p",
