@@ -150,8 +150,10 @@ check-slow: check
 	$(MAKE) fuzz
 	tests/fuzz
 bench: all $(foreach f,$(bench_folders),$(BUILD)/bench/$f_bench)
+	tests/bench-monitor
 	$(BUILD)/bench/filestore_bench $(if $(FULL),--full)
 	tests/bench
+	tests/bench-files
 run: all
 	tests/run-appliance
 image: all
