@@ -23,6 +23,7 @@ struct ClientOp {
   std::uint64_t waiting_bytes = 0;  ///< counted in its session while it waits for a map
   MonotonicTime received{};
   std::uint64_t arrival = 0;       ///< its place in the order in which the PG got them
+  std::uint64_t room_attempt = 0;  ///< the attempt to make room that it waits or waited for; 0: none
   const char* stage = "received";  ///< where it waits, for people
   std::shared_ptr<void> budget_hold;
   /// Of our own requests, which have no connection: gets the reply.

@@ -69,6 +69,9 @@ inline constexpr std::uint64_t cautious_below_bytes = 512 << 20;
 /// writes are refused before the store has to (Ceph: osd_failsafe_full_ratio).
 inline constexpr std::uint64_t failsafe_bytes_min = 128 << 20, failsafe_bytes_max = std::uint64_t{4} << 30;
 
+/// Until what was overwritten or deleted is free: the store keeps two snapshots, and one more may wait to be cleaned.
+inline constexpr int commits_until_room = 3;
+
 /// Full maps kept in the store. Peers and clients that ask for older ones get the oldest kept full map.
 inline constexpr std::uint32_t maps_kept = 200;
 /// Maps that a shard keeps at hand, for PGs that are made while maps come.

@@ -68,6 +68,10 @@ void PlacementGroup::start_queued(ObjectContext& object) {
       recovery_wanted_.set();
       break;
     }
+    if (waits_for_room(next)) {
+      next.stage = "waiting for the space that commits give back";
+      break;
+    }
     Hold hold = hold_for(next, object);
     if (!object.may_start(hold)) break;
     object.take(hold);
@@ -169,11 +173,29 @@ void PlacementGroup::act(const ClientOpRef& op, ObjectContext& object, Hold hold
   finish(op, object, hold);
 }
 
+namespace {
+bool goes_when_full(const ClientOp& op) {
+  return op.nature.shrinks_only || op.from_mds || (op.wire.flags & msg::request_flag::full_force);
+}
+}  // namespace
+
+/// A full store may have room again after its next commits: nobody is refused before they were tried.
+bool PlacementGroup::waits_for_room(ClientOp& op) {
+  if (!op.nature.changes || goes_when_full(op) || !host_.is_full()) return false;
+  if (op.room_attempt == 0) op.room_attempt = host_.make_room();
+  return host_.room_attempts() < op.room_attempt;
+}
+
+void PlacementGroup::on_room() {
+  objects_.for_each_waiting([this](ObjectContext& object) { start_queued(object); });
+}
+
 std::int32_t PlacementGroup::refuse_full(const ClientOp& op, const Outcome& outcome) const {
   bool pool_full = pool_->has(maps::Pool::full), quota = pool_->has(maps::Pool::full_quota);
   bool grows = outcome.delta.bytes > 0 || outcome.delta.objects > 0;
-  if (op.nature.shrinks_only || op.from_mds || (op.wire.flags & msg::request_flag::full_force)) return 0;
-  if (!pool_full && !quota && !map_->has(maps::map_flag::full)) return host_.is_full() ? -ENOSPC : 0;
+  if (goes_when_full(op)) return 0;
+  if (!pool_full && !quota && !map_->has(maps::map_flag::full))
+    return op.room_attempt != 0 && host_.is_full() ? -ENOSPC : 0;
   if (!grows) return 0;
   if (op.wire.flags & msg::request_flag::full_try) return quota ? -EDQUOT : -ENOSPC;
   return -EAGAIN;

@@ -496,6 +496,30 @@ bool PgShard::is_full() {
   return statistics.bytes_available < margin;
 }
 
+std::uint64_t PgShard::make_room() {
+  // What was freed just now may come too late for the one under way.
+  std::uint64_t wanted = room_wanted_ = room_attempts_ + (making_room_ ? 2 : 1);
+  if (!std::exchange(making_room_, true)) tasks_.spawn(commit_for_room());
+  return wanted;
+}
+
+Task<> PgShard::commit_for_room() {
+  while (room_attempts_ < room_wanted_) {
+    for (int i = 0; i < limits::commits_until_room; ++i) {
+      Result<> committed = co_await commons_.store->commit();
+      if (stopping_) co_return;
+      if (!committed) {
+        commons_.on_store_failed(committed.error());
+        co_return;
+      }
+    }
+    ++room_attempts_;
+    for (auto& [id, slot] : pgs_)
+      if (slot.ready && !slot.removing) slot.pg->on_room();
+  }
+  making_room_ = false;
+}
+
 std::uint64_t PgShard::next_notify_id() {
   // Ceph: (epoch << 32) | counter. Two incarnations of a daemon never share an epoch.
   return (std::uint64_t{epoch().value} << 32) | (commons_.next_notify.fetch_add(1) & 0xffffffff);

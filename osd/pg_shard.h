@@ -94,6 +94,8 @@ class PgShard : public PgHost {
   std::size_t idle_objects_max() override;
   bool is_cautious() override { return cautious_; }
   bool is_full() override;
+  std::uint64_t make_room() override;
+  std::uint64_t room_attempts() override { return room_attempts_; }
   void store_failed(std::error_code why) override { commons_.on_store_failed(why); }
   std::uint64_t next_notify_id() override;
   void send_to_osd(std::int32_t osd, msg::Message message) override;
@@ -123,6 +125,7 @@ class PgShard : public PgHost {
   template <class M>
   void deliver(M message, void (PlacementGroup::*take)(M));
   Task<> remove(PgId id);
+  Task<> commit_for_room();
   void look_for_missing();
   bool is_fenced(const ClientOp& op) const;
 
@@ -143,6 +146,8 @@ class PgShard : public PgHost {
   std::deque<ClientOpRef> waiting_for_map_;
   std::deque<std::pair<Epoch, std::move_only_function<void()>>> waiting_peers_;  ///< for a map
   std::map<Epoch, OsdMapRef> recent_maps_;
+  std::uint64_t room_attempts_ = 0, room_wanted_ = 0;
+  bool making_room_ = false;
 };
 
 }  // namespace spirula::osd

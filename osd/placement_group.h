@@ -39,6 +39,11 @@ class PgHost {
   virtual bool is_cautious() = 0;
   /// Nothing may grow any more but what must: the store keeps the rest for deletes, maps and its own commits.
   virtual bool is_full() = 0;
+  /// Has the store give back what only its snapshots hold: space that was overwritten or deleted returns with later
+  /// commits. The number of an attempt that begins from now on; PlacementGroup::on_room() follows every attempt.
+  virtual std::uint64_t make_room() = 0;
+  /// The attempts that have ended.
+  virtual std::uint64_t room_attempts() = 0;
   /// The store takes no more writes: the daemon has to stop.
   virtual void store_failed(std::error_code why) = 0;
   virtual std::uint64_t next_notify_id() = 0;
@@ -88,6 +93,8 @@ class PlacementGroup {
   void on_ack(ReplicaAck ack);
   /// What was under way to or from that OSD is lost.
   void on_peer_reset(std::int32_t osd);
+  /// An attempt to make room has ended.
+  void on_room();
   /// Once a second: watches and notifies that time out, snapshots to trim.
   void tick();
 
@@ -170,6 +177,7 @@ class PlacementGroup {
   void after_durable(std::move_only_function<void()> action);
   void note_durable(Version at);
   bool answer_repeated(const ClientOpRef& op);
+  bool waits_for_room(ClientOp& op);
   std::int32_t refuse_full(const ClientOp& op, const Outcome& outcome) const;
   void apply_effects(ClientOp& op, ObjectContext& object, Outcome& outcome);
   void start_notifies(ClientOp& op, ObjectContext& object, Outcome& outcome);

@@ -24,6 +24,8 @@ class Daemon : public PgHost {
   std::size_t idle_objects_max() override { return 4; }
   bool is_cautious() override { return cautious; }
   bool is_full() override { return full; }
+  std::uint64_t make_room() override { return attempts_wanted = attempts + 1; }
+  std::uint64_t room_attempts() override { return attempts; }
   void store_failed(std::error_code) override { failed = true; }
   std::uint64_t next_notify_id() override { return ++notify_id; }
   void send_to_osd(std::int32_t, msg::Message) override {}
@@ -33,7 +35,7 @@ class Daemon : public PgHost {
   std::vector<std::pair<std::uint64_t, msg::OsdReply>> replies;
   bool cautious = false, failed = false, full = false;
   std::size_t log_entries = 100;
-  std::uint64_t notify_id = 0;
+  std::uint64_t notify_id = 0, attempts = 0, attempts_wanted = 0;
 
  private:
   Shard& shard_;
@@ -258,12 +260,27 @@ TEST(PlacementGroup, full_pools_and_too_few_copies) {
     EXPECT_EQ(bench.reply(waits)->result, 0);
 
     bench.daemon.full = true;
+    auto cut_alone = bench.send("b", {OsdOp(OpCode::truncate)});
     auto refused = bench.send("a", {Bench::data(OpCode::append, "2")});
     auto cut = bench.send("a", {OsdOp(OpCode::truncate)});
     co_await Bench::settle(shard);
+    EXPECT_EQ(bench.reply(cut_alone)->result, 0);
+    EXPECT_EQ(bench.reply(refused), nullptr) << "commits are tried before anybody is refused";
+    EXPECT_EQ(bench.reply(cut), nullptr) << "in order";
+    bench.daemon.attempts = bench.daemon.attempts_wanted;
+    bench.pg->on_room();
+    co_await Bench::settle(shard);
     EXPECT_EQ(bench.reply(refused)->result, -ENOSPC);
     EXPECT_EQ(bench.reply(cut)->result, 0);
+
+    auto patient = bench.send("a", {Bench::data(OpCode::append, "2")});
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.reply(patient), nullptr);
     bench.daemon.full = false;
+    bench.daemon.attempts = bench.daemon.attempts_wanted;
+    bench.pg->on_room();
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.reply(patient)->result, 0) << "the commits have made room";
 
     bench.pg->on_map(make_map(1, maps::Pool::full | maps::Pool::full_quota, 7));
     auto dropped = bench.send("a", {Bench::data(OpCode::append, "2")});

@@ -30,7 +30,7 @@ class Copies(ClusterTest):
                 return super().conf_text().replace("[global]\n", f"[global]\nosd max pg log entries = 16\n{more}", 1)
         folder = os.path.join(world.folder, f"copies-{self._testMethodName}")
         world.ledger.record("cluster", path=folder)
-        self.cluster = Short(folder, Options(osds=3, mds=0, osd_size=6, netns=world.netns, addr="127.0.0.1"))
+        self.cluster = Short(folder, Options(osds=3, mds=0, osd_size=3, netns=world.netns, addr="127.0.0.1"))
         self.cluster.up()
         self.addCleanup(self.cluster.down)
 
