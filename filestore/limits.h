@@ -13,7 +13,8 @@ inline constexpr std::uint64_t object_size_max = std::uint64_t{1} << 40;
 inline constexpr std::size_t object_name_bytes_max = 12 * 1024;
 /// Of an attribute's name.
 inline constexpr std::size_t attribute_name_bytes_max = 4096;
-/// Of one object's attributes together: they live in one index value, rewritten when one changes.
+/// Of the attributes that one operation sets. All of one object's live in one index value, rewritten when one changes,
+/// so callers bound them together (osd/limits.h, attributes_size_max); a store takes what they bring.
 inline constexpr std::size_t attributes_bytes_max = 1 << 20;
 /// Of what one client operation may bring, data and omap together (Ceph: osd_max_write_size is 90 MB). The OSD's limit
 /// is this one.

@@ -1,5 +1,6 @@
 #include "filestore/limits.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -125,6 +126,26 @@ TEST_F(LimitsTest, names_that_are_too_long) {
   t.set_attribute(named("o"), "a", Buffer::zeros(limits::attributes_bytes_max));
   EXPECT_EQ(answer(std::move(t)), -E2BIG);
   EXPECT_FALSE(run(store_->stat(named("o")))) << "nothing of a refused transaction happens";
+}
+
+TEST_F(LimitsTest, many_attributes_of_the_largest_size) {
+  constexpr unsigned count = 12;
+  auto value = [](unsigned i) { return pattern(limits::attributes_bytes_max - 16, i); };
+  for (unsigned i = 0; i < count; ++i) {
+    Transaction t;
+    t.set_attribute(named("o"), fmt::format("a{}", i), value(i));
+    ASSERT_TRUE(submit(std::move(t)));
+  }
+  for (bool again : {false, true}) {
+    if (again) {
+      crash();
+      open();
+    }
+    auto attributes = run(store_->get_attributes(named("o")));
+    ASSERT_TRUE(attributes);
+    ASSERT_EQ(attributes->size(), count);
+    for (unsigned i = 0; i < count; ++i) EXPECT_EQ(attributes->at(fmt::format("a{}", i)), value(i)) << i;
+  }
 }
 
 TEST_F(LimitsTest, offsets_up_to_the_largest) {

@@ -1,5 +1,6 @@
 #include "filestore/space.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -158,7 +159,17 @@ class FullStore : public ::testing::Test {
     return id;
   }
 
-  void run_through(const Make& transaction, std::size_t name_bytes) {
+  /// What the disk has left, with everything that was submitted in it.
+  btrfs::Space left() {
+    EXPECT_TRUE(run(store_->commit()));
+    FileDescriptor root(::open(disk_->mount_point().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    auto space = btrfs::space(root.get());
+    EXPECT_TRUE(space);
+    return *space;
+  }
+
+  enum class Scarce { data, metadata };
+  void run_through(const Make& transaction, std::size_t name_bytes, Scarce scarce) {
     open();
     Transaction begin;
     begin.create_collection(0);
@@ -168,6 +179,10 @@ class FullStore : public ::testing::Test {
     unsigned next = 0;
     unsigned ordinary = fill(next, Space::ordinary, transaction);
     EXPECT_GT(ordinary, 20u);
+    constexpr std::uint64_t much = 256 * mib;  // several times both reserves
+    btrfs::Space space = left();
+    EXPECT_EQ(space.available > much, scarce == Scarce::metadata) << space.available;
+    EXPECT_LT(space.metadata_free + space.unallocated, scarce == Scarce::metadata ? 64 * mib : much);
     unsigned marked = fill(next, Space::reserve, transaction);
     RecordProperty("ordinary", static_cast<int>(ordinary));
     RecordProperty("marked", static_cast<int>(marked));
@@ -260,7 +275,7 @@ TEST_F(FullStore, of_data_is_mounted_again_and_emptied) {
         t.set_attributes(name(number, 0), {{"_", small.slice(0, 250)}});
         return t;
       },
-      0);
+      0, Scarce::data);
 }
 
 TEST_F(FullStore, of_metadata_is_mounted_again_and_emptied) {
@@ -276,7 +291,7 @@ TEST_F(FullStore, of_metadata_is_mounted_again_and_emptied) {
         t.write(name(number, 9000), 0, small);  // the name is the file's attribute too: half a leaf
         return t;
       },
-      9000);
+      9000, Scarce::metadata);
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ class Transaction {
   struct Clone {
     ObjectId source;
   };
+  /// Whole blocks are shared where both offsets are the same modulo limits::block_bytes; elsewhere it is a copy.
   struct CloneRange {
     ObjectId source;
     std::uint64_t source_offset, length, offset;
