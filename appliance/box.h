@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -75,7 +76,8 @@ class Box {
   Task<Result<>> fill_in_disk(DiskRecord disk, JobBoard::Progress& progress);
   Task<Result<>> empty_disk(DiskRecord disk, JobBoard::Progress& progress);
   Task<Result<>> forget_disk(DiskRecord disk);
-  Task<bool> works(int osd);
+  /// By the number of their OSD. Errc::closed while the cluster cannot be asked.
+  Task<Result<std::set<int>>> disks_that_work();
   /// Bytes of files, each counted once. Errc::closed while the cluster cannot be asked.
   Task<Result<std::uint64_t>> bytes_stored();
   Task<> stop_daemons();

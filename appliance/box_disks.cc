@@ -112,7 +112,8 @@ Task<Result<std::uint64_t>> Box::remove_disk(int osd, std::string& words) {
     if (!link_) co_return Errc::busy;
     auto status = co_await link_->need({{"prefix", "status"}});
     auto stored = co_await bytes_stored();
-    if (!status || !stored) co_return Errc::busy;
+    auto working = co_await disks_that_work();
+    if (!status || !stored || !working) co_return Errc::busy;
     words =
         "Some files are on no disk that works now. Connect the missing disks and wait until the overview says that "
         "every file can be read.";
@@ -120,7 +121,7 @@ Task<Result<std::uint64_t>> Box::remove_disk(int osd, std::string& words) {
     // The rest has to take what is on it.
     std::vector<std::uint64_t> sizes;
     for (const DiskRecord& other : document.disks)
-      if (other.osd != osd && !other.leaving && co_await works(other.osd)) sizes.push_back(other.bytes);
+      if (other.osd != osd && !other.leaving && working->contains(other.osd)) sizes.push_back(other.bytes);
     words = fmt::format("Without this disk too few that work are left for {} of every file. Add another disk first.",
                         document.copies == 1 ? "one copy" : fmt::format("{} copies", document.copies));
     if (sizes.size() < document.copies) co_return Errc::invalid;
@@ -249,10 +250,23 @@ Task<Result<>> Box::fill_in_disk(DiskRecord disk, JobBoard::Progress& progress) 
   co_return done;
 }
 
-Task<bool> Box::works(int osd) {
+/// One that is started again and again runs for a moment each time, and one that was just killed is still up for the
+/// monitor: both have to agree.
+Task<Result<std::set<int>>> Box::disks_that_work() {
   const auto services = co_await supervisor_.status();
-  const auto service = services.find(osd_name(osd));
-  co_return service != services.end() && service->second.running;
+  if (!link_) co_return Errc::closed;
+  auto dump = co_await link_->need({{"prefix", "osd dump"}});
+  if (!dump) co_return dump.error();
+  boost::system::error_code error;
+  const json::value* osds = dump->find_pointer("/osds", error);
+  std::set<int> working;
+  if (!osds || !osds->is_array()) co_return Errc::malformed;
+  for (const json::value& each : osds->get_array()) {
+    const int osd = static_cast<int>(number_at(each, "/osd"));
+    const auto service = services.find(osd_name(osd));
+    if (number_at(each, "/up") == 1 && service != services.end() && service->second.running) working.insert(osd);
+  }
+  co_return working;
 }
 
 /// Until all that was on it is on the others.
@@ -279,8 +293,9 @@ Task<Result<>> Box::empty_disk(DiskRecord disk, JobBoard::Progress& progress) {
     if (!status || !empty) continue;
     if (empty->result == 0) break;
     const double clean = share_clean(status->output);
-    const bool speaks = co_await works(disk.osd);
-    if (!speaks && clean == 1 && shard_.clock().now() >= from) break;
+    auto working = co_await disks_that_work();
+    if (!working) continue;
+    if (!working->contains(disk.osd) && clean == 1 && shard_.clock().now() >= from) break;
     auto words = fmt::format("Moving files from {} to the other disks: {:.0f} %", disk.path, clean * 100);
     if (words != shown) progress.at(0.2 + 0.7 * clean, words);
     shown = std::move(words);

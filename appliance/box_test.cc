@@ -178,6 +178,14 @@ TEST(Status, disks_that_speak_for_themselves) {
   EXPECT_EQ(health_words({.status = status, .failing = {"S1"}}).sentence, "The disk S1 says that it is about to fail.");
 }
 
+TEST(Status, memory_without_what_is_only_cached) {
+  const Memory memory = memory_of("MemTotal:        1000 kB\nMemFree:  10 kB\nMemAvailable:     400 kB\n");
+  EXPECT_EQ(memory.total, 1000 << 10);
+  EXPECT_EQ(memory.used, 600 << 10);
+  EXPECT_EQ(memory_of("").used, 0);
+  EXPECT_EQ(memory_of("MemTotal:").total, 0);
+}
+
 TEST(Status, rates) {
   Totals before{.read_bytes = 100, .write_bytes = 100, .reads = 1, .writes = 1, .write_seconds = 1};
   Totals after{.read_bytes = 300, .write_bytes = 50, .reads = 3, .writes = 3, .write_seconds = 1.02};

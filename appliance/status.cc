@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <boost/json/array.hpp>
 
+#include <charconv>
+
 #include "appliance/admin_client.h"
+#include "appliance/files.h"
 #include "appliance/json_read.h"
 #include "appliance/space.h"
 #include "base/coroutine.h"
@@ -119,6 +122,19 @@ HealthWords health_words(const HealthFacts& facts) {
   return {"good", "Everything works.", ""};
 }
 
+Memory memory_of(std::string_view meminfo) {
+  auto field = [&](std::string_view name) -> std::int64_t {
+    std::size_t at = meminfo.find(name);
+    if (at == meminfo.npos) return 0;
+    at = meminfo.find_first_not_of(' ', at + name.size());
+    std::int64_t kib = 0;
+    if (at != meminfo.npos) std::from_chars(meminfo.data() + at, meminfo.data() + meminfo.size(), kib);
+    return kib << 10;
+  };
+  const std::int64_t total = field("MemTotal:");
+  return {.total = total, .used = total - field("MemAvailable:")};
+}
+
 Watcher::Watcher(Shard& shard, Box& box, DocumentStore& documents, BlockingPool& workers, Metrics& metrics)
     : shard_(shard),
       box_(box),
@@ -128,6 +144,8 @@ Watcher::Watcher(Shard& shard, Box& box, DocumentStore& documents, BlockingPool&
       bytes_total_(metrics.gauge("box", "bytes_total", "bytes of files that have room, each counted once")),
       clients_(metrics.gauge("box", "clients", "clients that have a share mounted")),
       healthy_(metrics.gauge("box", "healthy", "1 when everything works")),
+      memory_total_(metrics.gauge("box", "memory_total_bytes", "the machine's memory")),
+      memory_used_(metrics.gauge("box", "memory_used_bytes", "of it, what could not be had for something else")),
       looks_(metrics.counter("box", "looks", "how often the box was looked at")),
       tasks_(shard) {}
 
@@ -141,6 +159,10 @@ Task<> Watcher::stop() {
 
 Task<> Watcher::watch() {
   do {
+    auto meminfo = read_file("/proc/meminfo");
+    const Memory memory = memory_of(meminfo ? *meminfo : std::string());
+    memory_total_.set(memory.total);
+    memory_used_.set(memory.used);
     if (documents_.current().setup != SetupState::blank) co_await look();
   } while (co_await shard_.clock().sleep(look_every));
 }

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "appliance/box.h"
 #include "appliance/smart.h"
@@ -41,6 +42,13 @@ struct HealthFacts {
 };
 HealthWords health_words(const HealthFacts& facts);
 
+/// The machine's memory in bytes. `used` is what could not be had for something else: caches do not count.
+struct Memory {
+  std::int64_t total = 0, used = 0;
+};
+/// From the text of /proc/meminfo; zeros where it does not say.
+Memory memory_of(std::string_view meminfo);
+
 /// Looks at the box every few seconds. Lives on one shard; stop() before destruction.
 class Watcher {
  public:
@@ -69,7 +77,7 @@ class Watcher {
   MonotonicTime disks_asked_{};
   Totals last_;
   MonotonicTime last_at_{};
-  Gauge &bytes_used_, &bytes_total_, &clients_, &healthy_;
+  Gauge &bytes_used_, &bytes_total_, &clients_, &healthy_, &memory_total_, &memory_used_;
   Counter& looks_;
   TaskGroup tasks_;
 };

@@ -13,6 +13,7 @@ const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const [address, code, pictures] = process.argv.slice(2);
 const password = "three wet shells";
 const desktop = { width: 1280, height: 800 }, phone = { width: 360, height: 740 };
+const clockIsOff = !!process.env.SPIRULA_CLOCK_IS_OFF;
 let acts = 0; // fields filled and buttons pressed
 
 function need(condition, words) {
@@ -151,6 +152,7 @@ try {
   await page.getByText("Space", { exact: true }).waitFor();
   await page.locator(".graph canvas").first().waitFor();
   await page.waitForTimeout(4000);
+  if (clockIsOff) await page.getByText("The box's clock differs").waitFor();
   await look("overview");
 
   await tabTo(page.getByRole("link", { name: "Disks", exact: true }));
@@ -186,6 +188,12 @@ try {
   await heading("Settings");
   await page.getByText("Use a certificate of your own").click();
   await page.getByText("The box's clock says").waitFor();
+  if (clockIsOff) {
+    const differs = page.getByText("It differs from this computer's clock.");
+    await differs.waitFor();
+    await press("Set it to this computer's time");
+    await differs.waitFor({ state: "detached" });
+  }
   await look("settings");
 
   await tabTo(page.getByRole("link", { name: "Account" }));

@@ -27,13 +27,16 @@ def node_modules():
     return os.path.join(folder, "node_modules")
 
 
-def drive(address, code, timeout=140, patience=60):
-    """Through the whole page, waiting up to `patience` seconds for anything; what it said about the share it made. RuntimeError when anything is not as it should."""
+def drive(address, code, timeout=140, patience=60, clock_is_off=False):
+    """Through the whole page, waiting up to `patience` seconds for anything; what it said about the share it made.
+    `clock_is_off`: the box's clock is wrong, which the page has to say, and to put right. RuntimeError when anything is
+    not as it should."""
     pictures = os.environ.get("SPIRULA_PICTURES", "")
     if pictures:
         os.makedirs(pictures, exist_ok=True)
     done = subprocess.run(["node", os.path.join(_HERE, "drive.mjs"), address, code, *([pictures] if pictures else [])],
-                          env={**os.environ, "SPIRULA_NODE_MODULES": node_modules(), "SPIRULA_PATIENCE": str(patience)}, timeout=timeout,
+                          env={**os.environ, "SPIRULA_NODE_MODULES": node_modules(), "SPIRULA_PATIENCE": str(patience),
+                               "SPIRULA_CLOCK_IS_OFF": "yes" if clock_is_off else ""}, timeout=timeout,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[-4000:])

@@ -5,6 +5,8 @@ import importlib
 import os
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 import traceback
 import unittest
@@ -17,6 +19,7 @@ from .world import World, clean_up_dead_runs
 
 #: No single test may take longer, unless its class says so (`seconds_max`); a hang is a failure like any other.
 TEST_SECONDS_MAX = 150
+_RUN = os.path.realpath(os.path.join(os.path.dirname(__file__), "../run"))
 #: `make check-slow`: full counts, minutes instead of seconds.
 SLOW = bool(os.environ.get("SPIRULA_SLOW"))
 
@@ -103,8 +106,8 @@ def _flatten(suite):
             yield item
 
 
-def load(names):
-    """The tests in tests/interop whose name contains one of `names` (all of them when none is given)."""
+def load(names, exact=False):
+    """The tests in tests/interop whose name contains one of `names` (all of them when none is given), or is one of them."""
     folder = os.path.realpath(os.path.join(os.path.dirname(__file__), "../interop"))
     loader = unittest.TestLoader()
     found = []
@@ -112,7 +115,8 @@ def load(names):
         if file.endswith(".py") and file != "__init__.py":
             module = importlib.import_module(f"interop.{file[:-3]}")
             found += _flatten(loader.loadTestsFromModule(module))
-    return [test for test in found if not names or any(name in name_of(test) for name in names)]
+    fits = (lambda name, test: name == name_of(test)) if exact else (lambda name, test: name in name_of(test))
+    return [test for test in found if not names or any(fits(name, test) for name in names)]
 
 
 def _took_too_long(number, frame):
@@ -134,6 +138,11 @@ def run_tests(tests, kind=SpirulaCluster, options=None):
     clean_up_dead_runs()
     disks.hide_mounts()
     started = time.monotonic()
+    beside = [test for test in tests if getattr(test, "beside_others", False)]
+    if len(beside) > 1:
+        tests = [test for test in tests if test not in beside]
+    else:
+        beside = []
     world = World(kind, options or Options(osd_size=12))
     result = _Result(world)
     ClusterTest.world = world
@@ -142,8 +151,37 @@ def run_tests(tests, kind=SpirulaCluster, options=None):
             test.run(result)
     finally:
         world.close()
+    passed, failed = _run_beside(beside)
     print(f"stock clients: {time.monotonic() - started:.0f} s")
-    return result.passed, len(result.failures) + len(result.errors)
+    return result.passed + passed, len(result.failures) + len(result.errors) + failed
+
+
+def _run_beside(tests):
+    """Each in a process of its own, some at a time: these wait more than they work."""
+    at_once, waiting, running, failed = 3, list(tests), {}, 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                test = waiting.pop(0)
+                out = tempfile.TemporaryFile()
+                argv = [sys.executable, "-B", _RUN, "--exact", name_of(test)]
+                running[subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)] = out
+            for child in [child for child in running if child.poll() is not None]:
+                out = running.pop(child)
+                out.seek(0)
+                lines = out.read().decode(errors="replace").splitlines()
+                # The last two sum up what is summed up here.
+                print("\n".join(lines if child.returncode else lines[:-2]), flush=True)
+                failed += child.returncode != 0
+                out.close()
+            time.sleep(0.05)
+    finally:
+        for child in running:
+            child.terminate()
+        for child, out in running.items():
+            child.wait()
+            out.close()
+    return len(tests) - failed, failed
 
 
 def main():
@@ -152,9 +190,10 @@ def main():
     parser.add_argument("--stock", action="store_true", help="against Debian's Ceph daemons: proves the tests")
     parser.add_argument("--store", choices=("bluestore", "filestore"), default="bluestore", help="with --stock")
     parser.add_argument("--no-mds", action="store_true", help="without a file system: what needs one fails")
+    parser.add_argument("--exact", action="store_true", help="names are whole")
     parser.add_argument("--list", action="store_true", help="only print the names")
     args = parser.parse_args()
-    tests = load(args.names)
+    tests = load(args.names, args.exact)
     if args.list:
         print("\n".join(name_of(test) for test in tests))
         return 0

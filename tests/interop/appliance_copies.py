@@ -1,6 +1,8 @@
 """Several copies of every file: a disk that fails costs nothing, is replaced from the page, and nobody waits for it."""
 
+import json
 import os
+import subprocess
 import time
 import unittest
 
@@ -9,6 +11,8 @@ from harness.suite import SLOW
 
 
 class ApplianceCopiesTest(unittest.TestCase):
+    beside_others = True  # with an appliance of its own
+
     def setUp(self):
         self.box = Appliance(disk_count=4)
         self.addCleanup(self.box.close)
@@ -62,12 +66,27 @@ class ApplianceCopiesTest(unittest.TestCase):
         self.assertEqual([disk["osd"] for disk in config["disks"]], [0, 2, 3])
         self.owner.until(lambda status: status["health"]["level"] == "good", seconds=60)
         self.write("after", b"siphon  ")
+        self.every_file_three_times()
         print(f"     a write while a disk broke took {waited:.1f} s")
         if SLOW:
             self.the_next_one_fails_and_comes_back()
             self.one_that_works_is_taken_out()
         self.read_all()
         self.box.unmount(self.share)
+
+    def every_file_three_times(self):
+        self.owner.need("PUT", "/api/v1/copies", {"copies": 3})
+        until = time.monotonic() + 60
+        while True:
+            said = subprocess.run(["ceph", "-c", self.box.path("state/ceph.conf"), "pg", "dump", "pgs_brief", "-f", "json"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=60).stdout
+            groups = json.loads(said)["pg_stats"]
+            if all(sorted(group["acting"]) == [0, 2, 3] and group["state"] == "active+clean" for group in groups):
+                break
+            self.assertLess(time.monotonic(), until, groups)
+            time.sleep(0.3)
+        self.owner.until(lambda status: status["health"]["level"] == "good" and status["space"]["copies"] == 3)
+        self.owner.need("PUT", "/api/v1/copies", {"copies": 2})
 
     def the_next_one_fails_and_comes_back(self):
         self.box.break_disk(0)  # one of the two first: what was on both is on the new one now

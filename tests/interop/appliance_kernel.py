@@ -16,6 +16,7 @@ ADDRESSES = (network.SERVER, "10.77.0.9")
 
 
 class ApplianceKernelTest(unittest.TestCase):
+    beside_others = True  # with an appliance of its own
     seconds_max = 300
 
     def setUp(self):

@@ -13,6 +13,8 @@ from harness.appliance import Appliance
 
 
 class ApplianceLifeTest(unittest.TestCase):
+    beside_others = True  # with an appliance of its own
+
     def setUp(self):
         self.box = Appliance(disk_count=2)
         self.addCleanup(self.box.close)

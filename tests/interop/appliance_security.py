@@ -18,6 +18,8 @@ OPEN = {("GET", "/api/v1/state"), ("POST", "/api/v1/claim"), ("POST", "/api/v1/s
 
 
 class ApplianceSecurityTest(unittest.TestCase):
+    beside_others = True  # with an appliance of its own
+
     def setUp(self):
         self.box = Appliance()
         self.addCleanup(self.box.close)

@@ -12,6 +12,8 @@ from harness.appliance import Appliance
 
 
 class ApplianceSettingsTest(unittest.TestCase):
+    beside_others = True  # with an appliance of its own
+
     def begin(self, **options):
         self.box = Appliance(**options)
         self.addCleanup(self.box.close)
@@ -85,6 +87,23 @@ class ApplianceSettingsTest(unittest.TestCase):
         self.assertEqual((trial["settings"], 50 < trial["seconds"] <= 60), (fixed, True))
         self.owner.need("POST", "/api/v1/network/keep", {})
         self.assertEqual(self.owner.need("GET", "/api/v1/config")["network"], fixed)
+
+    def test_access_is_reset_by_who_is_at_the_box(self):
+        boot = f"/tmp/spirula-boot-{os.getpid()}"
+        self.addCleanup(subprocess.run, ["rm", "-f", boot, boot + ".reset-done"])
+        self.begin(more=["--boot-file", boot])
+        token = self.owner.need("POST", "/api/v1/metrics-token", {})["token"]
+        self.box.stop()
+        with open(boot, "w") as f:  # what the boot menu's entry leaves there
+            f.write("disk=/dev/vda\nslot=a\nreset=access\n")
+        self.box.start()
+        page = self.box.page()
+        self.assertEqual(page.log_in().code, "unclaimed")
+        self.assertEqual(page.ask("GET", "/metrics", headers={"Authorization": "Bearer " + token}).status, 401)
+        self.assertEqual(page.claim(self.box.console()["code"], "four dry shells").status, 200)
+        self.box.stop()  # once a boot
+        self.box.start()
+        self.assertEqual(self.box.page().log_in("four dry shells").status, 200)
 
     def test_a_full_system_disk(self):
         self.begin(disk_count=1, state_mib=100)
