@@ -77,8 +77,10 @@ Task<> watch_signals(Shard& shard, Event& over) {
 
 BoxOptions box_options(const Config& config, const std::string& address) {
   BoxOptions options;
-  options.places = {
-      .state = config.text("state"), .address = address, .mon_port = static_cast<unsigned>(config.integer("mon_port"))};
+  options.places = {.state = config.text("state"),
+                    .address = address,
+                    .mon_port = static_cast<unsigned>(config.integer("mon_port")),
+                    .daemon_port = static_cast<unsigned>(config.integer("daemon_port"))};
   options.programs = config.text("programs");
   if (options.programs.empty()) {
     std::error_code error;

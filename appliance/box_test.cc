@@ -105,6 +105,20 @@ TEST(Render, mount_lines) {
   EXPECT_EQ(places.mon_endpoint(), "[fd00::1]:3300");
 }
 
+TEST(Render, every_daemon_has_its_port) {
+  Places places{.state = "/s", .address = "10.0.0.1"};
+  EXPECT_EQ(places.endpoint_of("osd.3"), "10.0.0.1");
+  places.daemon_port = 6800;
+  EXPECT_EQ(places.endpoint_of("mds.a"), "10.0.0.1:6800");
+  EXPECT_EQ(places.endpoint_of("mds.b"), "10.0.0.1:6801");
+  EXPECT_EQ(places.endpoint_of("osd.0"), "10.0.0.1:6802");
+  places.address = "fd00::1";
+  EXPECT_EQ(places.endpoint_of("osd.12"), "[fd00::1]:6814");
+  Document document;
+  document.disks.push_back({.osd = 2});
+  EXPECT_NE(ceph_conf(document, places).find("public addr = [fd00::1]:6804\nosd data = /s/osd.2\n"), std::string::npos);
+}
+
 TEST(Render, plans_promise_no_more_than_there_is) {
   constexpr std::uint64_t gib = std::uint64_t{1} << 30;
   Plan one = plan_for({100 * gib}, 1), two = plan_for({100 * gib, 50 * gib}, 1);

@@ -9,6 +9,8 @@ std::span<const Option> options() {
       {"door_address", OptionType::text, "", "where plain HTTP shows the way to the page; empty: nowhere"},
       {"address", OptionType::text, "127.0.0.1", "where the daemons serve; auto: this machine's, also when it changes"},
       {"mon_port", OptionType::integer, "3300", "port of the monitor", 1, 65535},
+      {"daemon_port", OptionType::integer, "0",
+       "first port of metadata servers and OSDs, which take one each; 0: whatever is free", 0, 60000},
       {"disks", OptionType::text, "", "offer only these, separated by commas; empty: every disk but loop devices"},
       {"programs", OptionType::text, "", "folder of cmon, cosd and cmds; empty: where this program is"},
       {"supervisor", OptionType::text, "children",

@@ -9,9 +9,24 @@
 
 namespace spirula::appliance {
 
-std::string Places::mon_endpoint() const {
+namespace {
+
+std::string endpoint(const std::string& address, unsigned port) {
   const bool ipv6 = address.find(':') != address.npos;
-  return fmt::format(fmt::runtime(ipv6 ? "[{}]:{}" : "{}:{}"), address, mon_port);
+  return ipv6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
+}
+
+}  // namespace
+
+std::string Places::mon_endpoint() const {
+  return endpoint(address, mon_port);
+}
+std::string Places::endpoint_of(const std::string& name) const {
+  if (daemon_port == 0) return address;
+  constexpr unsigned metadata_servers = 2;
+  unsigned offset = name == "mds.b" ? 1 : 0;
+  if (name.starts_with("osd.")) offset = metadata_servers + static_cast<unsigned>(std::stoul(name.substr(4)));
+  return endpoint(address, daemon_port + offset);
 }
 std::string Places::store(int osd) const {
   return fmt::format("{}/osd.{}", state, osd);
@@ -48,10 +63,12 @@ keyring = {}
   };
   section("mon.a", fmt::format("mon data = {}/mon.a\npublic addrv = [v2:{}/0]\nkeyring = {}\nmon legacy port = 0\n",
                                places.state, places.mon_endpoint(), places.keyring("bootstrap")));
-  for (const char* mds : {"mds.a", "mds.b"}) section(mds, fmt::format("keyring = {}\n", places.keyring(mds)));
+  for (const char* mds : {"mds.a", "mds.b"})
+    section(mds, fmt::format("public addr = {}\nkeyring = {}\n", places.endpoint_of(mds), places.keyring(mds)));
   for (const DiskRecord& disk : document.disks) {
     const std::string name = fmt::format("osd.{}", disk.osd);
-    std::string more = fmt::format("osd data = {}\nkeyring = {}\n", places.store(disk.osd), places.keyring(name));
+    std::string more = fmt::format("public addr = {}\nosd data = {}\nkeyring = {}\n", places.endpoint_of(name),
+                                   places.store(disk.osd), places.keyring(name));
     if (disk.journal_partition.empty())
       more += fmt::format("osd journal size = {}\n", journal_bytes(disk.bytes) >> 20);
     else

@@ -15,7 +15,10 @@ struct Places {
   std::string state;    ///< folder
   std::string address;  ///< of the daemons: "192.168.1.5"
   unsigned mon_port = 3300;
+  unsigned daemon_port = 0;          ///< of mds.a; mds.b and the OSDs by number follow. 0: each takes a free one
   std::string mon_endpoint() const;  ///< "192.168.1.5:3300", "[fd00::1]:3300"
+  /// The same of "mds.a" or "osd.3"; without a port if those are not fixed.
+  std::string endpoint_of(const std::string& name) const;
   std::string store(int osd) const;  ///< where its btrfs is mounted
   std::string keyring(const std::string& entity) const;
   std::string admin_socket(const std::string& name) const;  ///< of "osd.0"

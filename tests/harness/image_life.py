@@ -22,7 +22,7 @@ ADDRESS_TRIED = "10.77.0.70"
 CODE_OF_ONES_OWN = "SHELL-2026"  # in setup/settings.json on the ESP
 #: TCP ports that answer on the appliance: see appliance/image/README.md. OSDs and MDSs have theirs in DAEMON_PORTS.
 PORTS = {80, 443, 3300}
-DAEMON_PORTS = range(6800, 7569)
+DAEMON_PORTS = range(6800, 6804)  # two metadata servers, one OSD, and room for another
 MEMORY_MIB_MAX = 512
 
 WRITE = """

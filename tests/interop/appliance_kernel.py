@@ -24,7 +24,7 @@ class ApplianceKernelTest(unittest.TestCase):
         network.make(self.netns)
         self.addCleanup(network.remove, self.netns)
         disks.run("ip", "-n", self.netns, "addr", "add", f"{ADDRESSES[1]}/24", "dev", "br0")
-        self.box = Appliance(disk_count=2, netns=self.netns, address=ADDRESSES[0])
+        self.box = Appliance(disk_count=2, netns=self.netns, address=ADDRESSES[0], more=["--daemon-port", "6800"])
         self.addCleanup(self.box.close)
 
     def test_the_lines_as_they_are_shown(self):
