@@ -69,6 +69,7 @@ Task<Result<>> Server::replay() {
   CO_TRY(co_await load(inos::stray));
   for (const auto& [client, record] : write_back_.sessions()) {
     auto session = std::make_shared<Session>();
+    session->begun = shard_.clock().now();
     session->info = record.info;
     session->features.bits = record.info.features;
     session->state = Session::State::absent;

@@ -111,7 +111,7 @@ void Server::open_session(const msg::ConnectionRef& connection, const ClientSess
   session->info.caps = connection->identity().caps;
   session->features = body.features;
   session->connection = connection;
-  session->last_heard = shard_.clock().now();
+  session->begun = session->last_heard = shard_.clock().now();
   Result<msg::MdsCaps> access = msg::MdsCaps::parse(session->info.caps);
   if (!access || !access->allows_file_system(options_.file_system)) {
     log_warning("mds", "{}: no right to this file system in \"{}\"", connection->describe(), session->info.caps);
@@ -397,19 +397,30 @@ Task<> Server::watch_sessions() {
 }
 
 std::string Server::sessions_json() const {
+  using boost::json::object;
   boost::json::array list;
   for (const auto& [client, session] : sessions_) {
-    boost::json::object metadata;
-    for (const auto& [key, value] : session->info.metadata) metadata[key] = value;
+    const SessionInfo& info = session->info;
+    object metadata{{"client_features", {{"feature_bits", fmt::format("{:#018x}", info.features)}}}};
+    for (const auto& [key, value] : info.metadata) metadata[key] = value;
     constexpr const char* states[] = {"opening", "open", "stale", "closing", "reconnecting"};
-    list.push_back({{"id", client.value},
-                    {"entity", {{"name", session->info.name}, {"addr", session->info.address.describe()}}},
-                    {"state", states[static_cast<int>(session->state)]},
-                    {"num_caps", session->caps.size()},
-                    {"completed_requests", session->done.size()},
-                    {"requests_in_flight", session->in_progress.size()},
-                    {"request_count", session->requests},
-                    {"client_metadata", metadata}});
+    const msg::Address address = info.address.empty() ? msg::Address() : info.address.addresses.front();
+    const std::string where = address.has_endpoint ? address.endpoint.describe() : "-";
+    object name{{"type", "client"}, {"num", client.value}};
+    list.push_back(
+        {{"id", client.value},
+         {"entity", {{"name", name}, {"addr", {{"type", "any"}, {"addr", where}, {"nonce", address.nonce}}}}},
+         {"state", states[static_cast<int>(session->state)]},
+         {"num_leases", 0},
+         {"num_caps", session->caps.size()},
+         {"uptime", std::chrono::duration<double>(shard_.clock().now() - session->begun).count()},
+         {"requests_in_flight", session->in_progress.size()},
+         {"num_completed_requests", session->done.size()},
+         {"num_completed_flushes", session->flushed.size()},
+         {"reconnecting", session->state == Session::State::absent},
+         {"delegated_inos", boost::json::array()},
+         {"inst", fmt::format("client.{} {}/{}", client.value, where, address.nonce)},
+         {"client_metadata", metadata}});
   }
   return boost::json::serialize(list);
 }

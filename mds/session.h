@@ -27,6 +27,7 @@ struct Session {
   msg::ConnectionRef connection;
   msg::FeatureBits features;
   msg::MdsCaps access;
+  MonotonicTime begun{};  ///< in this life of the server
   MonotonicTime last_heard{};
   std::unordered_set<Inode*> caps;
   std::set<Ino> locked;  ///< files on which it may have locks, or wait for one

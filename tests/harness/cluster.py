@@ -258,6 +258,26 @@ class Cluster:
             except ClusterError as error:
                 print(error)
 
+    def add_standby(self, name):
+        """One more MDS, which waits until another one fails. remove_standby() ends it again."""
+        self.options.mds += 1
+        assert self.mds_names()[-1] == name
+        caps = [word for pair in keys.CAPS["mds"].items() for word in pair]
+        self.ledger.record("path", path=self.path(f"{name}.keyring"))
+        self.run(["ceph", "-c", self.conf, "auth", "get-or-create", name, *caps, "-o", self.path(f"{name}.keyring")])
+        self.make_mds(name)
+        self.write_file("ceph.conf", self.conf_text())
+        self.start(name)
+        self.wait_until(self.mds_standbys, "no standby")
+
+    def remove_standby(self, name):
+        """Leaves the file system to the other ones, and returns when one of them serves it."""
+        self.stop(name)
+        self.options.mds -= 1
+        self.start_all()
+        self.wait_until(self.mds_active, "no MDS becomes active")
+        self.write_file("ceph.conf", self.conf_text())
+
     # ---- asking it ----
 
     def command(self, command, timeout=15):
@@ -283,10 +303,15 @@ class Cluster:
         ranks = status.get("fsmap", {}).get("by_rank", [])
         return {rank["gid"] for rank in ranks if rank.get("status") == "up:active"}
 
+    def mds_standbys(self):
+        """How many MDSs wait to take over."""
+        status = self.ask(prefix="status") or {}
+        return status.get("fsmap", {}).get("up:standby", 0)
+
     def wait_until(self, condition, complaint):
         deadline = time.monotonic() + self.options.wait
         while not condition():
-            for name in {e["name"] for e in self.ledger.entries("process")}:
+            for name in {e["name"] for e in self.ledger.entries("process")} & set(self.daemon_names()):
                 if not self.process(name):
                     raise ClusterError(f"{complaint}: {name} has died")
             if time.monotonic() > deadline:

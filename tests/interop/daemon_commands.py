@@ -90,6 +90,13 @@ class DaemonCommands(ClusterTest):
                 self.assertEqual(len(ours), 1, words)
                 self.assertEqual(ours[0]["state"], "open")
                 self.assertGreater(ours[0]["num_caps"], 20)
+                number, entity = ours[0]["id"], ours[0]["entity"]
+                self.assertEqual(entity["name"], {"type": "client", "num": number})
+                self.assertEqual(set(entity["addr"]), {"type", "addr", "nonce"})
+                self.assertEqual(f"client.{number} {entity['addr']['addr']}/{entity['addr']['nonce']}", ours[0]["inst"])
+                counters = {"num_leases", "num_caps", "requests_in_flight", "num_completed_requests"}
+                self.assertLessEqual({(key, int) for key in counters}, {(key, type(ours[0][key])) for key in ours[0]})
+                self.assertRegex(ours[0]["client_metadata"]["client_features"]["feature_bits"], "^0x[0-9a-f]{16}$")
             self.assertEqual(json.loads(self.daemon("mds.a", "ops").stdout)["num_ops"], 0)
             status = json.loads(self.daemon("mds.a", "status").stdout)
             self.assertEqual((status["state"], status["whoami"], status["fs_name"]), ("up:active", 0, "fs"))

@@ -1,9 +1,12 @@
 """ceph-fuse against the MDS: a tree copied in, read by another client, changed, removed."""
 
+import json
 import os
 import subprocess
+import time
 
 from harness import trees
+from harness.cluster import POOLS
 from harness.suite import ClusterTest
 
 FILES = 3000
@@ -79,6 +82,53 @@ class FuseTree(ClusterTest):
         os.rmdir(here)
         self.world.unmount_fuse(other, second)
         self.world.unmount_fuse(mount, client)
+
+    def test_snapshots_are_not_there(self):
+        """Their folder is, as the protocol has it: empty, and nothing can be made in it."""
+        mount, client = self.world.mount_fuse()
+        os.mkdir(mount + "/snapless")
+        for folder in (mount, mount + "/snapless"):
+            self.assertNotIn(".snap", os.listdir(folder))
+            self.assertEqual(os.listdir(folder + "/.snap"), [])
+            self.assertTrue(os.path.isdir(folder + "/.snap"))
+            if not self.stock:
+                with self.assertRaises(PermissionError):
+                    os.mkdir(folder + "/.snap/one")
+            with self.assertRaises(FileNotFoundError):
+                os.stat(folder + "/.snap/one")
+            with self.assertRaises(OSError):
+                os.rmdir(folder + "/.snap/one")
+            with self.assertRaises(OSError):
+                os.close(os.open(folder + "/.snap/file", os.O_CREAT | os.O_WRONLY))
+            self.assertEqual(os.listdir(folder + "/.snap"), [])
+        os.rmdir(mount + "/snapless")
+        self.world.unmount_fuse(mount, client)
+
+    def test_space_is_that_of_the_data_pool(self):
+        mount, client = self.world.mount_fuse()
+        with open(mount + "/space", "wb") as f:
+            f.write(os.urandom(8 << 20))
+            os.fsync(f.fileno())
+        deadline = time.monotonic() + 30
+        while True:  # the OSD tells the monitor every now and then; both have to be asked between two such moments
+            space, df = os.statvfs(mount), json.loads(self.world.client("ceph", "df", "-f", "json").stdout)
+            pool = next((p["stats"] for p in df["pools"] if p["name"] == POOLS[1]), {"stored": 0, "max_avail": 0})
+            found = {"used": (space.f_blocks - space.f_bfree) * space.f_frsize, "left": space.f_bavail * space.f_frsize}
+            expected = {"used": pool["stored"], "left": pool["max_avail"]}
+            if self.stock or expected["used"] >= 8 << 20 and all(
+                    abs(found[key] - expected[key]) <= 2 * space.f_frsize for key in found):
+                break
+            self.assertLess(time.monotonic(), deadline, f"{found}, and ceph df says {expected}")
+            time.sleep(0.5)
+        self.assertEqual(space.f_bfree, space.f_bavail)
+        self.assertEqual(space.f_namemax, 255)
+        os.unlink(mount + "/space")
+        self.world.unmount_fuse(mount, client)
+
+    @property
+    def stock(self):
+        """Then snapshots can be made; and nobody counts space without a manager."""
+        return self.cluster.software == "stock"
 
     def same(self, expected, found):
         lines = trees.differences(expected, found)

@@ -1,6 +1,9 @@
 """Debian's unmodified kernel in a guest mounts the cluster, writes a tree and unmounts; every daemon is killed; a
 second guest mounts again and has to read the same tree."""
 
+import json
+
+from harness.cluster import POOLS
 from harness.guest import Guest
 from harness.network import SERVER
 from harness.suite import ClusterTest
@@ -33,6 +36,11 @@ for i in $(seq 50 69); do rm a/s$i; done
 rmdir a/deep/deeper a/deep
 chmod 640 a/s40; chown 12:34 a/s41; touch -d '2001-02-03 04:05:06' a/s42; chmod 1777 b
 mkdir gone && rmdir gone || fail rmdir
+[ -z "$(ls -A .snap)" ] || fail "snapshots"
+{snapless} mkdir .snap/one 2>/dev/null && fail "a snapshot was made"
+set -- $(stat -f -c '%b %f %a %S %l' /mnt)
+[ $1 -ge $2 ] && [ $2 = $3 ] && [ $2 -gt 0 ] && [ $5 = 255 ] || fail "statfs $*"
+say space $1 $2 $4
 """
 
 #: Names, kinds, sizes, modes, owners, times of files, checksums and link targets.
@@ -53,13 +61,15 @@ dmesg | grep -E 'BUG|WARNING|Oops' && fail "the kernel complains"
 """
 
 
-#: Files that are fsynced one by one; the host ends every daemon at `halfway`, and the client has to get over it.
+#: Files that are fsynced one by one; the host ends every daemon at `crash`, and the MDS that serves at
+#: `takeover`, when another one waits to go on; the client has to get over both.
 GO_ON = """
 mkdir /mnt/go-on && cd /mnt/go-on || fail mkdir
 for i in $(seq 1 120); do
   dd if=/dev/urandom of=f$i bs=10001 count=$((i % 7 + 1)) conv=fsync 2>/dev/null || fail "writing file $i"
   if [ $((i % 5)) = 0 ]; then mv f$i moved$i || fail "moving file $i"; fi
-  if [ $i = 40 ]; then say halfway; fi
+  if [ $i = 40 ]; then say crash; fi
+  if [ $i = 80 ]; then say takeover; fi
 done
 say written
 md5sum * > /tmp/sums
@@ -83,14 +93,21 @@ class KernelMount(ClusterTest):
         self.write_kill_read("secure")
 
     def test_goes_on_after_a_crash(self):
-        """The client stays mounted while every daemon dies and comes back."""
+        """The client stays mounted while every daemon dies and comes back, and while another MDS takes over."""
         def crash(marker, words):
-            if marker == "halfway":
+            if marker == "crash":
                 self.cluster.kill()
                 self.cluster.start_all()
+            if marker == "takeover":
+                serves = json.loads(self.world.client("ceph", "status", "-f", "json").stdout)["fsmap"]["by_rank"][0]["name"]
+                self.cluster.kill(f"mds.{serves}")
 
+        self.world.client("ceph", "config", "set", "global", "mds_beacon_grace", 10 if self.stock else 3)
+        self.cluster.add_standby("mds.b")
         reports = self.boot("prefer-crc", MOUNT + GO_ON + MOUNT + COMPARE, crash, deadline=120)
         self.assertIn(("written", ""), reports)
+        self.cluster.remove_standby("mds.b")
+        self.world.client("ceph", "config", "rm", "global", "mds_beacon_grace")
 
     def write_kill_read(self, mode):
         written = self.entries(mode, MOUNT + WRITE + "sync" + MANIFEST + LEAVE)
@@ -107,9 +124,22 @@ class KernelMount(ClusterTest):
             self.fail("\n".join(lines))
 
     def entries(self, mode, script):
-        return [report for report in self.boot(mode, script) if report[0] in ("stat", "sum", "folder", "link")]
+        return [report for report in self.boot(mode, script, self.space) if report[0] in ("stat", "sum", "folder", "link")]
+
+    def space(self, marker, words):
+        """What the kernel says of the file system's size is what the data pool has and can take."""
+        if marker == "space" and not self.stock:  # nobody counts for a stock monitor without a manager
+            df = json.loads(self.world.client("ceph", "df", "-f", "json").stdout)
+            pool = next(p["stats"] for p in df["pools"] if p["name"] == POOLS[1])
+            blocks, _, size = map(int, words.split())
+            self.assertAlmostEqual(blocks * size, pool["stored"] + pool["max_avail"], delta=256 << 20)
+
+    @property
+    def stock(self):
+        return self.cluster.software == "stock"
 
     def boot(self, mode, script, on_report=None, deadline=60):
-        words = {"mode": mode, "server": SERVER, "key": self.cluster.admin_key()}
+        snapless = "false" if self.stock else ""
+        words = {"snapless": snapless, "mode": mode, "server": SERVER, "key": self.cluster.admin_key()}
         guest = Guest(self.world.netns, script.format(**words), mark=self.world.folder, on_report=on_report)
         return guest.run(deadline)
