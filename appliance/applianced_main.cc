@@ -6,6 +6,7 @@
 
 #include "appliance/access_api.h"
 #include "appliance/addresses.h"
+#include "appliance/backup_api.h"
 #include "appliance/box_api.h"
 #include "appliance/console.h"
 #include "appliance/doorstep.h"
@@ -150,10 +151,12 @@ Task<int> serve(Shard& shard, Config& config) {
   std::optional<Doorstep> doorstep;
   std::unique_ptr<HttpServer> door;
   std::optional<Console> console;
-  SettingsApi settings(shard, network, *identity,
+  BackupApi backups(shard, *documents, box, jobs);
+  SettingsApi settings(shard, *documents, network, workers, *identity,
                        {.state = state,
                         .address = address,
                         .set_clock = config.flag("set_clock"),
+                        .set_name = config.flag("set_name"),
                         .own_making = own_making,
                         .use = [&](const TlsIdentity& other) { return server->use(other); }});
   TaskGroup tasks(shard);
@@ -163,6 +166,7 @@ Task<int> serve(Shard& shard, Config& config) {
     (*access)->add_to(router);
     live.add_to(router);
     boxes.add_to(router);
+    backups.add_to(router);
     settings.add_to(router);
     router.page = [&page](const HttpRequest& request) { return page.get(request); };
     auto opened = HttpServer::open(shard, *at, &*identity, router);
@@ -196,6 +200,7 @@ Task<int> serve(Shard& shard, Config& config) {
       if (!door) log_warning("page", "cannot serve {}", where);
     }
     co_await network.start();
+    settings.start();
     box.start();
     watcher.start();
     tasks.spawn(watch_signals(shard, over));

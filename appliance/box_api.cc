@@ -150,8 +150,8 @@ Task<HttpResponse> BoxApi::set_up(Call call) {
   const unsigned copies = copies_in(call.body);
   if (copies == 0) co_return no_copies();
   std::string name = text_in(call.body, "name");
-  if (!name.empty() && !problem_with_share_name(name).empty())
-    co_return fail(422, "name", "Use only small letters (a to z), digits and hyphens in the box's name.");
+  if (!name.empty())
+    if (auto problem = problem_with_box_name(name); !problem.empty()) co_return fail(422, "name", problem);
   std::vector<DiskChoice> choices;
   const json::array* chosen = list_in(call.body, "disks");
   if (!chosen) co_return fail(422, "no_disks", "Choose at least one disk.");

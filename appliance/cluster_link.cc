@@ -101,10 +101,11 @@ Task<> ClusterLink::close() {
   if (impl_->messenger) co_await impl_->messenger->stop();
 }
 
-Task<Result<Answer>> ClusterLink::command(json::object words) {
+Task<Result<Answer>> ClusterLink::command(json::object words, std::string input) {
   words["format"] = "json";
   std::string text = json::serialize(words);
-  CO_TRY(auto reply, co_await impl_->monitors->command(text, {}, command_patience));
+  CO_TRY(auto reply,
+         co_await impl_->monitors->command(text, input.empty() ? Buffer{} : Buffer::copy_of(input), command_patience));
   Answer answer{.result = reply.result, .words = reply.text};
   Buffer output = reply.data.flatten();
   if (output.empty()) co_return answer;
@@ -114,9 +115,9 @@ Task<Result<Answer>> ClusterLink::command(json::object words) {
   co_return answer;
 }
 
-Task<Result<json::value>> ClusterLink::need(json::object words) {
+Task<Result<json::value>> ClusterLink::need(json::object words, std::string input) {
   const std::string prefix(words.at("prefix").as_string());
-  auto answer = co_await command(std::move(words));
+  auto answer = co_await command(std::move(words), std::move(input));
   if (!answer) {
     log_error("cluster", "{}: {}", prefix, answer.error().message());
     co_return answer.error();

@@ -27,9 +27,10 @@ class ClusterLink {
   Task<> close();
 
   /// One command, {"prefix": "osd pool ls", ...}; its output is read as JSON, null where there is none.
-  Task<Result<Answer>> command(boost::json::object words);
+  /// `input`: what comes with it, as by -i.
+  Task<Result<Answer>> command(boost::json::object words, std::string input = {});
   /// The same, where a refusal is an error, too: it is logged, with the monitor's words.
-  Task<Result<boost::json::value>> need(boost::json::object words);
+  Task<Result<boost::json::value>> need(boost::json::object words, std::string input = {});
   /// Makes `/name` in the file system, writable for every user, whose files' objects have this namespace; sets that
   /// once more if the folder is there already. Errc::timed_out when no MDS answers.
   Task<Result<>> make_share_folder(std::string name, std::string name_space);

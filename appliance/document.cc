@@ -87,6 +87,15 @@ void check_consistency(const Document& document, std::string& problem) {
     problem = "a box that is set up has an \"fsid\" and disks";
 }
 
+std::string problem_with_letters(std::string_view name) {
+  if (name.size() > 40) return "The name is too long: use at most 40 characters.";
+  for (char letter : name)
+    if (!((letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '-'))
+      return "Use only small letters (a to z), digits and hyphens in the name.";
+  if (name.front() == '-' || name.back() == '-') return "The name must not begin or end with a hyphen.";
+  return {};
+}
+
 }  // namespace
 
 json::object to_public_json(const Document& document) {
@@ -217,13 +226,14 @@ NetworkSettings parse_network(const json::object& from, std::string& problem) {
   return settings;
 }
 
+std::string problem_with_box_name(std::string_view name) {
+  if (name.empty()) return "Give the box a name.";
+  return problem_with_letters(name);
+}
+
 std::string problem_with_share_name(std::string_view name) {
   if (name.empty()) return "Give the share a name.";
-  if (name.size() > 40) return "The name is too long: use at most 40 characters.";
-  for (char letter : name)
-    if (!((letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '-'))
-      return "Use only small letters (a to z), digits and hyphens in the name.";
-  if (name.front() == '-' || name.back() == '-') return "The name must not begin or end with a hyphen.";
+  if (auto problem = problem_with_letters(name); !problem.empty()) return problem;
   // Their keys are named like shares' keys.
   for (const char* taken : {"admin", "bootstrap", "applianced"})
     if (name == taken) return fmt::format("The name \"{}\" is used by the box itself: choose another.", name);

@@ -74,5 +74,7 @@ NetworkSettings parse_network(const boost::json::object& from, std::string& prob
 
 /// Empty if the name will do for a share, otherwise what to change about it.
 std::string problem_with_share_name(std::string_view name);
+/// The same for the box, which is found by this name on the network.
+std::string problem_with_box_name(std::string_view name);
 
 }  // namespace spirula::appliance

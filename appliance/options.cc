@@ -22,6 +22,7 @@ std::span<const Option> options() {
       {"network_folder", OptionType::text, "",
        "where systemd-networkd reads what the owner decides; empty: the network is not ours"},
       {"set_clock", OptionType::boolean, "false", "the machine's clock is ours to set"},
+      {"set_name", OptionType::boolean, "false", "the machine takes the box's name, for mDNS"},
       {"setup_file", OptionType::text, "", "settings that were put on the boot disk before the first start"},
       {"boot_file", OptionType::text, "", "what the boot menu was asked, from the initial RAM disk"},
   };

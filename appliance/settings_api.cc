@@ -2,11 +2,13 @@
 
 #include <sys/timex.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "appliance/json_read.h"
 #include "appliance/limits.h"
+#include "appliance/tools.h"
 #include "base/coroutine.h"
 #include "base/log.h"
 
@@ -14,6 +16,8 @@ namespace spirula::appliance {
 namespace json = boost::json;
 namespace {
 
+constexpr const char* name_schema =
+    R"({"type":"object","required":["name"],"properties":{"name":{"type":"string","pattern":"^[a-z0-9][a-z0-9-]*$","maxLength":40}}})";
 constexpr const char* network_schema =
     R"({"type":"object","required":["automatic"],"properties":{"automatic":{"type":"boolean","description":"by DHCP; the rest is not looked at then"},"address":{"type":"string","description":"with its prefix: 192.168.1.5/24"},"gateway":{"type":"string"},"name_server":{"type":"string"}}})";
 constexpr const char* certificate_schema =
@@ -35,16 +39,29 @@ HttpResponse trial_begins() {
 
 }  // namespace
 
-SettingsApi::SettingsApi(Shard& shard, NetworkKeeper& network, TlsIdentity identity, Around around)
-    : shard_(shard), network_(network), identity_(std::move(identity)), around_(std::move(around)), tasks_(shard) {}
+SettingsApi::SettingsApi(Shard& shard, DocumentStore& documents, NetworkKeeper& network, BlockingPool& workers,
+                         TlsIdentity identity, Around around)
+    : shard_(shard),
+      documents_(documents),
+      network_(network),
+      workers_(workers),
+      identity_(std::move(identity)),
+      around_(std::move(around)),
+      tasks_(shard) {}
+
+void SettingsApi::start() {
+  if (around_.set_name) tasks_.spawn(follow_name());
+}
 
 Task<> SettingsApi::stop() {
   co_await tasks_.stop();
 }
 
 void SettingsApi::add_to(Router& router) {
-  router.add({"GET", "/api/v1/settings", Access::owner, "address, certificate, clock", "",
+  router.add({"GET", "/api/v1/settings", Access::owner, "name, address, certificate, clock", "",
               action(this, &SettingsApi::get_settings)});
+  router.add({"PUT", "/api/v1/name", Access::owner, "call the box something else", name_schema,
+              action(this, &SettingsApi::rename)});
   router.add({"PUT", "/api/v1/network", Access::owner,
               "try another address for a minute; without /network/keep all is as before then", network_schema,
               action(this, &SettingsApi::try_network)});
@@ -72,9 +89,33 @@ Task<HttpResponse> SettingsApi::get_settings(Call) {
     auto left = std::chrono::duration_cast<std::chrono::seconds>(until_ - shard_.clock().now()).count();
     certificate["trial"] = {{"seconds", std::max<std::int64_t>(left, 0)}};
   }
-  co_return ok({{"network", std::move(network)},
+  co_return ok({{"name", documents_.current().name},
+                {"network", std::move(network)},
                 {"certificate", std::move(certificate)},
                 {"clock", {{"now", std::time(nullptr)}, {"kept", clock_is_kept()}, {"ours", around_.set_clock}}}});
+}
+
+Task<HttpResponse> SettingsApi::rename(Call call) {
+  std::string name = text_in(call.body, "name");
+  if (auto problem = problem_with_box_name(name); !problem.empty()) co_return fail(422, "name", problem);
+  Document document = documents_.current();
+  document.name = std::move(name);
+  if (auto saved = documents_.save(std::move(document)); !saved) co_return not_saved(saved.error());
+  co_return ok(json::object{{"name", documents_.current().name}});
+}
+
+Task<> SettingsApi::follow_name() {
+  std::string now;
+  do {
+    if (documents_.current().name == now) continue;
+    now = documents_.current().name;
+    if (::sethostname(now.data(), now.size()) != 0) {
+      log_warning("box", "the name {} cannot be taken: {}", now, last_errno().message());
+      continue;
+    }
+    // It announces the name that it found when it was started.
+    co_await workers_.run([] { (void)run_tool({"systemctl", "--no-block", "try-restart", "avahi-daemon"}); });
+  } while (co_await shard_.clock().sleep(std::chrono::seconds(1)));
 }
 
 Task<HttpResponse> SettingsApi::try_network(Call call) {

@@ -7,20 +7,24 @@
 
 namespace spirula::appliance {
 
-/// The box itself: its address, its certificate, its clock. Lives on one shard; outlives the router; stop() before
-/// destruction.
+/// The box itself: its name, its address, its certificate, its clock. Lives on one shard; outlives the router; stop()
+/// before destruction.
 class SettingsApi {
  public:
   struct Around {
     std::string state;       ///< folder
     std::string address;     ///< of the daemons
     bool set_clock = false;  ///< the machine's clock is ours to set
+    bool set_name = false;   ///< and its name
     TlsIdentity own_making;  ///< the box's own certificate
     /// Who the page is, for new connections from now on.
     std::function<Result<>(const TlsIdentity&)> use;
   };
   /// `identity`: the one in use.
-  SettingsApi(Shard& shard, NetworkKeeper& network, TlsIdentity identity, Around around);
+  SettingsApi(Shard& shard, DocumentStore& documents, NetworkKeeper& network, BlockingPool& workers,
+              TlsIdentity identity, Around around);
+  /// The machine gets the name that was decided, and again whenever that changes.
+  void start();
   void add_to(Router& router);
   Task<> stop();
 
@@ -28,6 +32,8 @@ class SettingsApi {
 
  private:
   Task<HttpResponse> get_settings(Call call);
+  Task<HttpResponse> rename(Call call);
+  Task<> follow_name();
   Task<HttpResponse> try_network(Call call);
   Task<HttpResponse> keep_network(Call call);
   Task<HttpResponse> try_certificate(Call call);
@@ -37,7 +43,9 @@ class SettingsApi {
   Task<> count_down(std::uint64_t trial);
 
   Shard& shard_;
+  DocumentStore& documents_;
   NetworkKeeper& network_;
+  BlockingPool& workers_;
   TlsIdentity identity_;
   std::optional<TlsIdentity> before_;  ///< while another one is tried out
   std::uint64_t trial_ = 0;

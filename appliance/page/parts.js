@@ -92,12 +92,13 @@ export function MountLines({ share }) {
     <p class="note">The lines hold the key of this share: whoever has them can read and change its files.</p>`;
 }
 
-export function JobView({ job }) {
+/** `again`: what failed is begun again by starting what does not run. */
+export function JobView({ job, again = true }) {
   return html`<section aria-label=${job.title}>
     <progress value=${job.progress} max="1" aria-label=${job.title}></progress>
     <p role="status">${job.state === "failed" ? "" : job.step}</p>
     <${Trouble} problem=${job.state === "failed" ? job.error : ""} />
-    ${job.state === "failed" && html`<${TryAgain} />`}
+    ${job.state === "failed" && again && html`<${TryAgain} />`}
   </section>`;
 }
 

@@ -1,7 +1,7 @@
-// The box itself: address, certificate, clock.
+// The box itself: name, address, certificate, clock; its settings as a file.
 import { html, useEffect, useSignal } from "./vendor.js";
-import { ask, state } from "./api.js";
-import { Form, Screen, Trouble } from "./parts.js";
+import { ask, config, jobs, state } from "./api.js";
+import { Form, JobView, Screen, Trouble } from "./parts.js";
 
 /** How many seconds the box's clock is ahead of this computer's; remembered from when the page was loaded. */
 export const clockOff = () => (state.value?.now ? state.value.now - state.value.asked : 0);
@@ -14,6 +14,85 @@ function Trial({ trial, what, keep }) {
     <p role="status"><strong>This ${what} is being tried.</strong> Unless you keep it within ${trial.seconds} seconds, the one from before comes back.</p>
     <${Form} action=${keep} button=${`Keep this ${what}`} />
   </article>`;
+}
+
+function Name({ load }) {
+  const said = useSignal("");
+  const change = async (form) => {
+    said.value = "";
+    const { name } = await ask("PUT", "/name", { name: form.get("name") });
+    config.value = { ...config.value, name };
+    said.value = `The box is called “${name}” now.`;
+    await load();
+  };
+  return html`<section aria-labelledby="name-title">
+    <h2 id="name-title">Name</h2>
+    <${Form} action=${change} button="Rename the box" secondary>
+      <label>What the box is called
+        <input name="name" required maxlength="40" pattern="[a-z0-9][a-z0-9\\-]*" autocomplete="off" autocapitalize="none" spellcheck=${false}
+          value=${config.value.name} aria-describedby="box-name-hint" />
+      </label>
+      <small id="box-name-hint">Small letters, digits and hyphens. Computers in the same network find it by this name with “.local” after it. Mounted shares do not notice.</small>
+    <//>
+    <p role="status">${said.value}</p>
+  </section>`;
+}
+
+function downloadBackup(answer) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(answer, null, 1)], { type: "application/json" }));
+  link.download = `${answer.name}-settings.json`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+const several = (names) => names.map((name) => `“${name}”`).join(", ");
+
+/** A settings file brought back: first what it would do, then doing it. */
+export function Restore() {
+  const file = useSignal(null), plan = useSignal(null), problem = useSignal("");
+  const job = jobs.value.findLast((each) => each.kind === "restore");
+  const choose = async (event) => {
+    plan.value = file.value = null;
+    problem.value = "";
+    const [chosen] = event.target.files;
+    if (!chosen) return;
+    try {
+      const text = await chosen.text();
+      try {
+        file.value = JSON.parse(text);
+      } catch {
+        throw new Error("This is not a settings file of a Spirula box.");
+      }
+      plan.value = await ask("POST", "/restore/plan", file.value);
+    } catch (error) {
+      problem.value = error.message;
+    }
+  };
+  const restore = async () => {
+    await ask("POST", "/restore", file.value);
+    plan.value = null;
+  };
+  return html`<label>Settings file <input type="file" accept=".json,application/json" onChange=${choose} /></label>
+    <${Trouble} problem=${problem.value} />
+    ${plan.value && html`<${Form} action=${restore} button="Bring these settings back" secondary>
+      <p>The file is of ${new Date(plan.value.made * 1000).toLocaleString()}. The box will be called “${plan.value.name}”.
+        ${plan.value.missing.length > 0 && ` Shares that will be made, with the keys they had: ${several(plan.value.missing)}.`}
+        ${plan.value.there.length > 0 && ` Shares that are there already and stay as they are: ${several(plan.value.there)}.`}
+        ${" "}Address, password, certificate and disks stay as they are now.</p>
+    <//>`}
+    ${job && html`<${JobView} job=${job} again=${false} />
+      ${job.state === "done" && html`<p role="status">The settings of the file are in place.</p>`}`}`;
+}
+
+function SettingsFile() {
+  return html`<section aria-labelledby="file-title">
+    <h2 id="file-title">Settings file</h2>
+    <p>It has the box's name, the shares and their keys: with it, a new box, or this one set up anew, serves the same mount
+      lines. It has no files of the shares in it. Keep it as you keep a key.</p>
+    <${Form} action=${async () => downloadBackup(await ask("GET", "/backup"))} button="Save the settings file" secondary />
+    <details><summary>Bring back a settings file</summary><${Restore} /></details>
+  </section>`;
 }
 
 function Address({ network, load }) {
@@ -101,8 +180,10 @@ export function Settings() {
   return html`<${Screen} title="Settings">
     <${Trouble} problem=${problem.value} />
     ${!all.value && !problem.value && html`<p aria-busy="true">Looking</p>`}
-    ${all.value && html`<${Address} network=${all.value.network} load=${load} />
+    ${all.value && html`<${Name} load=${load} />
+      <${Address} network=${all.value.network} load=${load} />
       <${Certificate} certificate=${all.value.certificate} load=${load} />
-      <${Clock} clock=${all.value.clock} load=${load} />`}
+      <${Clock} clock=${all.value.clock} load=${load} />
+      <${SettingsFile} />`}
   <//>`;
 }

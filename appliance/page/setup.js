@@ -2,6 +2,7 @@
 import { html, useSignal } from "./vendor.js";
 import { ask, config, jobs, open, state } from "./api.js";
 import { CopiesChoice, DiskPicker, useDiskPicker } from "./disks.js";
+import { Restore } from "./settings.js";
 import { bytes, Form, JobView, MountLines, Screen } from "./parts.js";
 
 export function Claim() {
@@ -88,6 +89,7 @@ export function FirstShare({ skip }) {
     <p>A share is a folder that other computers mount. Each has a key of its own, which opens nothing else.</p>
     <${Form} action=${make} button="Make the share"><${ShareName} /><//>
     <button type="button" class="secondary outline" onClick=${skip}>Later</button>
+    <details><summary>Bring back the shares of a settings file</summary><${Restore} /></details>
   <//>`;
 }
 

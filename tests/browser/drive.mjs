@@ -194,7 +194,21 @@ try {
     await press("Set it to this computer's time");
     await differs.waitFor({ state: "detached" });
   }
+  await type("What the box is called", "snail");
+  await press("Rename the box");
+  await page.getByText("The box is called “snail” now.").waitFor();
+  const saved = page.waitForEvent("download");
+  await press("Save the settings file");
+  const file = { name: (await saved).suggestedFilename(), mimeType: "application/json", buffer: fs.readFileSync(await (await saved).path()) };
+  need(file.name === "snail-settings.json", `the settings file is called ${file.name}`);
+  await page.getByText("Bring back a settings file").click();
+  await page.locator("input[type=file]").setInputFiles({ ...file, buffer: Buffer.from("snail") });
+  await page.getByText("This is not a settings file").waitFor();
+  await page.locator("input[type=file]").setInputFiles(file);
+  await page.getByText("stay as they are: “photos”").waitFor();
   await look("settings");
+  await press("Bring these settings back");
+  await page.getByText("The settings of the file are in place.").waitFor();
 
   await tabTo(page.getByRole("link", { name: "Account" }));
   await page.keyboard.press("Enter");
