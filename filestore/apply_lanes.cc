@@ -38,12 +38,18 @@ void ApplyLanes::enqueue(std::span<const SubmissionPointer> submissions) {
   for (const SubmissionPointer& each : submissions) {
     if (each->barrier) barriers_.insert(each->sequence);
     lanes_[each->lane]->queue.push_back(each);
+    lanes_[each->lane]->queued_bytes += each->bytes;
   }
   if (!submissions.empty()) reached_ = submissions.back()->end;
   for (auto& lane : lanes_) {
     if (lane->busy_from != 0 || !may_take_locked(*lane)) continue;
-    if (!lane->lingering || lane->queue.size() >= limits::lane_batch_transactions_wanted) lane->work.notify_one();
+    if (!lane->lingering || worth_a_batch(*lane)) lane->work.notify_one();
   }
+}
+
+bool ApplyLanes::worth_a_batch(const Lane& lane) {
+  return lane.queue.size() >= limits::lane_batch_transactions_wanted ||
+         lane.queued_bytes >= limits::lane_batch_bytes_wanted;
 }
 
 /// Nothing up to `sequence` is queued or in hand.
@@ -68,11 +74,10 @@ void ApplyLanes::run(Lane& lane) {
   for (;;) {
     lane.work.wait(lock, [&] { return stopping_ || may_take_locked(lane); });
     // Nobody waits for an apply, and a batch costs little more than one transaction: let a few come together.
-    if (!stopping_ && !held_ && lane.queue.size() < limits::lane_batch_transactions_wanted) {
+    if (!stopping_ && !held_ && !worth_a_batch(lane)) {
       lane.lingering = true;
-      lane.work.wait_for(lock, limits::lane_linger, [&] {
-        return stopping_ || held_ || failed_ || lane.queue.size() >= limits::lane_batch_transactions_wanted;
-      });
+      lane.work.wait_for(lock, limits::lane_linger,
+                         [&] { return stopping_ || held_ || failed_ || worth_a_batch(lane); });
       lane.lingering = false;
     }
     if (abandoned_ || failed_ || (stopping_ && lane.queue.empty())) return;
@@ -85,6 +90,7 @@ void ApplyLanes::run(Lane& lane) {
       bool barrier = lane.queue.front()->barrier;
       if (!batch.empty() && (barrier || bytes + lane.queue.front()->bytes > limits::index_batch_bytes_max)) break;
       bytes += lane.queue.front()->bytes;
+      lane.queued_bytes -= lane.queue.front()->bytes;
       if (batch.empty()) lane.busy_from = lane.queue.front()->sequence;
       batch.push_back(std::move(lane.queue.front()));
       lane.queue.pop_front();

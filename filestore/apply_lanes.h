@@ -53,6 +53,7 @@ class ApplyLanes {
   struct Lane {
     std::unique_ptr<Applier> applier;
     std::deque<SubmissionPointer> queue;
+    std::uint64_t queued_bytes = 0;
     std::uint64_t busy_from = 0;  ///< first sequence in hand; 0: none
     bool lingering = false;       ///< waits for more to come
     std::mutex applying;
@@ -60,6 +61,7 @@ class ApplyLanes {
     std::thread thread;
   };
   bool may_take_locked(const Lane& lane) const;
+  static bool worth_a_batch(const Lane& lane);
   bool quiet_until_locked(const Lane& lane, std::uint64_t sequence) const;
   void run(Lane& lane);
   Result<> apply(Lane& lane, std::vector<SubmissionPointer>& batch);

@@ -15,7 +15,8 @@ namespace spirula::filestore {
 /// Whether a read may block on the disk; if not, it answers Errc::again when it would have to.
 enum class Access : std::uint8_t { cached, blocking };
 
-/// Changes to be written together.
+/// Changes to be written together; of several to one key the last counts. Neighbours are handed over side by side, for
+/// the memtable finds the place of a key soon if it lies near the last one's.
 class IndexBatch {
  public:
   IndexBatch();

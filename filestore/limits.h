@@ -38,10 +38,11 @@ inline constexpr std::size_t open_files_max = 512;
 inline constexpr std::size_t lane_objects_max = 2048;
 /// Transactions an apply lane takes at once.
 inline constexpr std::size_t lane_batch_transactions_max = 256;
-/// So many are worth a batch at once; fewer wait this long for company. Nobody waits for them: reads see what is
-/// pending.
-inline constexpr std::size_t lane_batch_transactions_wanted = 32;
-inline constexpr std::chrono::milliseconds lane_linger{4};
+/// So many, or so many bytes, are worth a batch at once; fewer wait this long for company. Nobody waits for them: reads
+/// see what is pending.
+inline constexpr std::size_t lane_batch_transactions_wanted = 128;
+inline constexpr std::size_t lane_batch_bytes_wanted = 1 << 20;
+inline constexpr std::chrono::milliseconds lane_linger{15};
 /// Bytes of the transactions that a lane takes at once, and that it collects before it writes them to the index.
 inline constexpr std::size_t index_batch_bytes_max = 4 << 20;
 /// Removing more omap entries than this at once uses a range tombstone instead of one per entry.
