@@ -19,7 +19,10 @@ namespace {
 constexpr const char* claim_schema =
     R"({"type":"object","required":["code","password"],"properties":{"code":{"type":"string","description":"as the console shows it"},"password":{"type":"string","minLength":10,"maxLength":256}}})";
 constexpr const char* login_schema =
+    R"({"type":"object","required":["password"],"properties":{"password":{"type":"string"},"code":{"type":"string","description":"of the authenticator, or a recovery code; where a second factor is on"}}})";
+constexpr const char* confirm_schema =
     R"({"type":"object","required":["password"],"properties":{"password":{"type":"string"}}})";
+constexpr const char* code_schema = R"({"type":"object","required":["code"],"properties":{"code":{"type":"string"}}})";
 constexpr const char* password_schema =
     R"({"type":"object","required":["old","new"],"properties":{"old":{"type":"string"},"new":{"type":"string","minLength":10,"maxLength":256}}})";
 
@@ -47,6 +50,7 @@ AccessApi::AccessApi(Shard& shard, DocumentStore& documents, Sessions& sessions,
       sessions_(sessions),
       workers_(workers),
       folder_(std::move(folder)),
+      second_(documents),
       logins_(metrics.counter("page", "logins", "sessions opened with the right password")),
       guesses_(metrics.counter("page", "wrong_passwords", "wrong passwords and claim codes")) {}
 
@@ -80,6 +84,15 @@ void AccessApi::add_to(Router& router) {
               action(this, &AccessApi::end_session)});
   router.add({"PUT", "/api/v1/password", Access::owner, "change the password; every other session ends",
               password_schema, action(this, &AccessApi::change_password)});
+  router.add({"GET", "/api/v1/second-factor", Access::owner, "whether a code is asked besides the password", "",
+              action(this, &AccessApi::get_second_factor)});
+  router.add({"POST", "/api/v1/second-factor", Access::owner, "a new key for an authenticator; changes nothing yet",
+              confirm_schema, action(this, &AccessApi::begin_second_factor)});
+  router.add({"PUT", "/api/v1/second-factor", Access::owner,
+              "ask for codes of that key from now on; answers with the recovery codes, once", code_schema,
+              action(this, &AccessApi::finish_second_factor)});
+  router.add({"POST", "/api/v1/second-factor/end", Access::owner, "let the password be enough again", confirm_schema,
+              action(this, &AccessApi::end_second_factor)});
   router.add({"POST", "/api/v1/metrics-token", Access::owner,
               "make a new token for /metrics, shown once; the one before it stops working", "",
               action(this, &AccessApi::make_metrics_token)});
@@ -180,7 +193,63 @@ Task<HttpResponse> AccessApi::log_in(Call call) {
   bool right = password.size() <= limits::password_bytes_max;
   if (right) right = co_await verify(std::move(password));
   if (!right) co_return wrong_guess(call, "wrong_password", "This is not the password. Try again.");
+  if (second_.is_on()) {
+    const std::string code = text_in(call.body, "code");
+    if (code.empty()) co_return fail(401, "code_needed", "Type the code that your authenticator shows, too.");
+    auto fits = second_.takes(code, unix_time());
+    if (!fits) co_return not_saved(fits.error());
+    if (!*fits)
+      co_return wrong_guess(call, "wrong_code",
+                            "This is not the code, or it was used already. Wait for the next one, or use a recovery "
+                            "code.");
+  }
   co_return opened(call);
+}
+
+std::int64_t AccessApi::unix_time() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(shard_.clock().wall().time_since_epoch()).count();
+}
+
+Task<std::optional<HttpResponse>> AccessApi::refuse_without_password(const Call& call) {
+  if (auto wait = refuse_guess(call)) co_return wait;
+  bool right = co_await verify(text_in(call.body, "password"));
+  if (!right) co_return wrong_guess(call, "wrong_password", "This is not the password. Nothing was changed.");
+  co_return std::nullopt;
+}
+
+Task<HttpResponse> AccessApi::get_second_factor(Call) {
+  co_return ok({{"on", second_.is_on()}, {"recovery_codes", second_.recovery_codes_left()}});
+}
+
+Task<HttpResponse> AccessApi::begin_second_factor(Call call) {
+  auto refusal = co_await refuse_without_password(call);
+  if (refusal) co_return std::move(*refusal);
+  const std::string secret = second_.begin(call.session.id);
+  const std::string& name = documents_.current().name;
+  co_return ok(
+      {{"secret", secret}, {"uri", fmt::format("otpauth://totp/Spirula:{}?secret={}&issuer=Spirula", name, secret)}});
+}
+
+Task<HttpResponse> AccessApi::finish_second_factor(Call call) {
+  auto codes = second_.finish(call.session.id, text_in(call.body, "code"), unix_time());
+  if (!codes && codes.error() == Errc::not_found)
+    co_return fail(409, "no_secret", "Begin again: the key in your authenticator is not one that this box knows.");
+  if (!codes && codes.error() == Errc::access)
+    co_return fail(422, "wrong_code",
+                   "This is not the code that belongs to the key. Check that the authenticator has the whole key, and "
+                   "that the clocks of both are right.");
+  if (!codes) co_return not_saved(codes.error());
+  sessions_.close_all_but(call.session.id);
+  log_info("page", "a second factor is asked from now on");
+  co_return ok({{"recovery_codes", json::array(codes->begin(), codes->end())}});
+}
+
+Task<HttpResponse> AccessApi::end_second_factor(Call call) {
+  auto refusal = co_await refuse_without_password(call);
+  if (refusal) co_return std::move(*refusal);
+  if (auto saved = second_.turn_off(); !saved) co_return not_saved(saved.error());
+  log_info("page", "no second factor is asked any more");
+  co_return ok(json::object{});
 }
 
 Task<HttpResponse> AccessApi::get_session(Call call) {

@@ -4,12 +4,14 @@
 #include "appliance/accounts.h"
 #include "appliance/document_store.h"
 #include "appliance/router.h"
+#include "appliance/second_factor.h"
 #include "base/blocking.h"
 #include "base/metrics.h"
 
 namespace spirula::appliance {
 
-/// Who gets in: claiming the box, logging in and out, sessions, the password, the metrics token. Lives on one shard;
+/// Who gets in: claiming the box, logging in and out, sessions, the password and what is asked besides it, the
+/// metrics token. Lives on one shard;
 /// outlives the router it adds itself to.
 class AccessApi {
  public:
@@ -33,6 +35,13 @@ class AccessApi {
   Task<HttpResponse> end_session(Call call);
   Task<HttpResponse> change_password(Call call);
   Task<HttpResponse> make_metrics_token(Call call);
+  Task<HttpResponse> get_second_factor(Call call);
+  Task<HttpResponse> begin_second_factor(Call call);
+  Task<HttpResponse> finish_second_factor(Call call);
+  Task<HttpResponse> end_second_factor(Call call);
+  /// A refusal unless the password in the body is right; a wrong one costs what it costs anywhere.
+  Task<std::optional<HttpResponse>> refuse_without_password(const Call& call);
+  std::int64_t unix_time() const;
 
   /// A refusal while somebody who guessed wrong has to wait, counted; otherwise nothing.
   std::optional<HttpResponse> refuse_guess(const Call& call);
@@ -47,6 +56,7 @@ class AccessApi {
   Sessions& sessions_;
   BlockingPool& workers_;
   std::string folder_, claim_code_;
+  SecondFactor second_;
   GuessDelays delays_;
   bool checking_ = false;  ///< a password or code is being looked at; others wait for their turn by asking again
   Counter& logins_;

@@ -42,6 +42,8 @@ void reset_access(DocumentStore& documents, const std::string& boot_file) {
   Document document = documents.current();
   document.password_hash.clear();
   document.metrics_token_hash.clear();
+  document.totp_secret.clear();
+  document.recovery_hashes.clear();
   document.network = {};
   if (documents.save(std::move(document)) && write_file(done, "", 0600))
     log_warning("box", "password and address were reset from the boot menu");

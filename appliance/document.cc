@@ -52,6 +52,18 @@ struct Reader {
     if (read > max && problem.empty()) problem = fmt::format("\"{}\" is too large", name);
     into = static_cast<T>(read);
   }
+  void texts(const char* name, std::vector<std::string>& into) {
+    auto* value = find(name, [](const json::value& v) { return v.is_array(); }, "a list");
+    if (!value) return;
+    if (value->get_array().size() > limits::recovery_codes && problem.empty())
+      problem = fmt::format("\"{}\" is too long", name);
+    for (const auto& item : value->get_array()) {
+      if (!item.is_string() && problem.empty())
+        problem = fmt::format("\"{}\" has something else than texts in it", name);
+      if (!problem.empty()) return;
+      into.emplace_back(item.get_string());
+    }
+  }
   template <class F>
   void list(const char* name, std::size_t count_max, F&& each) {
     auto* value = find(name, [](const json::value& v) { return v.is_array(); }, "a list");
@@ -127,6 +139,8 @@ json::object to_json(const Document& document) {
   json::object object = to_public_json(document);
   object["password_hash"] = document.password_hash;
   object["metrics_token_hash"] = document.metrics_token_hash;
+  object["totp_secret"] = document.totp_secret;
+  object["recovery_hashes"] = json::array(document.recovery_hashes.begin(), document.recovery_hashes.end());
   return object;
 }
 
@@ -151,6 +165,9 @@ Result<Document> parse_document(std::string_view text, std::string& problem) {
   reader.text("name", document.name, 63);
   reader.text("password_hash", document.password_hash);
   reader.text("metrics_token_hash", document.metrics_token_hash);
+  // Earlier versions did not have these.
+  if (reader.from.contains("totp_secret")) reader.text("totp_secret", document.totp_secret);
+  if (reader.from.contains("recovery_hashes")) reader.texts("recovery_hashes", document.recovery_hashes);
   reader.text("setup", setup);
   reader.text("fsid", document.fsid);
   reader.number("copies", document.copies, limits::copies_max);

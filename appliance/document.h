@@ -51,8 +51,10 @@ struct Document {
   static constexpr std::int64_t format = 1;
   std::uint64_t revision = 0;  ///< grows with every save
   std::string name = "spirula";
-  std::string password_hash;       ///< argon2id, as crypt prints it; empty: nobody has claimed the box
-  std::string metrics_token_hash;  ///< SHA-256 in hexadecimal; empty: no token
+  std::string password_hash;                 ///< argon2id, as crypt prints it; empty: nobody has claimed the box
+  std::string metrics_token_hash;            ///< SHA-256 in hexadecimal; empty: no token
+  std::string totp_secret;                   ///< in base32; empty: the password is enough
+  std::vector<std::string> recovery_hashes;  ///< SHA-256 in hexadecimal of the recovery codes that are left
   SetupState setup = SetupState::blank;
   std::string fsid;
   unsigned copies = 1;  ///< of every file, each on another disk

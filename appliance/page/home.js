@@ -149,6 +149,43 @@ export function Shares() {
   <//>`;
 }
 
+/** A code of an authenticator besides the password. */
+function SecondFactor() {
+  const now = useSignal(null), key = useSignal(null), codes = useSignal([]), said = useSignal("");
+  const load = async () => (now.value = await ask("GET", "/second-factor"));
+  useEffect(() => void load().catch(() => {}), []);
+  const begin = async (form) => {
+    said.value = "";
+    key.value = await ask("POST", "/second-factor", { password: form.get("password") });
+  };
+  const finish = async (form) => {
+    codes.value = (await ask("PUT", "/second-factor", { code: form.get("code") })).recovery_codes;
+    key.value = null;
+    await load();
+  };
+  const end = async (form) => {
+    await ask("POST", "/second-factor/end", { password: form.get("password") });
+    codes.value = [];
+    said.value = "The password is enough again.";
+    await load();
+  };
+  const password = html`<label>Your password <input name="password" type="password" required autocomplete="current-password" /></label>`;
+  return html`<h2>Second factor</h2>
+    <p role="status">${said.value}</p>
+    ${codes.value.length > 0 && html`<p>It is on, and everybody else was logged out. Write these recovery codes down: each lets you in once
+      without the authenticator, and they are shown only now.</p>
+      <ul class="codes">${codes.value.map((code) => html`<li><code>${code}</code></li>`)}</ul>`}
+    ${now.value && !now.value.on && !key.value && html`<p>Whoever logs in then needs a code of an authenticator program on your phone, too.</p>
+      <${Form} action=${begin} button="Set it up" secondary>${password}<//>`}
+    ${key.value && html`<p>Give this key to the authenticator (on a phone: <a href=${key.value.uri}>open it there</a>), then type the code that it shows.</p>
+      <p><code class="long">${key.value.secret.match(/.{4}/g).join(" ")}</code></p>
+      <${Form} action=${finish} button="Ask for codes from now on" secondary>
+        <label>Code <input name="code" required inputmode="numeric" autocomplete="one-time-code" /></label>
+      <//>`}
+    ${now.value?.on && html`<p>It is on. Recovery codes left: ${now.value.recovery_codes}. Without authenticator and codes, the boot menu of the box resets the password.</p>
+      <${Form} action=${end} button="Turn it off" secondary>${password}<//>`}`;
+}
+
 export function Account() {
   const said = useSignal("");
   const sessions = useSignal([]);
@@ -173,6 +210,7 @@ export function Account() {
       <label>New password <input name="new" type="password" required minlength="10" autocomplete="new-password" /></label>
     <//>
     <p role="status">${said.value}</p>
+    <${SecondFactor} />
     <h2>Who is logged in</h2>
     <ul>${sessions.value.map((each) => html`<li>From ${each.from}, since ${Math.round(each.began_seconds_ago / 60)} minutes
       ${each.this_one ? " (this window)" : html` <button type="button" class="secondary outline small" onClick=${() => end(each.id)}>Log out</button>`}</li>`)}</ul>

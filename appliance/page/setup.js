@@ -2,7 +2,7 @@
 import { html, useSignal } from "./vendor.js";
 import { ask, config, jobs, open, state } from "./api.js";
 import { CopiesChoice, DiskPicker, useDiskPicker } from "./disks.js";
-import { Restore } from "./settings.js";
+import { clockIsOff, Restore } from "./settings.js";
 import { bytes, Form, JobView, MountLines, Screen } from "./parts.js";
 
 export function Claim() {
@@ -28,12 +28,25 @@ export function Claim() {
 }
 
 export function LogIn() {
+  const coded = useSignal(false); // a second factor is asked
+  const logIn = async (form) => {
+    try {
+      await open("/session", { password: form.get("password"), ...(coded.value && { code: form.get("code") }) });
+    } catch (problem) {
+      if (problem.code === "code_needed") coded.value = true;
+      throw problem;
+    }
+  };
   return html`<${Screen} title=${"Log in to " + state.value.name}>
-    <${Form} action=${(form) => open("/session", { password: form.get("password") })} button="Log in">
+    <${Form} action=${logIn} button="Log in">
       <input type="text" name="username" value="owner" autocomplete="username" hidden />
       <label>Password
         <input name="password" type="password" required autocomplete="current-password" />
       </label>
+      ${coded.value && html`<label>Code of the authenticator, or a recovery code
+        <input name="code" required autocomplete="one-time-code" spellcheck=${false} />
+      </label>
+      ${clockIsOff() && html`<p>The box's clock differs from this computer's: codes will not fit until it is right. Use a recovery code.</p>`}`}
     <//>
   <//>`;
 }

@@ -3,6 +3,7 @@
 // Every screen is looked at by axe at desktop and phone width, in light and dark. The last line on standard output is
 // JSON: what the page said about the share, and what it cost to get there. Exit status 1 if anything is not as it should.
 import { createRequire } from "node:module";
+import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 
@@ -18,6 +19,15 @@ let acts = 0; // fields filled and buttons pressed
 
 function need(condition, words) {
   if (!condition) throw new Error(words);
+}
+
+/** What an authenticator shows now (RFC 6238). */
+function totp(secret) {
+  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000)));
+  const digest = crypto.createHmac("sha1", Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)))).update(counter).digest();
+  return String((digest.readUInt32BE(digest.at(-1) & 15) & 0x7fffffff) % 1e6).padStart(6, "0");
 }
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
@@ -214,6 +224,19 @@ try {
   await page.keyboard.press("Enter");
   await heading("Account");
   await page.getByText("(this window)").waitFor();
+  await type("Your password", password);
+  await press("Set it up");
+  const secret = (await page.locator("code.long").textContent()).replaceAll(" ", "");
+  await look("second-factor", false);
+  await type("Code", totp(secret));
+  await press("Ask for codes from now on");
+  await page.locator(".codes code").first().waitFor();
+  const recovery = await page.locator(".codes code").allTextContents();
+  need(recovery.length === 10, `${recovery.length} recovery codes`);
+  await look("recovery-codes", false);
+  await page.reload();
+  await page.getByText("(this window)").waitFor();
+  await page.getByText("Recovery codes left: 10").waitFor();
   await look("account");
   await press("Log out");
   await heading(/Log in/);
@@ -224,7 +247,14 @@ try {
   await page.waitForTimeout(1200);
   await type("Password", password);
   await press("Log in");
+  await page.getByText("Type the code that your authenticator shows, too.").waitFor();
+  await look("login-code", false);
+  await type("Code of the authenticator, or a recovery code", recovery[0].toLowerCase());
+  await press("Log in");
   await heading("Account");
+  await type("Your password", password);
+  await press("Turn it off");
+  await page.getByText("The password is enough again.").waitFor();
 
   // What is seldom seen: the box says otherwise than it is.
   const pretend = async (route, change) => {

@@ -1,11 +1,14 @@
 """Who may do what with the page, and what a hostile client gets."""
 
+import base64
+import hmac
 import http.client
 import json
 import os
 import re
 import socket
 import ssl
+import struct
 import threading
 import time
 import unittest
@@ -15,6 +18,12 @@ from harness.appliance import PASSWORD, Appliance, Page, Reply
 #: What anybody may ask. Everything else takes a session.
 OPEN = {("GET", "/api/v1/state"), ("POST", "/api/v1/claim"), ("POST", "/api/v1/session"),
         ("GET", "/api/v1/openapi.json")}
+
+
+def totp(secret):
+    """What an authenticator shows now (RFC 6238)."""
+    digest = hmac.digest(base64.b32decode(secret), struct.pack(">Q", int(time.time()) // 30), "sha1")
+    return f"{(struct.unpack_from('>I', digest, digest[-1] & 15)[0] & 0x7fffffff) % 1_000_000:06}"
 
 
 class ApplianceSecurityTest(unittest.TestCase):
@@ -148,6 +157,39 @@ class ApplianceSecurityTest(unittest.TestCase):
         again.cookie = other.cookie
         self.assertEqual(again.ask("GET", "/api/v1/session").status, 401, "a restart logs everybody out")
         self.assertEqual(again.log_in("four dry shells").status, 200)
+
+    def test_a_second_factor(self):
+        self.claim()
+        ask = self.owner.ask
+        self.assertEqual(ask("POST", "/api/v1/second-factor", {"password": "not this one"}).code, "wrong_password")
+        time.sleep(1.1)
+        secret = ask("POST", "/api/v1/second-factor", {"password": PASSWORD}).json()["secret"]
+        self.assertEqual(self.box.page().log_in().status, 200, "not on yet")
+        other = self.box.page()
+        other.log_in()
+        self.assertEqual(ask("PUT", "/api/v1/second-factor", {"code": "12345"}).code, "wrong_code")
+        codes = ask("PUT", "/api/v1/second-factor", {"code": totp(secret)}).json()["recovery_codes"]
+        self.assertEqual(len(codes), 10)
+        self.assertEqual(other.ask("GET", "/api/v1/session").status, 401)
+        self.assertEqual(other.log_in().code, "code_needed")
+        log_in = lambda page, code: page._opened(page.ask("POST", "/api/v1/session", {"password": PASSWORD, "code": code}))
+        self.assertEqual(log_in(other, "000000").code, "wrong_code")
+        self.assertEqual(log_in(other, codes[0]).code, "wait", "guessing codes takes time, too")
+        time.sleep(1.1)
+        self.assertEqual(log_in(other, codes[0]).status, 200)
+        self.assertEqual(log_in(self.box.page(), codes[0]).code, "wrong_code", "each once")
+        time.sleep(1.1)
+        self.box.stop()
+        self.box.start()
+        self.owner = self.box.page()
+        self.assertEqual(self.owner.log_in().code, "code_needed", "a restart does not forget it")
+        self.assertEqual(log_in(self.owner, codes[1]).status, 200)
+        self.assertEqual(self.owner.ask("GET", "/api/v1/second-factor").json(), {"on": True, "recovery_codes": 8})
+        self.assertNotIn(secret, self.owner.ask("GET", "/api/v1/config").body.decode())
+        for word in (secret, *codes):
+            self.assertNotIn(word, self.box.log())
+        self.assertEqual(self.owner.ask("POST", "/api/v1/second-factor/end", {"password": PASSWORD}).status, 200)
+        self.assertEqual(self.box.page().log_in().status, 200)
 
     def test_paths_lead_nowhere_else(self):
         self.claim()
