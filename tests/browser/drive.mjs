@@ -41,6 +41,7 @@ page.on("console", (message) => {
 });
 page.on("pageerror", (error) => complaints.push(String(error)));
 
+const long = new Set(["settings", "second-factor", "recovery-codes"]); // of these the picture is of all there is to scroll
 async function look(name, real = true) {
   for (const [width, viewport] of Object.entries({ desktop, phone })) {
     await page.setViewportSize(viewport);
@@ -55,7 +56,7 @@ async function look(name, real = true) {
       const words = result.violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html + " " + node.failureSummary).join("; ")}`);
       need(words.length === 0, `axe on ${name}, ${width}, ${colorScheme}:\n${words.join("\n")}`);
       if (pictures && real && (colorScheme === "light" || name === "overview"))
-        await page.screenshot({ path: path.join(pictures, `${name}-${width}${colorScheme === "dark" ? "-dark" : ""}.png`) });
+        await page.screenshot({ path: path.join(pictures, `${name}-${width}${colorScheme === "dark" ? "-dark" : ""}.png`), fullPage: long.has(name) });
     }
   }
   await page.setViewportSize(desktop);
@@ -227,13 +228,13 @@ try {
   await type("Your password", password);
   await press("Set it up");
   const secret = (await page.locator("code.long").textContent()).replaceAll(" ", "");
-  await look("second-factor", false);
+  await look("second-factor");
   await type("Code", totp(secret));
   await press("Ask for codes from now on");
   await page.locator(".codes code").first().waitFor();
   const recovery = await page.locator(".codes code").allTextContents();
   need(recovery.length === 10, `${recovery.length} recovery codes`);
-  await look("recovery-codes", false);
+  await look("recovery-codes");
   await page.reload();
   await page.getByText("(this window)").waitFor();
   await page.getByText("Recovery codes left: 10").waitFor();

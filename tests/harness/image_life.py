@@ -149,11 +149,11 @@ def state_of(disk, scratch):
     return said, keys
 
 
-def wait_for_page(address, seconds=120):
+def wait_for_page(address, seconds=120, port=443):
     deadline = time.monotonic() + seconds
     while True:
         try:
-            page = Page(f"{address}:443")
+            page = Page(f"{address}:{port}")
             if page.ask("GET", "/api/v1/state", timeout=30).status == 200:
                 return page
         except OSError as error:
