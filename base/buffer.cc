@@ -79,6 +79,15 @@ Buffer Buffer::allocate(std::size_t size, std::size_t alignment) {
   return buffer;
 }
 
+Buffer Buffer::allocate_with_checksums(std::size_t size) {
+  constexpr std::size_t word = sizeof(std::uint32_t);
+  std::size_t checksums_at = (size + word - 1) / word * word;
+  Buffer buffer = allocate(checksums_at + size / block_bytes * word, BlockPool::alignment);
+  buffer.size_ = size;
+  buffer.checksums_ = reinterpret_cast<const std::uint32_t*>(buffer.data_ + checksums_at);
+  return buffer;
+}
+
 Buffer Buffer::zeros(std::size_t size) {
   Buffer buffer = allocate(size);
   if (size) std::memset(buffer.mutable_data(), 0, size);
@@ -103,12 +112,18 @@ Buffer Buffer::slice(std::size_t offset, std::size_t length) const {
   Buffer part = *this;
   part.data_ += offset;
   part.size_ = length;
+  if (checksums_) part.checksums_ = offset % block_bytes ? nullptr : checksums_ + offset / block_bytes;
   return part;
 }
 
 std::byte* Buffer::mutable_data() {
   CHECK(size_ == 0 || owner_.use_count() == 1, "only a Buffer's sole owner writes into it");
   return const_cast<std::byte*>(data_);
+}
+
+std::span<std::uint32_t> Buffer::mutable_checksums() {
+  CHECK(owner_.use_count() <= 1, "only a Buffer's sole owner writes into it");
+  return {const_cast<std::uint32_t*>(checksums_), checksums().size()};
 }
 
 void BufferList::append(Buffer buffer) {

@@ -23,6 +23,8 @@ class Buffer {
   Buffer() = default;
   /// Fresh uninitialised memory of `size` bytes, aligned for O_DIRECT when `alignment` is 4096.
   static Buffer allocate(std::size_t size, std::size_t alignment = 16);
+  /// The same, aligned for O_DIRECT, with room for the checksums() of its blocks: who fills the bytes fills those too.
+  static Buffer allocate_with_checksums(std::size_t size);
   static Buffer zeros(std::size_t size);
   static Buffer copy_of(ByteView bytes);
   static Buffer copy_of(std::string_view text) { return copy_of(as_bytes(text)); }
@@ -43,12 +45,19 @@ class Buffer {
   /// For filling a Buffer that allocate() just made; CHECKs that nobody else shares it.
   std::byte* mutable_data();
 
+  /// A checksum travels with the bytes from where they were verified to where one is wanted next, over the whole way
+  /// and without another pass: crc32c(~0, block) of each whole block, counted from the first byte. Empty: not known.
+  static constexpr std::size_t block_bytes = 4096;
+  std::span<const std::uint32_t> checksums() const { return {checksums_, checksums_ ? size_ / block_bytes : 0}; }
+  std::span<std::uint32_t> mutable_checksums();
+
   friend bool operator==(const Buffer& a, const Buffer& b) { return a.text() == b.text(); }
 
  private:
   std::shared_ptr<std::byte[]> owner_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  const std::uint32_t* checksums_ = nullptr;  ///< the owner's, behind the bytes
 };
 
 /// A sequence of Buffers read as one run of bytes; appending copies nothing.

@@ -96,8 +96,19 @@ std::uint32_t crc32c(std::uint32_t seed, ByteView bytes) {
 }
 
 std::uint32_t crc32c(std::uint32_t seed, const BufferList& bytes) {
-  for (const Buffer& piece : bytes.buffers()) seed = crc32c(seed, piece.view());
+  for (const Buffer& piece : bytes.buffers()) seed = crc32c(seed, piece);
   return seed;
+}
+
+std::uint32_t crc32c(std::uint32_t seed, const Buffer& bytes) {
+  std::span<const std::uint32_t> known = bytes.checksums();
+  for (std::uint32_t block : known) seed = crc32c_join(seed, block);
+  return crc32c(seed, bytes.view().subspan(known.size() * Buffer::block_bytes));
+}
+
+std::uint32_t crc32c_join(std::uint32_t crc, std::uint32_t block) {
+  static const ShiftTable& table = shift_table<Buffer::block_bytes>();
+  return shift(table, ~crc) ^ block;
 }
 
 std::uint32_t crc32c_zeros(std::uint32_t seed, std::uint64_t count) {

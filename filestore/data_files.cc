@@ -177,10 +177,10 @@ Result<std::shared_ptr<DataFile>> DataFiles::open(std::uint64_t id, Access acces
   return file;
 }
 
-Result<DataFile> DataFiles::open_direct(std::uint64_t id) {
+Result<std::shared_ptr<DataFile>> DataFiles::open_direct(std::uint64_t id) {
   FileDescriptor fd(::openat(objects_.get(), path_of(id).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
   if (!fd) return last_errno();
-  return DataFile(std::move(fd), changes_, id);
+  return std::make_shared<DataFile>(std::move(fd), changes_, id);
 }
 
 Result<> DataFiles::set_owner(std::uint64_t id, const ObjectId& owner) {

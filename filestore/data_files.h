@@ -48,6 +48,12 @@ class DataFile {
   /// The next read of [offset, +length) has to ask the disk: O_DIRECT alone takes what the page cache has. What
   /// is dirty stays.
   void drop_cached(std::uint64_t offset, std::uint64_t length) const;
+  /// Notes that this is read now; true if it lies behind all that was noted since the file was opened.
+  bool first_pass(std::uint64_t offset, std::uint64_t length) {
+    if (offset < passed_.load(std::memory_order_relaxed)) return false;
+    passed_.store(offset + length, std::memory_order_relaxed);
+    return true;
+  }
   Result<> write(std::uint64_t offset, std::span<iovec> pieces);
   Result<> punch(std::uint64_t offset, std::uint64_t length);
   Result<> truncate(std::uint64_t size);
@@ -60,6 +66,7 @@ class DataFile {
   FileDescriptor fd_;
   FileChanges& changes_;
   std::uint64_t id_;
+  std::atomic<std::uint64_t> passed_{0};
 };
 
 /// The files of current/objects, by object id, with the most recently used kept open. Thread-safe.
@@ -80,7 +87,7 @@ class DataFiles {
   /// Access::cached: Errc::again if opening it would take the disk. Errc::not_found.
   Result<std::shared_ptr<DataFile>> open(std::uint64_t id, Access access);
   /// Past the page cache: reads must be of whole blocks into aligned memory. Not remembered.
-  Result<DataFile> open_direct(std::uint64_t id);
+  Result<std::shared_ptr<DataFile>> open_direct(std::uint64_t id);
   Result<> set_owner(std::uint64_t id, const ObjectId& owner);
   Result<> remove(std::uint64_t id);
 

@@ -3,6 +3,7 @@
 #include <set>
 #include <tuple>
 
+#include "base/crc32c.h"
 #include "filestore/inspector.h"
 #include "filestore/limits.h"
 #include "filestore/media_check.h"
@@ -30,6 +31,30 @@ class IntegrityTest : public testing::StoreFixture, public ::testing::WithParamI
     return bad;
   }
 };
+
+TEST_P(IntegrityTest, large_reads_bring_their_checksums_from_the_medium_and_from_cache) {
+  constexpr std::uint64_t mib = 1 << 20, size = 5 * mib + 777, hole_begin = 2 * mib + 100, hole_end = 2 * mib + 90'000;
+  Buffer bytes = pattern(size, 1);
+  Transaction make;
+  make.create_collection(0);
+  make.write(named("large"), 0, bytes.slice(0, hole_begin));
+  make.write(named("large"), hole_end, bytes.slice(hole_end));
+  ASSERT_TRUE(submit(std::move(make)));
+  BufferList expected(bytes.slice(0, hole_begin));
+  expected.append(Buffer::zeros(hole_end - hole_begin));
+  expected.append(bytes.slice(hole_end));
+  ASSERT_TRUE(run(store_->commit()));
+  close();
+  open();
+  for (auto [offset, length] : std::vector<std::tuple<std::uint64_t, std::uint64_t>>{
+           {0, size}, {4096, 4 * mib}, {4096, 4 * mib}, {mib, 70'000}, {5, 4 * mib}, {3 * mib, 9 * mib}}) {
+    auto got = run(store_->read(named("large"), offset, length));
+    ASSERT_TRUE(got) << offset;
+    EXPECT_EQ(*got, expected.slice(offset, std::min(length, size - offset))) << offset;
+    EXPECT_EQ(got->buffers()[0].checksums().empty(), GetParam() == Integrity::btrfs_checksums || offset == 5);
+    EXPECT_EQ(crc32c(~0u, *got), crc32c(~0u, got->flatten().view())) << offset;
+  }
+}
 
 TEST_P(IntegrityTest, a_damaged_block_is_an_error_and_never_data) {
   Transaction make;

@@ -60,6 +60,12 @@ inline constexpr std::uint32_t staging_rings = 2;
 /// Payload that shares one sync.
 inline constexpr std::uint64_t staging_batch_bytes_max = 16 << 20;
 
+/// A run of blocks that is read past the page cache, if it is the first pass over them: below it, what the kernel reads
+/// ahead is worth more than the copy costs.
+inline constexpr std::uint64_t direct_read_bytes_min = 1 << 20;
+/// A read whose bytes keep the checksums of their blocks, see Buffer::checksums().
+inline constexpr std::uint64_t checksums_kept_from = 64 << 10;
+
 /// A read served on the calling shard at most; more is copied and verified on the read pool.
 inline constexpr std::uint64_t inline_read_bytes_max = 64 << 10;
 

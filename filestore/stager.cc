@@ -299,8 +299,12 @@ Result<> Stager::write(Ring& ring, StagingWrites& writes, std::span<const Submis
     auto whole = written.begin();
     for (const SubmissionPointer& each : batch)
       for (auto& [extent, data] : each->staged) {
-        ByteView bytes = (whole++)->view();
+        const Buffer& buffer = *whole++;
+        ByteView bytes = buffer.view();
         extent->checksums.reserve(bytes.size() / block_bytes);
+        // Those that the bytes bring are of the time when they were verified, so nothing slips in between.
+        for (std::uint32_t each : buffer.checksums()) extent->checksums.push_back(nonzero(each));
+        if (!extent->checksums.empty()) continue;
         for (std::uint64_t block = 0; block < bytes.size(); block += block_bytes)
           extent->checksums.push_back(block_checksum(bytes.subspan(block, block_bytes)));
       }

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "base/codec.h"
+#include "base/crc32c.h"
 #include "filestore/error.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
@@ -117,27 +118,68 @@ Result<bool> View::exists(const PendingPlan& plan) {
 // --- data
 // -------------------------------------------------------------------------------------------------------------
 
-Result<ChecksumChunk> View::chunk(std::uint64_t id, std::uint64_t number) {
-  TRY(auto row, index_.get(key::checksums(id, static_cast<std::uint32_t>(number)), access_, moment()));
-  return row ? ChecksumChunk::from_row(*row) : ChecksumChunk{};
+Result<std::vector<std::uint32_t>> View::known_checksums(std::uint64_t id, std::uint64_t first, std::uint64_t end) {
+  constexpr std::uint64_t per_chunk = limits::blocks_per_chunk;
+  std::vector<std::uint32_t> known(end - first);
+  auto take = [&](std::uint64_t number, std::string_view row) {
+    ChecksumChunk sums = ChecksumChunk::from_row(row);
+    std::uint64_t begin = number * per_chunk;
+    for (std::uint64_t block = std::max(begin, first); block < std::min(begin + per_chunk, end); ++block)
+      known[block - first] = sums.crc[block - begin];
+  };
+  if (std::uint64_t number = first / per_chunk; number == (end - 1) / per_chunk) {
+    TRY(auto row, index_.get(key::checksums(id, static_cast<std::uint32_t>(number)), access_, moment()));
+    if (row) take(number, *row);
+    return known;
+  }
+  auto cursor = index_.cursor(key::checksums(id, first, end), access_, moment());
+  for (; cursor->valid(); cursor->next()) take(key::parse_chunk(cursor->key()), cursor->value());
+  TRY(cursor->status());
+  return known;
 }
 
-Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::span<std::byte> into) {
-  std::memset(into.data(), 0, into.size());
+/// A first pass over much data goes past the page cache, which saves copying it and keeps what others read there; what
+/// is read again is worth a place in it.
+Result<> View::read_blocks(DataFile& file, std::uint64_t id, std::uint64_t offset, std::span<std::byte> into) {
+  bool aligned = reinterpret_cast<std::uintptr_t>(into.data()) % block_bytes == 0;
+  if (access_ == Access::blocking && aligned && into.size() >= limits::direct_read_bytes_min &&
+      file.first_pass(offset, into.size())) {
+    TRY(auto direct, files_.open_direct(id));
+    return direct->read(offset, into, Access::blocking);
+  }
+  return file.read(offset, into, access_);
+}
+
+Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::span<std::byte> into,
+                         std::span<std::uint32_t> sums) {
+  const std::uint64_t into_end = offset + into.size();
+  std::uint64_t filled = offset;
+  auto zero_until = [&](std::uint64_t until) {
+    if (until <= filled) return;
+    std::memset(into.data() + (filled - offset), 0, until - filled);
+    static const std::uint32_t of_zeros = crc32c_zeros(~0u, block_bytes);
+    for (std::uint64_t i = (filled - offset) / block_bytes; i < sums.size() && i * block_bytes < until - offset; ++i)
+      sums[i] = of_zeros;
+    filled = until;
+  };
   TRY(const Onode* onode, base(plan));
-  if (!onode || offset >= onode->size) return {};
-  std::uint64_t end = std::min(offset + into.size(), onode->size);
+  if (!onode || offset >= onode->size || (!onode->has_inline && !onode->has_file)) {
+    zero_until(into_end);
+    return {};
+  }
+  std::uint64_t end = std::min(into_end, onode->size);
   if (onode->has_inline) {
     TRY(auto row, index_.get(key::inline_data(onode->id), access_, moment()));
     if (!row) {
       what_ = "inline data are missing";
       return Errc::io;
     }
+    zero_until(into_end);
     if (offset < row->size())
       std::memcpy(into.data(), row->data() + offset, std::min<std::uint64_t>(end, row->size()) - offset);
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = crc32c(~0u, into.subspan(i * block_bytes, block_bytes));
     return {};
   }
-  if (!onode->has_file) return {};
   Result<std::shared_ptr<DataFile>> opened = files_.open(onode->id, access_);
   if (!opened && is(opened.error(), Errc::not_found)) {
     what_ = "the data file is missing";
@@ -145,51 +187,59 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
     return Errc::io;
   }
   TRY(opened);
-  const DataFile& file = **opened;
-  if (!files_.keeps_checksums()) return fill_unchecked(*onode, offset, into.first(end - offset));
-  std::uint64_t first = offset / block_bytes, last = (end - 1) / block_bytes;
-  for (std::uint64_t number = first / limits::blocks_per_chunk; number <= last / limits::blocks_per_chunk; ++number) {
-    TRY(ChecksumChunk sums, chunk(onode->id, number));
-    std::uint64_t from = std::max(first, number * limits::blocks_per_chunk);
-    std::uint64_t to = std::min(last + 1, (number + 1) * limits::blocks_per_chunk);
-    // Runs of blocks that hold data, read at once: straight into place where they are wanted whole.
-    for (std::uint64_t block = from; block < to;) {
-      if (sums.crc[block % limits::blocks_per_chunk] == 0) {
-        ++block;
-        continue;
-      }
-      std::uint64_t run = block;
-      while (run < to && sums.crc[run % limits::blocks_per_chunk] != 0) ++run;
-      std::uint64_t run_begin = block * block_bytes, run_end = run * block_bytes;
-      Buffer aside;
-      std::byte* at;
-      bool whole = run_begin >= offset && run_end <= offset + into.size();
-      if (whole) {
-        at = into.data() + (run_begin - offset);
-      } else {
-        aside = Buffer::allocate(run_end - run_begin, block_bytes);
-        at = aside.mutable_data();
-      }
-      Result<> got = file.read(run_begin, {at, run_end - run_begin}, access_);
-      if (!got && is(got.error(), Errc::io))
-        what_ = fmt::format("blocks {} to {} of data file {:x} cannot be read", block, run - 1, onode->id);
-      TRY(got);
-      for (std::uint64_t each = block; each < run; ++each) {
-        if (block_checksum({at + (each - block) * block_bytes, block_bytes}) ==
-            sums.crc[each % limits::blocks_per_chunk])
-          continue;
-        what_ = fmt::format("block {} of data file {:x} does not verify", each, onode->id);
-        retry_ = true;
-        return Errc::io;
-      }
-      if (!whole) {
-        Overlap part(run_begin, run_end, offset, offset + into.size());
-        std::memcpy(into.data() + (part.begin - offset), at + (part.begin - run_begin), part.end - part.begin);
-      }
-      block = run;
-    }
+  DataFile& file = **opened;
+  if (!files_.keeps_checksums()) {
+    zero_until(into_end);
+    return fill_unchecked(*onode, offset, into.first(end - offset));
   }
-  if (end < offset + into.size()) std::memset(into.data() + (end - offset), 0, offset + into.size() - end);
+  const std::uint64_t first = offset / block_bytes, last = (end + block_bytes - 1) / block_bytes;
+  TRY(auto known, known_checksums(onode->id, first, last));
+  // Runs of blocks that hold data, read at once: straight into place where they are wanted whole.
+  for (std::uint64_t block = first; block < last;) {
+    if (known[block - first] == 0) {
+      ++block;
+      continue;
+    }
+    std::uint64_t run = block;
+    while (run < last && known[run - first] != 0) ++run;
+    // Of a long one only the block that is not wanted whole goes aside.
+    constexpr std::uint64_t aside_blocks_max = 16;
+    if (run - block > aside_blocks_max) {
+      if (block * block_bytes < offset) {
+        run = block + 1;
+      } else if (run * block_bytes > into_end) {
+        --run;
+      }
+    }
+    std::uint64_t run_begin = block * block_bytes, run_end = run * block_bytes;
+    Buffer aside;
+    std::byte* at;
+    bool whole = run_begin >= offset && run_end <= into_end;
+    if (whole) {
+      at = into.data() + (run_begin - offset);
+    } else {
+      aside = Buffer::allocate(run_end - run_begin, block_bytes);
+      at = aside.mutable_data();
+    }
+    Result<> got = read_blocks(file, onode->id, run_begin, {at, run_end - run_begin});
+    if (!got && is(got.error(), Errc::io))
+      what_ = fmt::format("blocks {} to {} of data file {:x} cannot be read", block, run - 1, onode->id);
+    TRY(got);
+    for (std::uint64_t each = block; each < run; ++each) {
+      std::uint32_t crc = crc32c(~0u, {at + (each - block) * block_bytes, block_bytes});
+      if (std::uint64_t i = each - first; i < sums.size()) sums[i] = crc;
+      if (nonzero(crc) == known[each - first]) continue;
+      what_ = fmt::format("block {} of data file {:x} does not verify", each, onode->id);
+      retry_ = true;
+      return Errc::io;
+    }
+    Overlap part(run_begin, run_end, offset, end);
+    zero_until(part.begin);
+    if (!whole) std::memcpy(into.data() + (part.begin - offset), at + (part.begin - run_begin), part.end - part.begin);
+    filled = part.end;
+    block = run;
+  }
+  zero_until(into_end);
   return {};
 }
 
@@ -254,6 +304,14 @@ Result<BufferList> View::read(const PendingPlan& plan, std::uint64_t offset, std
   if (!found.exists) return Errc::not_found;
   if (offset >= found.size || length == 0) return BufferList{};
   length = std::min(length, found.size - offset);
+  // Worth it where another pass over the bytes would be felt; and only of one source.
+  if (length >= limits::checksums_kept_from && offset % block_bytes == 0 && files_.keeps_checksums() &&
+      plan.steps.empty() && !plan.replaced) {
+    Buffer data = Buffer::allocate_with_checksums(length);
+    std::span<std::uint32_t> sums = data.mutable_checksums();
+    TRY(fill_base(plan, offset, {data.mutable_data(), length}, sums));
+    return BufferList(std::move(data));
+  }
   Buffer data = Buffer::allocate(length, length >= block_bytes ? block_bytes : 16);
   TRY(fill(plan, plan.steps.size(), offset, {data.mutable_data(), length}));
   return BufferList(std::move(data));

@@ -77,13 +77,17 @@ class View {
                          std::size_t bytes_max);
 
   Result<> fill(const PendingPlan& plan, std::size_t steps, std::uint64_t offset, std::span<std::byte> into);
-  Result<> fill_base(const PendingPlan& plan, std::uint64_t offset, std::span<std::byte> into);
+  /// `sums`, if there are any, get the checksum of each whole block of `into`; then `offset` is a block's.
+  Result<> fill_base(const PendingPlan& plan, std::uint64_t offset, std::span<std::byte> into,
+                     std::span<std::uint32_t> sums = {});
+  Result<> read_blocks(DataFile& file, std::uint64_t id, std::uint64_t offset, std::span<std::byte> into);
   Result<> fill_unchecked(const Onode& onode, std::uint64_t offset, std::span<std::byte> into);
   Result<std::vector<Extent>> damage(const Onode& onode, std::uint64_t first, std::uint64_t end);
   bool changed(const Onode& onode) const { return files_.changes().since(began_, onode.id); }
   Result<> map_data(const PendingPlan& plan, std::size_t steps, std::uint64_t offset, std::uint64_t length,
                     std::uint64_t shown_at, std::vector<Extent>& found);
-  Result<ChecksumChunk> chunk(std::uint64_t id, std::uint64_t number);
+  /// Of the blocks [first, end) of a file, as ChecksumChunk has them.
+  Result<std::vector<std::uint32_t>> known_checksums(std::uint64_t id, std::uint64_t first, std::uint64_t end);
 
   Index& index_;
   DataFiles& files_;

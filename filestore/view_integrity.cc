@@ -161,7 +161,7 @@ Result<> View::verify(const PendingPlan& plan, std::uint64_t offset, std::uint64
   if (onode->has_file) {
     std::uint64_t first = offset / block_bytes;
     std::uint64_t end = (std::min(offset + length, onode->size) + block_bytes - 1) / block_bytes;
-    Result<DataFile> file = files_.open_direct(onode->id);
+    Result<std::shared_ptr<DataFile>> file = files_.open_direct(onode->id);
     if (!file && is(file.error(), Errc::not_found)) {
       bad.push_back({offset, std::min(length, onode->size - offset)});
     } else {
@@ -176,9 +176,9 @@ Result<> View::verify(const PendingPlan& plan, std::uint64_t offset, std::uint64
           known[block - first] = sums.crc[block - begin];
       }
       TRY(cursor->status());
-      file->drop_cached(first * block_bytes, known.size() * block_bytes);
-      TRY(verify_blocks(*file, first, known, files_.keeps_checksums(), bad));
-      file->drop_cached(first * block_bytes, known.size() * block_bytes);  // where btrfs reads through the cache
+      (*file)->drop_cached(first * block_bytes, known.size() * block_bytes);
+      TRY(verify_blocks(**file, first, known, files_.keeps_checksums(), bad));
+      (*file)->drop_cached(first * block_bytes, known.size() * block_bytes);  // where btrfs reads through the cache
     }
     if (!files_.keeps_checksums() && changed(*onode)) retry_ = true;
   }

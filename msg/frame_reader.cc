@@ -189,11 +189,36 @@ void FrameReader::begin_tail() {
     segment.wire_size = cipher_ ? padded(segment.size) : segment.size;
     segment.crc = i + 1 < segment_count_ ? ~0u : 0;
     bool aligned = i == 2 && segment.size >= page_size;
-    if (segment.wire_size) segment.buffer = Buffer::allocate(segment.wire_size, aligned ? page_size : 16);
+    if (aligned && !cipher_ && segment.size >= limits::checksums_kept_from) {
+      segment.buffer = Buffer::allocate_with_checksums(segment.size);
+    } else if (segment.wire_size) {
+      segment.buffer = Buffer::allocate(segment.wire_size, aligned ? page_size : 16);
+    }
   }
   current_ = 0;
   if (cipher_) cipher_->start();
 }
+
+namespace {
+
+/// The crc of `buffer` up to `at` becomes that of up to `at + bytes.size()`. The checksum of a block that is not whole
+/// yet grows in its place.
+std::uint32_t add_to_crc(std::uint32_t crc, Buffer& buffer, std::size_t at, ByteView bytes) {
+  constexpr std::size_t block_bytes = Buffer::block_bytes;
+  std::span<std::uint32_t> sums = buffer.mutable_checksums();
+  while (!bytes.empty() && at / block_bytes < sums.size()) {
+    std::uint32_t& sum = sums[at / block_bytes];
+    if (at % block_bytes == 0) sum = ~0u;
+    ByteView here = bytes.first(std::min(bytes.size(), block_bytes - at % block_bytes));
+    sum = crc32c(sum, here);
+    at += here.size();
+    if (at % block_bytes == 0) crc = crc32c_join(crc, sum);
+    bytes = bytes.subspan(here.size());
+  }
+  return crc32c(crc, bytes);
+}
+
+}  // namespace
 
 void FrameReader::absorb(Segment& segment, const std::byte* from, std::size_t count) {
   std::byte* to = segment.buffer.mutable_data() + segment.done;
@@ -201,7 +226,7 @@ void FrameReader::absorb(Segment& segment, const std::byte* from, std::size_t co
     cipher_->update(from ? from : to, to, count);
   } else {
     if (from) std::memcpy(to, from, count);
-    segment.crc = crc32c(segment.crc, ByteView(to, count));
+    segment.crc = add_to_crc(segment.crc, segment.buffer, segment.done, ByteView(to, count));
   }
   segment.done += count;
 }

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "base/crc32c.h"
 #include "base/random.h"
 #include "msg/limits.h"
 
@@ -140,6 +141,28 @@ TEST_P(Frames, damage_anywhere_is_noticed) {
     // The upper half of the status byte has no meaning, and nothing checks it in CRC mode.
     bool status = !GetParam() && at == good.size() - 13;
     if (!status) EXPECT_EQ(frames, 0) << at;
+  }
+}
+
+TEST(Frame, large_data_keep_the_checksums_of_their_blocks) {
+  SeededRandom random(3);
+  Message sent;
+  sent.type = 7;
+  sent.data = BufferList(random_bytes(random, 300'001));
+  for (std::size_t step : {std::size_t{5000}, std::size_t{1} << 30}) {
+    Pair pair(false);
+    WriteBatch batch;
+    pair.writer.message(MessageHeader{}, sent, batch);
+    int frames = 0;
+    ASSERT_TRUE(feed(pair.reader, bytes_of(batch), step, [&](Frame& frame) {
+      ++frames;
+      const Buffer& data = frame.segments[2];
+      ASSERT_EQ(data, sent.data.buffers()[0]);
+      ASSERT_EQ(data.checksums().size(), 300'001u / Buffer::block_bytes);
+      for (std::size_t i = 0; i < data.checksums().size(); ++i)
+        EXPECT_EQ(data.checksums()[i], crc32c(~0u, data.view().subspan(i * Buffer::block_bytes, Buffer::block_bytes)));
+    }));
+    EXPECT_EQ(frames, 1);
   }
 }
 

@@ -13,6 +13,8 @@ inline constexpr std::size_t read_ahead_bytes = 64 << 10;
 inline constexpr std::size_t direct_read_bytes_min = 8 << 10;
 /// As much of it at a time, so that its crc is taken, or it is decrypted, while it is in the processor's cache.
 inline constexpr std::size_t direct_read_bytes_max = 256 << 10;
+/// A data segment of this size keeps the checksums of its blocks, see Buffer::checksums().
+inline constexpr std::size_t checksums_kept_from = 64 << 10;
 /// Pieces shorter than this are gathered by copying, longer ones by reference.
 inline constexpr std::size_t gather_copy_bytes_max = 1 << 10;
 /// One write to the stream gathers about this much; SECURE data is encrypted in runs of this size, to stay in cache.
