@@ -32,8 +32,9 @@ inline constexpr std::uint64_t chunk_bytes = block_bytes * blocks_per_chunk;
 /// one block on RocksDB's log, flushes and compactions cost as much as a file does and grow with the index.
 inline constexpr std::uint64_t inline_bytes_max = 3 << 10;
 
-/// Open data files kept for the next call.
-inline constexpr std::size_t open_files_max = 512;
+/// Open data files kept for the next call: opening and closing one costs a seventh of a small read. Some hundred bytes
+/// each, beside the inode that the kernel keeps anyway.
+inline constexpr std::size_t open_files_max = 8192;
 /// Objects whose onode an apply lane keeps between batches, with a row of checksums for each on average.
 inline constexpr std::size_t lane_objects_max = 2048;
 /// Transactions an apply lane takes at once.

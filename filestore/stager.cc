@@ -303,7 +303,7 @@ Result<> Stager::write(Ring& ring, StagingWrites& writes, std::span<const Submis
         ByteView bytes = buffer.view();
         extent->checksums.reserve(bytes.size() / block_bytes);
         // Those that the bytes bring are of the time when they were verified, so nothing slips in between.
-        for (std::uint32_t each : buffer.checksums()) extent->checksums.push_back(nonzero(each));
+        for (std::uint32_t crc : buffer.checksums()) extent->checksums.push_back(nonzero(crc));
         if (!extent->checksums.empty()) continue;
         for (std::uint64_t block = 0; block < bytes.size(); block += block_bytes)
           extent->checksums.push_back(block_checksum(bytes.subspan(block, block_bytes)));

@@ -158,7 +158,9 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
     if (until <= filled) return;
     std::memset(into.data() + (filled - offset), 0, until - filled);
     static const std::uint32_t of_zeros = crc32c_zeros(~0u, block_bytes);
-    for (std::uint64_t i = (filled - offset) / block_bytes; i < sums.size() && i * block_bytes < until - offset; ++i)
+    // What a file's last block has past its end is zeros already.
+    for (std::uint64_t i = (filled - offset + block_bytes - 1) / block_bytes;
+         i < sums.size() && i * block_bytes < until - offset; ++i)
       sums[i] = of_zeros;
     filled = until;
   };
@@ -312,7 +314,7 @@ Result<BufferList> View::read(const PendingPlan& plan, std::uint64_t offset, std
     TRY(fill_base(plan, offset, {data.mutable_data(), length}, sums));
     return BufferList(std::move(data));
   }
-  Buffer data = Buffer::allocate(length, length >= block_bytes ? block_bytes : 16);
+  Buffer data = Buffer::allocate(length, length >= limits::checksums_kept_from ? block_bytes : 16);
   TRY(fill(plan, plan.steps.size(), offset, {data.mutable_data(), length}));
   return BufferList(std::move(data));
 }
