@@ -97,6 +97,14 @@ class Rig {
   std::pair<Outcome, Outcome> drive_with_reader(unsigned depth, const std::function<bool(double seconds)>& more,
                                                 const Operation& operation, const Operation& read);
 
+  /// btrfs lets dirty data grow with the disk, and on one of a few GiB writers wait for metadata that it sets aside.
+  static constexpr std::uint64_t data_bytes = std::uint64_t{200} << 30;
+  static constexpr testing::TestDisk::Size disk_size{.data_bytes = data_bytes, .journal_bytes = 1 << 30};
+  /// For what is compared with a device: all that a load reaches is written before.
+  static constexpr testing::TestDisk::Size written_disk_size(std::uint64_t journal_bytes = 1 << 30) {
+    return {.data_bytes = data_bytes, .journal_bytes = journal_bytes, .written_bytes = std::uint64_t{6} << 30};
+  }
+
   static constexpr std::uint32_t large_count = 256;
   static constexpr std::uint64_t large_bytes = 4 << 20;
   /// 1 GiB in objects of 4 MiB, committed.

@@ -44,6 +44,10 @@ void run_on(ShardThread& thread, Task<> task) {
   boost::asio::co_spawn(thread.shard().context(), std::move(task), boost::asio::use_future).get();
 }
 
+void write_front(const std::string& device, std::uint64_t bytes) {
+  shell(fmt::format("dd if=/dev/zero of={} bs=4M count={} oflag=direct status=none", device, bytes >> 22));
+}
+
 std::string shell(const std::string& command) {
   std::string output;
   int status = run(command, output);
@@ -52,7 +56,7 @@ std::string shell(const std::string& command) {
   return output;
 }
 
-TestDisk::TestDisk(const Size& size) {
+TestDisk::TestDisk(const Size& size) : discards_(size.written_bytes == 0) {
   static std::atomic<int> count{0};
   fs::path base = fs::absolute("build/disks");
   fs::create_directories(base);
@@ -69,6 +73,10 @@ TestDisk::TestDisk(const Size& size) {
                     journal_image_));
   data_device_ = shell("losetup --direct-io=on -f --show " + data_image_);
   journal_device_ = shell("losetup --direct-io=on -f --show " + journal_image_);
+  if (size.written_bytes) {
+    write_front(data_device_, size.written_bytes);
+    write_front(journal_device_, size.journal_bytes);
+  }
   shell("mkfs.btrfs -q -K " + data_device_);
   mount();
 }
@@ -78,7 +86,7 @@ TestDisk::~TestDisk() {
 }
 
 void TestDisk::mount() {
-  shell(fmt::format("mount -o noatime,commit=300 {} {}", data_device_, mount_point_));
+  shell(fmt::format("mount -o noatime,commit=300{} {} {}", discards_ ? "" : ",nodiscard", data_device_, mount_point_));
 }
 void TestDisk::unmount() {
   shell("umount " + mount_point_);

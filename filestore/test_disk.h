@@ -18,6 +18,9 @@ class TestDisk {
   struct Size {
     std::uint64_t data_bytes = std::uint64_t{1} << 30;
     std::uint64_t journal_bytes = 128 << 20;
+    /// So much of the data device's front, and all of the journal, is written before, and btrfs discards nothing: then
+    /// the file system below the images has nothing to allocate or to journal under load, as below a real disk.
+    std::uint64_t written_bytes = 0;
   };
   explicit TestDisk(const Size& size);
   TestDisk() : TestDisk(Size{}) {}
@@ -39,11 +42,15 @@ class TestDisk {
   void mount();
 
  private:
+  bool discards_;
   std::string directory_, data_image_, journal_image_, data_device_, journal_device_, mount_point_;
 };
 
 /// Blocks until the task, on that shard, is done.
 void run_on(ShardThread& thread, Task<> task);
+
+/// Writes zeros to the front of a device.
+void write_front(const std::string& device, std::uint64_t bytes);
 
 /// Runs a shell command; what it prints, without the last newline. CHECKs that it succeeds.
 std::string shell(const std::string& command);
