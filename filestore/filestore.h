@@ -119,6 +119,7 @@ class Filestore : public ObjectStore {
   Result<> commit_now();
   Result<std::optional<std::uint64_t>> append_nothing();
   Result<> drop_old_snapshots();
+  Result<> await_cleaner();
   Result<> check_write_back();
   void observe_space(std::optional<std::uint64_t> mark);
   void shut_down();

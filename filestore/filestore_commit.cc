@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "base/coroutine.h"
 #include "base/log.h"
@@ -26,7 +27,9 @@ constexpr std::uint64_t ring_part = 4;
 constexpr auto low_space_pause = std::chrono::milliseconds(200);
 /// A sync this short leaves the hold little more than what a commit costs anyway.
 constexpr auto presync_short = std::chrono::milliseconds(30);
-constexpr int presync_rounds_max = 3;
+constexpr int presync_rounds_max = 8;
+/// Of the ring: when so much is in use the next commit does not wait for the cleaner any longer.
+constexpr double ring_fill_urgent = 0.6;
 constexpr auto tick = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -146,14 +149,16 @@ Result<> Filestore::commit_now() {
   std::uint64_t written = journal_->bytes_written();
   std::uint64_t mark = space_.mark();
   // Most of the data goes to disk here, with nobody held. What is written meanwhile is the hold's to flush and to
-  // commit: after a long sync another one makes that less.
+  // commit: after a long sync another one makes that less, until they do not get shorter.
   auto synced = begin;
+  auto took = Clock::duration::max();
   for (int round = 0; round < presync_rounds_max; ++round) {
     auto last = synced;
     TRY(btrfs::insist(root_.get(), [&] { return btrfs::sync(root_.get()); }));
     synced = Clock::now();
     if (round == 0) observe_space(mark);
-    if (synced - last < presync_short || journal_->starved()) break;
+    auto before = std::exchange(took, synced - last);
+    if (took < presync_short || took > before / 4 * 3 || journal_->starved()) break;
   }
   TRY(check_write_back());
 
@@ -234,23 +239,31 @@ Result<> Filestore::commit_now() {
   }
   // What the rings have let go comes back with btrfs's next transaction, and an idle store would make none.
   if (settled_) TRY(btrfs::insist(root_.get(), [&] { return btrfs::sync(root_.get()); }));
-  return {};
+  committing_.store(false);
+  return await_cleaner();
 }
 
-/// At most one dropped snapshot may still be uncleaned, or space would come back later than it is promised; none when
-/// the store falls idle, for nobody would poke the cleaner later.
 Result<> Filestore::drop_old_snapshots() {
   TRY(auto snapshots, list_snapshots(options_.path));
   for (std::uint64_t sequence : snapshots) {
     if (std::ranges::any_of(kept_, [&](const JournalPosition& each) { return each.sequence == sequence; })) continue;
     TRY(btrfs::insist(root_.get(), [&] { return btrfs::destroy_subvolume(root_.get(), snapshot_name(sequence)); }));
   }
-  const std::size_t uncleaned_max = settled_ ? 0 : 1;
+  return {};
+}
+
+/// Has the cleaner take dropped snapshots apart now. Beside a commit it would make work for the hold, which has to
+/// write what the cleaner has changed until then. A commit that cannot wait finds at most one uncleaned, or space would
+/// come back later than it is promised; when the store falls idle none is left, for nobody would poke the cleaner
+/// later.
+Result<> Filestore::await_cleaner() {
   for (int i = 0; i < 600; ++i) {
     Result<std::size_t> left = btrfs::deleted_subvolumes(root_.get());
-    if (!left || *left <= uncleaned_max || journal_->starved()) break;
-    if (i % 50 == 0) TRY(btrfs::sync(root_.get()));  // pokes the cleaner
+    if (!left || *left == 0 || journal_->starved()) break;
+    if (i % 50 == 0) TRY(btrfs::insist(root_.get(), [&] { return btrfs::sync(root_.get()); }));  // pokes the cleaner
     std::unique_lock lock(commit_mutex_);
+    bool urgent = commit_requests_ > commits_served_ || space_.wants_commit() || journal_->fill() > ring_fill_urgent;
+    if (*left == 1 && !settled_ && urgent) break;
     if (commit_wanted_.wait_for(lock, std::chrono::milliseconds(20), [this] { return stop_committer_; })) break;
   }
   return {};
