@@ -1,5 +1,7 @@
 #include "base/buffer.h"
 
+#include <sys/mman.h>
+
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -13,45 +15,57 @@ namespace spirula {
 namespace {
 
 /// Large page-aligned blocks that are used again: fresh ones cost a page fault for every 4 KiB of every write that
-/// passes through. Thread-safe; keeps a bounded number of bytes.
+/// passes through. They are mapped apart from everything else, so that one given back is memory given back.
+/// Thread-safe; what is kept and what is in use are together at most `bytes_max`, if what is in use alone is not more.
 class BlockPool {
  public:
   static constexpr std::size_t alignment = 4096;
-  static constexpr std::size_t step = 64 << 10, block_bytes_max = 8 << 20, kept_bytes_max = 32 << 20;
+  static constexpr std::size_t step = 64 << 10, block_bytes_max = 8 << 20, bytes_max = 44 << 20;
   static bool serves(std::size_t size) { return size >= step / 2 && size <= block_bytes_max; }
 
   std::byte* take(std::size_t size) {
     std::size_t kind = kind_of(size);
     {
       std::lock_guard lock(mutex_);
-      auto& blocks = blocks_[kind];
-      if (!blocks.empty()) {
+      used_bytes_ += kind * step;
+      if (auto& blocks = blocks_[kind]; !blocks.empty()) {
         std::byte* block = blocks.back();
         blocks.pop_back();
         kept_bytes_ -= kind * step;
         return block;
       }
+      shrink();
     }
-    return static_cast<std::byte*>(::operator new[](kind * step, std::align_val_t{alignment}));
+    void* block = ::mmap(nullptr, kind * step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(block != MAP_FAILED, "memory for payloads");
+    return static_cast<std::byte*>(block);
   }
   void give(std::byte* block, std::size_t size) {
     std::size_t kind = kind_of(size);
-    {
-      std::lock_guard lock(mutex_);
-      if (kept_bytes_ + kind * step <= kept_bytes_max) {
-        blocks_[kind].push_back(block);
-        kept_bytes_ += kind * step;
-        return;
-      }
-    }
-    ::operator delete[](block, std::align_val_t{alignment});
+    std::lock_guard lock(mutex_);
+    used_bytes_ -= kind * step;
+    blocks_[kind].push_back(block);
+    kept_bytes_ += kind * step;
+    shrink();
   }
 
  private:
   static std::size_t kind_of(std::size_t size) { return (size + step - 1) / step; }
+  /// The largest go first: they are the fewest calls.
+  void shrink() {
+    for (std::size_t kind = blocks_.size() - 1; kind > 0 && kept_bytes_ > 0 && used_bytes_ + kept_bytes_ > bytes_max;) {
+      if (blocks_[kind].empty()) {
+        --kind;
+        continue;
+      }
+      ::munmap(blocks_[kind].back(), kind * step);
+      blocks_[kind].pop_back();
+      kept_bytes_ -= kind * step;
+    }
+  }
   std::mutex mutex_;
   std::array<std::vector<std::byte*>, block_bytes_max / step + 1> blocks_;
-  std::size_t kept_bytes_ = 0;
+  std::size_t kept_bytes_ = 0, used_bytes_ = 0;
 };
 
 BlockPool& block_pool() {

@@ -31,6 +31,9 @@ inline constexpr unsigned auth_rounds_max = 8;
 inline constexpr unsigned session_rounds_max = 8;
 /// Messages queued on one connection, sent or not yet acknowledged; a peer that takes none of so many is cut off.
 inline constexpr std::size_t queued_messages_max = 64 << 10;
+/// Bytes queued on one lossy connection beyond which nothing more is read from it: a client that takes no answers gets
+/// no further questions in.
+inline constexpr std::size_t unsent_bytes_max = 16 << 20;
 /// Received messages after which a lossless session sends an ACK of its own instead of waiting for a message to carry
 /// it.
 inline constexpr unsigned ack_messages_max = 16;

@@ -9,6 +9,7 @@
 #include "base/task_group.h"
 #include "base/wait.h"
 #include "msg/cephx_client.h"
+#include "msg/receive_budget.h"
 #include "msg/test_cluster.h"
 
 namespace spirula::msg {
@@ -413,6 +414,23 @@ struct Hoarder : Dispatcher {
   }
   void on_reset(ConnectionRef) override { ++resets; }
 };
+
+TEST(Messenger, what_an_answer_takes_counts_as_long_as_its_question) {
+  auto budget = std::make_shared<ReceiveBudget>(1000);
+  int woken = 0;
+  budget->wake = [&] { ++woken; };
+  ASSERT_TRUE(budget->try_take(100));
+  {
+    BudgetHold hold(budget, 100);
+    EXPECT_TRUE(budget->try_take(100));
+    hold.add(850);
+    budget->wanted = true;
+    EXPECT_FALSE(budget->try_take(10));
+    EXPECT_EQ(woken, 0);
+  }
+  EXPECT_EQ(woken, 1);
+  EXPECT_TRUE(budget->try_take(900));
+}
 
 TEST(Messenger, reads_no_more_than_it_may_hold_over_ipv6) {
   run_main([](Shard& shard) -> Task<int> {

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <utility>
 
 namespace spirula::msg {
 
@@ -14,6 +16,8 @@ class ReceiveBudget {
   /// One message may always be in flight, however large.
   bool try_take(std::size_t bytes);
   void give(std::size_t bytes);
+  /// Counts more for a message that is in flight, whether there is room or not.
+  void add(std::size_t bytes) { used_ += static_cast<std::int64_t>(bytes); }
   /// Set by who could not take: the next give() calls `wake` once.
   std::atomic<bool> wanted{false};
   std::function<void()> wake;
@@ -21,6 +25,20 @@ class ReceiveBudget {
  private:
   const std::int64_t bytes_max_;
   std::atomic<std::int64_t> used_{0};
+};
+
+/// Held by a received message (Message::budget_hold) for as long as it lives.
+struct BudgetHold {
+  std::shared_ptr<ReceiveBudget> budget;
+  std::size_t bytes;
+  BudgetHold(std::shared_ptr<ReceiveBudget> b, std::size_t n) : budget(std::move(b)), bytes(n) {}
+  BudgetHold(const BudgetHold&) = delete;
+  ~BudgetHold() { budget->give(bytes); }
+  /// What answering it will take counts too.
+  void add(std::size_t more) {
+    bytes += more;
+    budget->add(more);
+  }
 };
 
 }  // namespace spirula::msg

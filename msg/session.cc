@@ -131,6 +131,7 @@ void Session::finish() {
   clock.cancel(ack_timer_);
   clock.cancel(tick_timer_);
   queue_.clear();
+  unsent_bytes_ = 0;
   sent_.clear();
   if (core_.state_of(shard_).sessions.erase(std::static_pointer_cast<Session>(shared_from_this())) && !made_by_us_)
     --core_.accepted;

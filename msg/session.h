@@ -156,7 +156,8 @@ class Session final : public Connection {
   std::atomic<bool> closed_{false};
 
   std::deque<Message> queue_, sent_;
-  unsigned unacknowledged_ = 0;  ///< messages received since our last word about them
+  std::size_t unsent_bytes_ = 0;  ///< in queue_
+  unsigned unacknowledged_ = 0;   ///< messages received since our last word about them
   bool ack_now_ = false;
   std::optional<Time> keepalive_answer_;
   bool keepalive_due_ = false;
@@ -168,7 +169,7 @@ class Session final : public Connection {
   bool reading_ = false;       ///< frames are being handled: what they cause is written after the last of them
   bool writing_ = false;       ///< write_messages() waits for the stream
   bool write_posted_ = false;  ///< write_now() is on its way
-  Event writable_, changed_;
+  Event writable_, changed_, drained_;
 };
 
 }  // namespace spirula::msg

@@ -15,13 +15,9 @@ constexpr int keepalives_unanswered_max = 6;
 
 namespace {
 
-/// Held by a message for as long as it lives.
-struct BudgetHold {
-  std::shared_ptr<ReceiveBudget> budget;
-  std::size_t bytes;
-  BudgetHold(std::shared_ptr<ReceiveBudget> b, std::size_t n) : budget(std::move(b)), bytes(n) {}
-  ~BudgetHold() { budget->give(bytes); }
-};
+std::size_t bytes_of(const Message& message) {
+  return message.front.size() + message.middle.size() + message.data.size();
+}
 
 /// What OSDs send each other does not count: their answers let go of what clients sent, and would wait in a circle.
 bool is_budgeted(const MessengerCore& core, EntityType peer) {
@@ -47,6 +43,7 @@ void Session::enqueue(Message message) {
     log_warning("msg", "{}: takes no messages, {} are waiting; cut off", describe(), queue_.size() + sent_.size());
     return reset("its queue is full");
   }
+  unsent_bytes_ += bytes_of(message);
   queue_.push_back(std::move(message));
   if (transport_)
     write_soon();
@@ -62,12 +59,15 @@ void Session::acknowledged(std::uint64_t sequence) {
 void Session::requeue_from(std::uint64_t sequence_arrived) {
   acknowledged(sequence_arrived);
   while (!sent_.empty()) {
+    unsent_bytes_ += bytes_of(sent_.back());
     queue_.push_front(std::move(sent_.back()));
     sent_.pop_back();
   }
   // A message may have arrived although we never saw it leave: it was in flight when the stream broke.
-  while (!queue_.empty() && queue_.front().sequence != 0 && queue_.front().sequence <= sequence_arrived)
+  while (!queue_.empty() && queue_.front().sequence != 0 && queue_.front().sequence <= sequence_arrived) {
+    unsent_bytes_ -= bytes_of(queue_.front());
     queue_.pop_front();
+  }
 }
 
 /// A fresh session with the same peer: everything not acknowledged goes out anew, numbered from one.
@@ -110,6 +110,12 @@ Task<Result<>> Session::read_messages(std::shared_ptr<Transport> transport) {
       continue;
     }
     if (step == FrameReader::Step::permit) {
+      while (lossy_ && unsent_bytes_ > limits::unsent_bytes_max && !transport->closed()) {
+        drained_.reset();
+        reading_ = false;
+        write_now();
+        if (unsent_bytes_ > limits::unsent_bytes_max) CO_TRY(co_await drained_.wait());
+      }
       std::size_t bytes = reader.announced();
       ReceiveBudget& budget = *core_.budget;
       const bool budgeted = is_budgeted(core_, peer_type_);
@@ -232,6 +238,8 @@ bool Session::fill(Transport& transport) {
   while (!queue_.empty() && !batch.is_full() && !writer.is_busy()) {
     Message message = std::move(queue_.front());
     queue_.pop_front();
+    unsent_bytes_ -= bytes_of(message);
+    if (unsent_bytes_ <= limits::unsent_bytes_max) drained_.set();
     put_message(transport, std::move(message));
   }
   if (ack_now_ && !writer.is_busy()) {
@@ -258,7 +266,10 @@ void Session::write_now() {
   Transport& transport = *transport_;
   while (!transport.closed() && (!transport.batch().empty() || fill(transport))) {
     auto done = transport.try_flush();
-    if (!done) return transport.close();
+    if (!done) {
+      drained_.set();
+      return transport.close();
+    }
     if (!*done) return writable_.set();
   }
   transport.batch().clear(true);
@@ -279,6 +290,7 @@ Task<> Session::write_messages(SessionRef self, std::shared_ptr<Transport> trans
     if (!woken) break;
   }
   transport->close();
+  self->drained_.set();  // the reader looks up and sees it
 }
 
 // --- time

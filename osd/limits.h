@@ -21,6 +21,8 @@ inline constexpr std::size_t attributes_size_max = 896 << 10;
 inline constexpr std::size_t operations_max = 1024;
 /// Bytes that the operations of one request may read together.
 inline constexpr std::uint64_t read_size_max = 256 << 20;
+/// Of one read, as it counts in osd_client_message_size_cap until it is answered.
+inline constexpr std::uint64_t read_size_counted_max = 4 << 20;
 /// Checksums that one operation answers.
 inline constexpr std::uint64_t checksums_max = 65536;
 /// Entries of one omap listing (Ceph: osd_max_omap_entries_per_request) and their bytes.

@@ -11,7 +11,7 @@ constexpr Option rows[] = {
     {"osd_mkfs_force", OptionType::boolean, "false", "mkfs overwrites a journal that carries a foreign signature"},
     {"osd_shards", OptionType::integer, "1", "threads for clients and placement groups", 1, 64},
     {"osd_memory_target", OptionType::size, "64M", "memory of the store's caches and pending data", 16 << 20},
-    {"osd_client_message_size_cap", OptionType::size, "80M", "bytes of client requests being worked on", 8 << 20},
+    {"osd_client_message_size_cap", OptionType::size, "32M", "bytes that clients' requests being worked on bring and ask for", 8 << 20},
     {"osd_beacon_report_interval", OptionType::duration, "5", "how often the monitor hears from us", 0.5, 300},
     {"osd_op_complaint_time", OptionType::duration, "30", "a request that takes longer is called slow", 0.1, 3600},
     {"osd_max_pg_log_entries", OptionType::integer, "3000",

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "msg/osd_messages.h"
+#include "msg/receive_budget.h"
 #include "osd/osd.h"
 
 /// Clients' messages, from the connection to the PG.
@@ -105,6 +106,22 @@ std::int32_t Osd::check(ClientOp& op, const ClientSession& session, const maps::
   return 0;
 }
 
+namespace {
+
+/// What answering will hold in memory, as far as the request tells: a length of 0 is all that there is, and longer than
+/// most objects are many ask for to be sure to get all.
+std::size_t bytes_to_read(const std::vector<OsdOp>& ops) {
+  std::size_t bytes = 0;
+  for (const OsdOp& op : ops) {
+    if (op.code != OpCode::read && op.code != OpCode::sync_read && op.code != OpCode::sparse_read) continue;
+    std::uint64_t length = op.extent().length;
+    bytes += length == 0 ? limits::read_size_counted_max : std::min(length, limits::read_size_counted_max);
+  }
+  return bytes;
+}
+
+}  // namespace
+
 void Osd::on_request(const msg::ConnectionRef& connection, ClientSession& session, msg::Message& message) {
   auto request = msg::read_osd_request(message);
   if (!request) {
@@ -118,6 +135,7 @@ void Osd::on_request(const msg::ConnectionRef& connection, ClientSession& sessio
   op->tid = message.tid;
   op->received = session.local->shard().clock().now();
   op->budget_hold = std::move(message.budget_hold);
+  if (op->budget_hold) static_cast<msg::BudgetHold*>(op->budget_hold.get())->add(bytes_to_read(request->ops));
   op->from_mds = session.from_mds;
   op->wire = std::move(*request);
   op->wire.data.clear();

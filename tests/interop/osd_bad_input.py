@@ -10,8 +10,9 @@ import time
 from harness.suite import ClusterTest
 
 CONNECTIONS = 1000
-#: Resident MiB of the OSD whatever is done to it. The messenger holds 80 MiB of requests, a session's queue is bounded.
-MIB_MAX = 400
+#: Resident MiB of the OSD whatever is done to it. At most 36 MiB of
+#: requests and of answers to them are under way, and 16 MiB and those wait for each client that takes none.
+MIB_MAX = 300
 
 #: Through librados itself, as python3-rados takes no names of any bytes: classes and methods nobody has, and omap keys
 #: that come back as they were given, in order. Prints what a client sees.
