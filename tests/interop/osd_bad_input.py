@@ -156,6 +156,18 @@ class OsdBadInput(ClusterTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(b"busy", done.stdout)
 
+    def test_a_second_daemon_with_its_id_and_a_store_of_its_own(self):
+        """The monitor refuses it, and it ends; the first one goes on."""
+        data = self.cluster.make_btrfs("twin", self.cluster.make_loop("twin.img", 2 << 30))
+        own = ["--osd-data", data, "--osd-journal", self.cluster.make_loop("twin.journal.img", 256 << 20)]
+        made = self.start_another(None, "--mkfs", *own)
+        self.assertEqual(made.returncode, 0, made.stdout)
+        done = self.start_another(None, *own)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(b"the monitor refuses us", done.stdout)
+        (osd,) = self.cluster.ask(prefix="osd dump")["osds"]
+        self.assertEqual((osd["osd"], osd["up"]), (0, 1))
+
     def test_a_store_of_another_cluster(self):
         conf = self.world.scratch("another.conf")
         with open(self.cluster.conf) as f:
@@ -166,9 +178,9 @@ class OsdBadInput(ClusterTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn(b"cluster", done.stdout)
 
-    def start_another(self, conf=None):
+    def start_another(self, conf=None, *more):
         argv = self.cluster.daemon_argv("osd.0")
         if conf:
             argv[argv.index("-c") + 1] = conf
-        return subprocess.run([*self.world.inside(), *argv, "--log-file", "", "--admin-socket", ""], timeout=30,
+        return subprocess.run([*self.world.inside(), *argv, *more, "--log-file", "", "--admin-socket", ""], timeout=30,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
