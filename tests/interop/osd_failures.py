@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 
 from harness.cluster import Options
@@ -69,6 +70,46 @@ class OsdFailures(ClusterTest):
         self.assertRegex(asked(world, cluster, "-s").stdout.decode(), r"osd: 3 osds: 3 up \(.*\), 3 in")
         for other in (0, 2):
             self.assertEqual(after["osds"][other]["up_from"], before["osds"][other]["up_from"], "nobody else went down")
+
+    def test_nothing_is_recovered_onto_a_full_disk(self):
+        """By the log, that is: backfill stops earlier, see copies."""
+        world, cluster = self.world, self.three()
+
+        def states():
+            return asked(world, cluster, "pg", "ls", "-f", "json").stdout.decode()
+
+        def ratios(near, back_fill, full):
+            for what, ratio in sorted((("nearfull", near), ("backfillfull", back_fill), ("full", full)),
+                                      key=lambda each: each[1], reverse=full > 0.5):
+                asked(world, cluster, "osd", f"set-{what}-ratio", ratio)
+
+        asked(world, cluster, "osd", "pool", "create", "p", 4)
+        for name, value in (("size", 3), ("min_size", 1)):
+            asked(world, cluster, "osd", "pool", "set", "p", name, value)
+        asked(world, cluster, "osd", "set", "noout")
+        source = world.scratch("piece")
+        with open(source, "wb") as f:
+            f.write(os.urandom(16 << 20))
+
+        def put(name):
+            done = subprocess.run([*world.inside(), "rados", "-c", cluster.conf, "-p", "p", "put", name, source],
+                                  timeout=40, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertEqual(done.returncode, 0, done.stdout)
+
+        put("a")
+        wait_for(lambda: states().count('"active+clean"') == 4, "not clean")
+        cluster.kill("osd.1")
+        wait_for(lambda: "undersized" in states(), "osd.1 is not missed")
+        put("a")
+        put("b")
+        ratios(0.0001, 0.0002, 0.0003)
+        wait_for(lambda: "3 full osd(s)" in asked(world, cluster, "health").stdout.decode(), "no OSD is full")
+        cluster.start("osd.1")
+        wait_for(lambda: "recovery_toofull" in states(), "it does not say that it waits for room")
+        time.sleep(3)
+        self.assertIn("recovery_toofull", states(), "it goes on although there is no room")
+        ratios(0.85, 0.9, 0.95)
+        wait_for(lambda: states().count('"active+clean"') == 4, "it does not go on when there is room", seconds=60)
 
     def test_a_silent_osd_is_reported_after_its_grace(self):
         """Stopped, not dead: its sockets are open, it answers nobody."""
