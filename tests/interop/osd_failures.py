@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -110,6 +111,39 @@ class OsdFailures(ClusterTest):
         self.assertIn("recovery_toofull", states(), "it goes on although there is no room")
         ratios(0.85, 0.9, 0.95)
         wait_for(lambda: states().count('"active+clean"') == 4, "it does not go on when there is room", seconds=60)
+
+    def test_clients_stay_in_front_of_recovery(self):
+        """Small writes, one at a time, beside the recovery of thousands of objects and before it."""
+        world, cluster = self.world, self.three()
+
+        def bench(seconds, *more):
+            done = subprocess.run([*world.inside(), "rados", "-c", cluster.conf, "-p", "p", "bench", str(seconds), "write",
+                                   "--no-cleanup", *more], timeout=90, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertEqual(done.returncode, 0, done.stdout[-500:])
+            return float(re.search(rb"Average Latency\(s\): *([\d.e-]+)", done.stdout)[1])
+
+        def degraded():
+            status = json.loads(asked(world, cluster, "-s", "-f", "json").stdout)
+            return status["pgmap"].get("degraded_objects", 0)
+
+        asked(world, cluster, "osd", "pool", "create", "p", 16)
+        for name, value in (("size", 3), ("min_size", 1)):
+            asked(world, cluster, "osd", "pool", "set", "p", name, value)
+        asked(world, cluster, "osd", "set", "noout")
+        small = ("-b", "4096", "-t", "1", "--run-name", "small")
+        before = bench(4, *small)
+        cluster.kill("osd.1")
+        wait_for(degraded, "osd.1 is not missed")
+        bench(6, "-b", "16384", "-t", "16", "--run-name", "large")
+        cluster.start("osd.1")
+        wait_for(lambda: "recovering" in asked(world, cluster, "pg", "ls").stdout.decode(), "nothing is recovered")
+        left = degraded()
+        beside = bench(4, *small)
+        done = left - degraded()
+        print(f"     {beside / before:.1f} times as long beside recovery, {done} of {left} objects meanwhile")
+        self.assertGreater(done, 0, "recovery goes on as well")
+        self.assertLess(beside / before, 5)
+        wait_for(lambda: not degraded(), "recovery does not end", seconds=60)
 
     def test_a_silent_osd_is_reported_after_its_grace(self):
         """Stopped, not dead: its sockets are open, it answers nobody."""
