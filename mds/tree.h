@@ -14,6 +14,7 @@
 #include "mds/entry_key.h"
 #include "mds/file_locks.h"
 #include "mds/records.h"
+#include "mds/slab.h"
 
 /// The file system in memory: inodes, names and loaded directories. No I/O, no messages, one shard.
 namespace spirula::mds {
@@ -37,7 +38,8 @@ struct Dentry {
 /// that is not here exists, knows() says or the stored directory.
 struct Dir {
   Inode* inode = nullptr;
-  std::map<EntryKey, Dentry> entries;
+  using Entries = std::map<EntryKey, Dentry, std::less<EntryKey>, SlabAllocator<std::pair<const EntryKey, Dentry>>>;
+  Entries entries;
   std::size_t primaries = 0;  ///< of the entries
   bool complete = false;      ///< all names are here
   /// All names after `after` are here, up to and with `last`, or to the end.
@@ -60,6 +62,8 @@ struct Dir {
 
 struct Inode {
   explicit Inode(InodeRecord r) : record(std::move(r)), caps(record.is_dir()) {}
+  static void* operator new(std::size_t) { return SlabOf<sizeof(Inode)>::take(); }
+  static void operator delete(void* inode) { SlabOf<sizeof(Inode)>::give(inode); }
   InodeRecord record;
   Dentry* parent = nullptr;  ///< the primary name; null for the super inode alone
   std::unique_ptr<Dir> dir;  ///< of a directory of which anything is loaded
@@ -193,7 +197,8 @@ class Tree {
   bool is_droppable(const Inode& inode) const;
   void drop(Inode& inode);
 
-  std::unordered_map<Ino, Inode*> inodes_;
+  std::unordered_map<Ino, Inode*, std::hash<Ino>, std::equal_to<Ino>, SlabAllocator<std::pair<const Ino, Inode*>>>
+      inodes_;
   std::unordered_map<Location, std::size_t, LocationHash> dirty_;  ///< index into dirty_order_
   std::vector<Dirty> dirty_order_;
   std::size_t dirty_bytes_ = 0;
