@@ -38,6 +38,7 @@ class Page:
         self.host, _, port = address.rpartition(":")
         self.port = int(port)
         self.cookie = self.csrf = ""
+        self.kept = None  # a connection that all requests take, where there are many
 
     def connect(self, timeout=30):
         context = ssl.create_default_context()
@@ -54,12 +55,13 @@ class Page:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             words.setdefault("Content-Type", "application/json")
-        connection = self.connect(timeout)
+        connection = self.kept or self.connect(timeout)
         try:
             connection.request(method, path, body, words)
             return Reply(connection.getresponse())
         finally:
-            connection.close()
+            if not self.kept:
+                connection.close()
 
     def _opened(self, reply):
         if reply.status == 200:
