@@ -178,10 +178,9 @@ Outcome Rig::drive(unsigned depth, const std::function<bool(double seconds)>& mo
   auto threads = thread_use();
   std::vector<std::future<int>> loops;
   for (unsigned i = 0; i < depth; ++i)
-    loops.push_back(boost::asio::co_spawn(thread_.shard().context(),
-                                          loop(
-                                              operation, i + 1, [&] { return more(seconds_since(begin)); }, outcome),
-                                          boost::asio::use_future));
+    loops.push_back(boost::asio::co_spawn(
+        thread_.shard().context(),
+        loop(operation, i + 1, [&] { return more(seconds_since(begin)); }, outcome), boost::asio::use_future));
   for (auto& each : loops) each.get();
   outcome.seconds = seconds_since(begin);
   while (store_->unapplied_bytes() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -196,8 +195,7 @@ Outcome Rig::drive(unsigned depth, const std::function<bool(double seconds)>& mo
 }
 
 Outcome Rig::drive(unsigned depth, double seconds, const Operation& operation) {
-  return drive(
-      depth, [seconds](double so_far) { return so_far < seconds; }, operation);
+  return drive(depth, [seconds](double so_far) { return so_far < seconds; }, operation);
 }
 
 std::pair<Outcome, Outcome> Rig::drive_with_reader(unsigned depth, const std::function<bool(double seconds)>& more,

@@ -177,8 +177,7 @@ class Bench {
     quiet.fill();
     std::uint64_t before = quiet.device_bytes(), commits = quiet.store().commit_statistics().commits, count = 0;
     staged = quiet.store().staged_bytes();
-    outcome = quiet.drive(
-        4, [&](double) { return count++ < 128; }, rewrite_4m(quiet));
+    outcome = quiet.drive(4, [&](double) { return count++ < 128; }, rewrite_4m(quiet));
     double acknowledged = static_cast<double>(outcome.count) * static_cast<double>(Rig::large_bytes);
     double written = static_cast<double>(quiet.device_bytes() - before) / acknowledged;
     table_.row(fmt::format("- device bytes for each byte acknowledged, outside commits ({} began)",
