@@ -215,7 +215,7 @@ Task<> hear_of_the_future(World& world, Osd& osd) {
   const std::string much(1 << 20, 'x');
   FakeClient another(world.client_host);
   another.connect(osd.address());
-  for (std::uint64_t tid = 2; tid < 2 + (limits::waiting_bytes_per_client_max >> 20) + 2; ++tid)
+  for (std::uint64_t tid = 2; tid < 2 + (std::uint64_t{32} << 20) / much.size(); ++tid)  // osd_client_message_size_cap
     world.client->send("o", data(OpCode::writefull, much), never, tid);
   another.send("o", data(OpCode::writefull, "now"), now, 1);
   co_await world.pass(10s);

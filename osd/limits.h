@@ -62,8 +62,6 @@ inline constexpr std::size_t operations_shown_max = 1000;
 /// Operations that wait for a newer map or an inactive PG, a shard; the oldest beyond it are dropped (clients resend on
 /// the next map).
 inline constexpr std::size_t waiting_operations_max = 65536;
-/// Bytes of requests that one connection may have waiting for a map; then it is closed (its client starts over).
-inline constexpr std::uint64_t waiting_bytes_per_client_max = 64 << 20;
 /// While less than this is free, writes to one object do not overlap, so that a refusal undoes nothing behind it.
 inline constexpr std::uint64_t cautious_below_bytes = 512 << 20;
 

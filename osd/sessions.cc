@@ -152,7 +152,8 @@ void Osd::start(ClientOpRef op, ClientSession& session) {
     if (session.caps.allows_nothing()) return refuse(*op, -EPERM, view ? view->map->epoch : Epoch{});
     for (const OsdOp& each : op->object.ops) op->waiting_bytes += each.input.size();
     session.waiting_bytes += op->waiting_bytes;
-    if (session.waiting_bytes > limits::waiting_bytes_per_client_max) {
+    // What waits keeps its share of the cap: one client must not hold all of it. It starts over.
+    if (session.waiting_bytes > config_.size("osd_client_message_size_cap") / 4 * 3) {
       log_warning("osd", "{}: too much waits for a map that we do not have", op->connection->describe());
       msg::ConnectionRef connection = op->connection;
       connection->close();
