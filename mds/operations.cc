@@ -92,16 +92,28 @@ Result<> claim_mask(Tree& tree, Attempt& attempt, const Inode& inode, cap::Bits 
   return attempt.claims_met(tree);
 }
 
-Result<> lookup(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
+/// The place that the request names, which the answer shows.
+Result<Place> named_place(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
+  TRY(Place place, resolve_place(tree, request.path, attempt));
+  outcome.dir = place.dir;
+  outcome.name = place.name;
+  return place;
+}
+
+/// The inode that it names, or that it knows by its number alone.
+Result<> named_target(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
   if (split_path(request.path.path).empty()) {
     TRY(outcome.target, resolve(tree, request.path, attempt));
-  } else {
-    TRY(Place place, resolve_place(tree, request.path, attempt));
-    outcome.dir = place.dir;
-    outcome.name = place.name;
-    if (!place.dentry) return Errc::not_found;
-    outcome.target = place.inode;
+    return {};
   }
+  TRY(Place place, named_place(tree, request, attempt, outcome));
+  if (!place.dentry) return Errc::not_found;
+  outcome.target = place.inode;
+  return {};
+}
+
+Result<> lookup(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
+  TRY(named_target(tree, request, attempt, outcome));
   return claim_mask(tree, attempt, *outcome.target, request.getattr().mask);
 }
 
@@ -194,9 +206,7 @@ Result<InodeRecord> new_inode(const ClientRequest& request, const Inode& dir, At
 }
 
 Result<> make(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome, std::uint32_t mode) {
-  TRY(Place place, resolve_place(tree, request.path, attempt));
-  outcome.dir = place.dir;
-  outcome.name = place.name;
+  TRY(Place place, named_place(tree, request, attempt, outcome));
   if (place.dentry) {
     outcome.target = place.inode;
     if (attempt.completed) return {};
@@ -263,23 +273,13 @@ Result<> open_inode(Tree& tree, const ClientRequest& request, Attempt& attempt, 
 }
 
 Result<> open(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
-  if (split_path(request.path.path).empty()) {
-    TRY(outcome.target, resolve(tree, request.path, attempt));
-  } else {
-    TRY(Place place, resolve_place(tree, request.path, attempt));
-    outcome.dir = place.dir;
-    outcome.name = place.name;
-    if (!place.dentry) return Errc::not_found;
-    outcome.target = place.inode;
-  }
+  TRY(named_target(tree, request, attempt, outcome));
   return open_inode(tree, request, attempt, outcome);
 }
 
 Result<> create(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
-  TRY(Place place, resolve_place(tree, request.path, attempt));
+  TRY(Place place, named_place(tree, request, attempt, outcome));
   if (!place.dentry) return make(tree, request, attempt, outcome, file_type | (request.open().mode & 07777));
-  outcome.dir = place.dir;
-  outcome.name = place.name;
   outcome.target = place.inode;
   if ((request.open().flags & ClientRequest::Open::exclusive) && !attempt.completed) return Errc::exists;
   return open_inode(tree, request, attempt, outcome);
@@ -325,9 +325,7 @@ Result<> check_empty(Inode& dir, Attempt& attempt) {
 }
 
 Result<> unlink(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
-  TRY(Place place, resolve_place(tree, request.path, attempt));
-  outcome.dir = place.dir;
-  outcome.name = place.name;
+  TRY(Place place, named_place(tree, request, attempt, outcome));
   if (!place.dentry) return Errc::not_found;
   const bool rmdir = request.op == MdsOp::rmdir;
   if (rmdir != place.inode->is_dir()) return rmdir ? Errc::not_directory : Errc::is_directory;
@@ -345,11 +343,12 @@ Result<> unlink(Tree& tree, const ClientRequest& request, Attempt& attempt, Outc
 Result<> rename(Tree& tree, const ClientRequest& request, Attempt& attempt, Outcome& outcome) {
   TRY(Place to, resolve_place(tree, request.path, attempt));
   TRY(Place from, resolve_place(tree, request.path2, attempt));
+  // (Said without the place: a name that is shown with nothing behind it is not there, and the kernel moves its
+  // dentry.)
+  if (!from.dentry || to.dir->record.links == 0) return Errc::not_found;
   outcome.dir = to.dir;
   outcome.name = to.name;
-  if (!from.dentry) return Errc::not_found;
   TRY(check_name(to.name));
-  if (to.dir->record.links == 0) return Errc::not_found;
   if (from.inode->is_dir() && Tree::is_below(*to.dir, *from.inode)) return Errc::invalid;
   outcome.target = from.inode;
   if (to.dentry) {

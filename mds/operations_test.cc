@@ -119,6 +119,8 @@ TEST_F(Operations, rename_rules) {
   for (const char* dir : {"a", "a/b", "c", "c/full"}) EXPECT_EQ(mkdir(dir), ok);
   for (const char* file : {"f", "g", "c/full/x"}) EXPECT_EQ(create(file), ok);
   EXPECT_EQ(rename("none", "y"), E(Errc::not_found));
+  EXPECT_EQ(rename("none", "g"), E(Errc::not_found));
+  EXPECT_FALSE(outcome.dir) << "an answer that shows the name of g and no inode says that g is gone";
   EXPECT_EQ(rename("a", "a/b/c"), E(Errc::invalid)) << "into itself";
   EXPECT_EQ(rename("a", "a/b"), E(Errc::invalid));
   EXPECT_EQ(rename("a", "f"), E(Errc::not_directory));
