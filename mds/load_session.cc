@@ -64,7 +64,7 @@ LoadSession::~LoadSession() {
 Task<> LoadSession::close() {
   const MonotonicTime deadline = shard_.clock().now() + timeout_;
   if (opened_.is_set() && !broken_) {
-    if (!unsafe_.empty()) {
+    if (!requests_.empty()) {
       all_safe_.reset();
       send_session(ClientSession::Op::request_flush_journal);
       (void)co_await all_safe_.wait_until(shard_.clock(), deadline);
@@ -89,36 +89,81 @@ void LoadSession::send_session(ClientSession::Op op) {
   connection_->send(msg::make_message(body));
 }
 
-Task<Result<LoadSession::Answer>> LoadSession::call(msg::ClientRequest request) {
-  if (broken_) co_return broken_;
+std::uint64_t LoadSession::send(msg::ClientRequest request, Call* call) {
   const std::uint64_t tid = ++last_tid_;
-  unsafe_.insert(tid);
-  request.oldest_tid = *unsafe_.begin();
+  requests_.emplace_hint(requests_.end(), tid, Request{false, call});
+  request.oldest_tid = requests_.begin()->first;
   request.mdsmap_epoch = map_->epoch;
-  const MonotonicTime now = shard_.clock().now();
   request.stamp = msg::Time::from(shard_.clock().wall());
+  const MonotonicTime now = shard_.clock().now();
   if (now - renewed_ > renew_interval) {
     renewed_ = now;
     send_session(ClientSession::Op::request_renew_caps);
   }
-  Waiting waiting;
-  waiting_[tid] = &waiting;
   connection_->send(msg::make_message(request, tid));
-  Result<> answered = co_await waiting.done.wait_until(shard_.clock(), now + timeout_);
-  waiting_.erase(tid);
+  return tid;
+}
+
+Task<Result<LoadSession::Answer>> LoadSession::call(msg::ClientRequest request) {
+  if (broken_) co_return broken_;
+  Call call;
+  const std::uint64_t tid = send(std::move(request), &call);
+  Result<> answered = co_await call.done.wait_until(shard_.clock(), shard_.clock().now() + timeout_);
+  if (auto it = requests_.find(tid); it != requests_.end()) it->second = {true, nullptr};
   if (broken_) co_return broken_;
   CO_TRY(answered);
-  co_return waiting.answer;
+  co_return call.answer;
+}
+
+Task<Result<std::uint64_t>> LoadSession::keep_busy(std::size_t depth, Source next) {
+  if (broken_) co_return broken_;
+  Run run{.next = std::move(next)};
+  run_ = &run;
+  for (std::size_t i = 0; i < depth; ++i) start_next();
+  while (run.under_way && !broken_) {
+    const std::uint64_t before = run.answered;
+    Result<> waited = co_await run.over.wait_until(shard_.clock(), shard_.clock().now() + timeout_);
+    if (waited || (waited.error() == Errc::timed_out && run.answered > before)) continue;
+    run.problem = waited.error();
+    break;
+  }
+  run_ = nullptr;
+  if (broken_) co_return broken_;
+  if (run.problem) co_return run.problem;
+  co_return run.answered;
+}
+
+/// One more of the run, if there is one.
+void LoadSession::start_next() {
+  if (run_->problem) return;
+  std::optional<msg::ClientRequest> request = run_->next();
+  if (!request) return;
+  ++run_->under_way;
+  send(*std::move(request), nullptr);
+}
+
+void LoadSession::one_answered(const Answer& answer) {
+  --run_->under_way;
+  ++run_->answered;
+  if (answer.result < 0 && !run_->problem) run_->problem = from_errno(-answer.result);
+  start_next();
+  if (!run_->under_way) run_->over.set();
 }
 
 void LoadSession::take_reply(const msg::Message& message) {
   auto reply = msg::read_message<ClientReply>(message);
   if (!reply) return log_warning("mds", "a reply that does not decode");
-  if (reply->safe && unsafe_.erase(message.tid) && unsafe_.empty()) all_safe_.set();
-  auto found = waiting_.find(message.tid);
-  if (found == waiting_.end() || found->second->done.is_set()) return;
-  Waiting& waiting = *found->second;
-  waiting.answer.result = reply->result;
+  auto found = requests_.find(message.tid);
+  if (found == requests_.end()) return;
+  const Request request = found->second;
+  found->second.answered = true;
+  if (reply->safe) {
+    requests_.erase(found);
+    if (requests_.empty()) all_safe_.set();
+  }
+  if (request.answered) return;
+  Answer answer;
+  answer.result = reply->result;
   Decoder trace(reply->trace);
   if (reply->has_dentry) {
     give_back(trace.read<msg::InodeStat>());
@@ -128,13 +173,18 @@ void LoadSession::take_reply(const msg::Message& message) {
   }
   if (reply->has_target) {
     auto stat = trace.read<msg::InodeStat>();
-    waiting.answer.ino = stat.ino;
-    waiting.answer.files = stat.files;
-    waiting.answer.is_dir = (stat.mode & 0170000) == 0040000;
+    answer.ino = stat.ino;
+    answer.files = stat.files;
+    answer.is_dir = (stat.mode & 0170000) == 0040000;
     give_back(stat);
   }
   if (trace.failed()) log_warning("mds", "the trace of a reply does not decode");
-  waiting.done.set();
+  if (request.call) {
+    request.call->answer = answer;
+    request.call->done.set();
+  } else if (run_) {
+    one_answered(answer);
+  }
 }
 
 /// Directories stay: the next request would be granted them again.
@@ -196,7 +246,9 @@ void LoadSession::on_reset(msg::ConnectionRef) {
   opened_.set();
   closed_.set();
   all_safe_.set();
-  for (auto& [tid, waiting] : waiting_) waiting->done.set();
+  for (auto& [tid, request] : requests_)
+    if (request.call) request.call->done.set();
+  if (run_) run_->over.set();
 }
 
 }  // namespace spirula::mds

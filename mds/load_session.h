@@ -1,7 +1,8 @@
 #pragma once
+#include <functional>
+#include <map>
 #include <memory>
-#include <set>
-#include <unordered_map>
+#include <optional>
 #include <vector>
 
 #include "base/wait.h"
@@ -29,20 +30,40 @@ class LoadSession : public msg::Dispatcher {
   };
   /// Until the first answer, safe or not. Errc::timed_out, Errc::closed: the session is gone.
   Task<Result<Answer>> call(msg::ClientRequest request);
-  std::error_code broken() const { return broken_; }
+  /// The next request, for as long as there is one.
+  using Source = std::function<std::optional<msg::ClientRequest>()>;
+  /// Keeps `depth` requests of `next` under way until it has no more and all are answered; how many were. One at a
+  /// time. Errors as of call(), and whatever a request is answered. No task waits for a single request: what generates
+  /// load shares the machine with what it measures.
+  Task<Result<std::uint64_t>> keep_busy(std::size_t depth, Source next);
 
   // msg::Dispatcher
   void on_message(msg::ConnectionRef connection, msg::Message message) override;
   void on_reset(msg::ConnectionRef connection) override;
 
  private:
-  struct Waiting {
+  struct Call {
     Event done;
     Answer answer;
   };
+  struct Run {
+    Source next;
+    std::size_t under_way = 0;
+    std::uint64_t answered = 0;
+    std::error_code problem;
+    Event over;
+  };
+  /// A request that is not answered, or not safe yet.
+  struct Request {
+    bool answered = false;
+    Call* call = nullptr;  ///< who waits; nobody if it is one of `run_`
+  };
   LoadSession(Shard& shard, Duration timeout) : shard_(shard), timeout_(timeout) {}
   Task<Result<msg::AddressVector>> find_mds();
+  std::uint64_t send(msg::ClientRequest request, Call* call);
   void take_reply(const msg::Message& message);
+  void start_next();
+  void one_answered(const Answer& answer);
   void take_caps(const msg::ClientCaps& caps);
   void give_back(const msg::InodeStat& stat);
   void send_releases();
@@ -57,9 +78,9 @@ class LoadSession : public msg::Dispatcher {
   std::optional<maps::FsMap> map_;
   Event map_came_;
   std::uint64_t last_tid_ = 0;
-  std::uint64_t pushed_ = 0;        ///< messages that came unasked: who asks to close says how many (Ceph: push_seq)
-  std::set<std::uint64_t> unsafe_;  ///< requests without their last answer
-  std::unordered_map<std::uint64_t, Waiting*> waiting_;
+  std::uint64_t pushed_ = 0;  ///< messages that came unasked: who asks to close says how many (Ceph: push_seq)
+  std::map<std::uint64_t, Request> requests_;
+  Run* run_ = nullptr;
   std::vector<msg::ClientCapRelease::Item> releases_;
   MonotonicTime renewed_{};
 };

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <ctime>
+
 #include "base/config.h"
 #include "base/coroutine.h"
 #include "base/log.h"
@@ -7,11 +10,11 @@
 #include "mds/load_session.h"
 #include "mds/types.h"
 
-/// mds-load -c CONF [--sessions N] [--depth N] [--seconds N] [--count N] create|stat|unlink: keeps an MDS busy, ours or
+/// mds-load -c CONF [--sessions N] [--depth N] [--seconds N] [--count N] [--files N] create|stat|unlink: keeps an MDS busy, ours or
 /// a stock one, with many sessions that speak the clients' protocol and little else. Each has its own directory,
 /// /load.N, and `depth` requests under way. `create` makes empty files there and gives their caps back, as a client
 /// that closes and forgets them; `stat` looks names up at random; `unlink` removes them all,
-/// however long it takes. Prints one line of JSON.
+/// however long it takes. Prints one line of JSON; "cpu_seconds" is what it spent itself meanwhile.
 namespace {
 
 using namespace spirula;
@@ -42,6 +45,12 @@ constexpr Option tool_options[] = {
      .type = OptionType::integer,
      .default_value = "0",
      .description = "how many at most; 0: any",
+     .min = 0,
+     .max = 1e12},
+    {.name = "files",
+     .type = OptionType::integer,
+     .default_value = "0",
+     .description = "in how many of a directory's names stat looks; 0: all",
      .min = 0,
      .max = 1e12},
     {.name = "timeout",
@@ -101,23 +110,24 @@ ClientRequest next_request(Worker& worker) {
   __builtin_unreachable();
 }
 
+/// While there is time, and until so many have begun; what is to be unlinked is all unlinked.
+std::optional<ClientRequest> request_in_time(Worker& worker) {
+  Load& load = worker.load;
+  const bool goes_on = load.verb == Verb::unlink ? worker.next < worker.files : load.shard.clock().now() < load.until;
+  if (!goes_on || !load.left || !load.problem.empty()) return std::nullopt;
+  --load.left;
+  return next_request(worker);
+}
+
 Task<> keep_busy(Worker& worker) {
   Load& load = worker.load;
-  auto goes_on = [&] {
-    if (!load.problem.empty() || !load.left) return false;
-    return load.verb == Verb::unlink ? worker.next < worker.files : load.shard.clock().now() < load.until;
-  };
-  while (goes_on()) {
-    --load.left;
-    ClientRequest request = next_request(worker);
-    auto answer = co_await worker.session->call(std::move(request));
-    if (!answer)
-      load.problem = answer.error().message();
-    else if (answer->result < 0)
-      load.problem = fmt::format("answered {}", answer->result);
-    else
-      ++load.operations;
-  }
+  const auto depth = static_cast<std::size_t>(load.config.integer("depth"));
+  auto source = [&worker] { return request_in_time(worker); };
+  auto answered = co_await worker.session->keep_busy(depth, source);
+  if (answered)
+    load.operations += *answered;
+  else
+    load.problem = answered.error().message();
 }
 
 /// Its own directory, made if it is not there.
@@ -135,6 +145,8 @@ Task<Result<>> enter(Worker& worker) {
   if (answer.result < 0) co_return from_errno(-answer.result);
   worker.dir = answer.ino;
   worker.files = answer.files;
+  const auto most = static_cast<std::uint64_t>(worker.load.config.integer("files"));
+  if (worker.load.verb == Verb::stat && most) worker.files = std::min(worker.files, most);
   if (worker.load.verb == Verb::create) worker.next = worker.files;
   if (worker.load.verb == Verb::stat && !worker.files) co_return Errc::not_found;
   co_return Result<>{};
@@ -168,18 +180,20 @@ Task<int> run(Shard& shard, Config& config, Verb verb) {
   const MonotonicTime began = shard.clock().now();
   load.until = began + config.duration("seconds");
   if (std::int64_t count = config.integer("count")) load.left = static_cast<std::uint64_t>(count);
+  const std::clock_t cpu_before = std::clock();
   for (auto& worker : workers)
-    for (std::int64_t i = 0; i < config.integer("depth") && worker->session; ++i) tasks.spawn(keep_busy(*worker));
+    if (load.problem.empty()) tasks.spawn(keep_busy(*worker));
   co_await tasks.join();
   const double seconds = std::chrono::duration<double>(shard.clock().now() - began).count();
+  const double cpu_seconds = static_cast<double>(std::clock() - cpu_before) / CLOCKS_PER_SEC;
   for (auto& worker : workers) tasks.spawn(leave(*worker));
   co_await tasks.join();
   if (!load.problem.empty()) {
     fmt::print(stderr, "a request failed: {}\n", load.problem);
     co_return 1;
   }
-  fmt::print("{{\"operations\": {}, \"seconds\": {:.3f}, \"per_second\": {:.1f}}}\n", load.operations, seconds,
-             static_cast<double>(load.operations) / seconds);
+  fmt::print("{{\"operations\": {}, \"seconds\": {:.3f}, \"per_second\": {:.1f}, \"cpu_seconds\": {:.3f}}}\n",
+             load.operations, seconds, static_cast<double>(load.operations) / seconds, cpu_seconds);
   co_return 0;
 }
 

@@ -19,11 +19,16 @@ class Figure:
     operations: int
     cpu_seconds: dict  # daemon name to seconds during the run
     latency_ms_max: float = 0.0  # of one operation, as the client saw it; 0: not measured
+    seconds: float = 0.0  # that it took
 
     def cpu_us(self, kind):
         """CPU time per operation over all daemons of a kind ("osd"), in microseconds."""
         seconds = sum(value for name, value in self.cpu_seconds.items() if name.startswith(kind))
         return seconds * 1e6 / max(1, self.operations)
+
+    def busy(self, kind):
+        """How many processors all that have a name of this kind kept busy."""
+        return sum(value for name, value in self.cpu_seconds.items() if name.startswith(kind)) / self.seconds
 
 
 def median(figures):
@@ -50,9 +55,11 @@ class Bench:
         """Runs `work`, which returns (rate, operations, most ms of one), and says what the daemons spent meanwhile."""
         running = self.cluster.running()
         before = {name: process.cpu_seconds() for name, process in running.items()}
+        started = time.monotonic()
         rate, operations, latency_ms_max = work()
+        seconds = time.monotonic() - started
         spent = {name: process.cpu_seconds() - before[name] for name, process in running.items()}
-        return Figure(rate, operations, spent, latency_ms_max)
+        return Figure(rate, operations, spent, latency_ms_max, seconds)
 
     def rados(self, kind, pool, size, depth, seconds=0):
         """The stock `rados bench`: kind is write, seq or rand. Reads find what they read, written before."""
