@@ -1,12 +1,13 @@
-"""Debian's unmodified kernel, deeper: random reads, writes, truncations and mappings with every byte compared, an archive
-unpacked, compared and removed, in both modes of the wire; and two guests at once on the same files."""
+"""Debian's unmodified kernel, deeper: random reads, writes, truncations and mappings with every byte compared, an
+archive unpacked, compared and removed, in both modes of the wire; and two guests at once on the same files, one in each
+mode. The same bytes and the same two at once through ceph-fuse."""
 
 import os
 import subprocess
 import threading
 
 from harness import trees
-from harness.guest import Guest, GuestError
+from harness.guest import Guest, GuestError, parse_report
 from harness.network import SERVER
 from harness.suite import SLOW, ClusterTest
 from interop.kernel_mount import LEAVE, MOUNT
@@ -29,9 +30,10 @@ cd /; rm -r /mnt/archive || fail remove
 [ -e /mnt/archive ] && fail "removed, and there"
 """
 
-#: Guest `me` of two: files of its own in a shared folder, a counter that both raise, one at a time, a log both append to.
+#: Client `me` of two: files of its own in a shared folder, a counter that both raise, one at a time, a log to which both
+#: append.
 TOGETHER = """
-mkdir -p /mnt/together && cd /mnt/together || fail mkdir
+mkdir -p {mount}/together && cd {mount}/together || fail mkdir
 : >> log; [ {me} = two ] || echo 0 > counter
 say ready
 : > ready-{me}
@@ -57,6 +59,13 @@ say counter $(cat counter)
 say lines $(grep -c . log)
 say mine $(ls | grep -c '^{me}-') theirs $(ls | grep -c '^{other}-')
 cd /
+"""
+
+
+#: What scripts for guests find there, for a shell here.
+HERE = """
+say() { echo "@@ $*"; }
+fail() { say "failed $*"; exit 1; }
 """
 
 
@@ -96,27 +105,58 @@ class KernelIo(ClusterTest):
         self.assertEqual(reports.get("random"), f"steps {STEPS}")
         self.assertGreaterEqual(int(reports.get("unpacked", 0)), FILES)
 
-    def test_two_guests(self):
-        reports, troubles = {}, []
+    def test_fuse(self):
+        mount, client = self.world.mount_fuse("random")
+        steps = 10 * STEPS  # without an emulated processor
+        done = subprocess.run([self.program(), mount + "/random", "3", str(steps)], stdout=subprocess.PIPE,
+                              timeout=self.seconds_max - 30, text=True)
+        self.assertEqual(done.stdout.splitlines()[-1], f"steps {steps}", done.stdout[-2000:])
+        self.world.unmount_fuse(mount, client)
 
-        def boot(index, me, other):
-            words = {"mode": "crc", "server": SERVER, "key": self.cluster.admin_key(), "me": me, "other": other,
-                     "rounds": ROUNDS}
+    def test_two_guests(self):
+        def boot(index, me, other, mode):
+            words = {"mode": mode, "server": SERVER, "key": self.cluster.admin_key(), "mount": "/mnt", "me": me,
+                     "other": other, "rounds": ROUNDS}
             guest = Guest(self.world.netns, (MOUNT + TOGETHER + LEAVE).format(**words), index=index,
                           memory_mib=512, mark=self.world.folder)
-            try:
-                reports[me] = dict(guest.run(deadline=self.seconds_max - 10))
-            except GuestError as error:
-                troubles.append(f"{me}: {error}")
+            return guest.run(deadline=self.seconds_max - 10)
 
-        guests = [threading.Thread(target=boot, args=words) for words in ((0, "one", "two"), (1, "two", "one"))]
-        for guest in guests:
-            guest.start()
-        for guest in guests:
-            guest.join()
+        self.together(boot, (0, "one", "two", "crc"), (1, "two", "one", "secure"))
+
+    def test_two_fuse_clients(self):
+        mounts = {me: self.world.mount_fuse("together-" + me) for me in ("one", "two")}
+
+        def run(me, other):
+            script = HERE + TOGETHER.format(mount=mounts[me][0], me=me, other=other, rounds=ROUNDS)
+            done = subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=self.seconds_max - 10, text=True)
+            if done.returncode:
+                raise GuestError(done.stdout[-2000:])
+            return [report for report in map(parse_report, done.stdout.splitlines()) if report]
+
+        self.together(run, ("one", "two"), ("two", "one"))
+        subprocess.run(["rm", "-r", mounts["one"][0] + "/together"], check=True)
+        for mount, client in mounts.values():
+            self.world.unmount_fuse(mount, client)
+
+    def together(self, run, *both):
+        """`run` with the words of each, at the same time; what it returns says that nothing of either was lost."""
+        reports, troubles = [], []
+
+        def one(words):
+            try:
+                reports.append(dict(run(*words)))
+            except (GuestError, subprocess.TimeoutExpired) as error:
+                troubles.append(f"{words}: {error}")
+
+        threads = [threading.Thread(target=one, args=(words,)) for words in both]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         self.assertEqual(troubles, [], "\n".join(troubles))
         names = 2 * ROUNDS - ROUNDS // 3
-        for me in ("one", "two"):
-            self.assertEqual(reports[me].get("counter"), str(2 * ROUNDS), me)
-            self.assertEqual(reports[me].get("lines"), str(2 * ROUNDS), me)
-            self.assertEqual(reports[me].get("mine"), f"{names} theirs {names}", me)
+        for report in reports:
+            self.assertEqual(report.get("counter"), str(2 * ROUNDS))
+            self.assertEqual(report.get("lines"), str(2 * ROUNDS))
+            self.assertEqual(report.get("mine"), f"{names} theirs {names}")

@@ -21,9 +21,9 @@ if "--stock" in sys.argv:
 
 IN_GUEST = """
 mkdir -p /mnt
-mount -t ceph {server}:3300:/ /mnt -o name=admin,secret={key},ms_mode=crc,mount_timeout=30 || fail mount
+mount -t ceph {server}:3300:/ /mnt -o name=admin,secret={key},ms_mode={mode},mount_timeout=30 || fail mount
 mkdir /mnt/posix || fail mkdir
-/posix_rules /mnt/posix | sed 's/^/@@ rules /'
+/posix_rules /mnt/posix | sed 's/^/@@ {mode} /'
 rmdir /mnt/posix || fail rmdir
 umount /mnt || fail umount
 dmesg | grep -E 'BUG|WARNING|Oops' && fail "the kernel complains"
@@ -71,8 +71,11 @@ class Posix(ClusterTest):
         self.world.unmount_fuse(mount, client)
 
     def test_kernel(self):
-        script = IN_GUEST.format(server=SERVER, key=self.cluster.admin_key())
+        modes = ("crc", "secure")
+        script = "".join(IN_GUEST.format(server=SERVER, key=self.cluster.admin_key(), mode=mode) for mode in modes)
         guest = Guest(self.world.netns, script, mark=self.world.folder, files={"posix_rules": self.program()})
-        said = [words for marker, words in guest.run(deadline=140) if marker == "rules"]
-        self.assertTrue(said)
-        self.check("\n".join(said), KERNEL_BREAKS)
+        reports = guest.run(deadline=140)
+        for mode in modes:
+            said = [words for marker, words in reports if marker == mode]
+            self.assertTrue(said, mode)
+            self.check("\n".join(said), KERNEL_BREAKS)
