@@ -22,10 +22,8 @@ ClientCaps caps_of(const InodeStat& stat) {
 }
 
 TEST(ServerBadInput, cap_messages_for_what_a_client_does_not_hold) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client owner(shard, server, 1), stranger(shard, server, 2);
     co_await owner.open();
     co_await stranger.open();
@@ -60,15 +58,12 @@ TEST(ServerBadInput, cap_messages_for_what_a_client_does_not_hold) {
     EXPECT_TRUE(inode->caps.find(ClientId{1})) << "its owner has its caps still";
     EXPECT_FALSE(inode->caps.find(ClientId{2}));
     inode->caps.verify();
-    co_await server.stop();
   });
 }
 
 TEST(ServerBadInput, a_flush_that_comes_twice_or_with_an_old_sequence) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client client(shard, server, 1);
     co_await client.open();
     ParsedReply made = co_await client.call(Client::create("f"));
@@ -95,15 +90,12 @@ TEST(ServerBadInput, a_flush_that_comes_twice_or_with_an_old_sequence) {
     EXPECT_TRUE(co_await server.flush_journal());
     std::vector<ClientCaps> told = client.caps();
     EXPECT_EQ(std::ranges::count(told, ClientCaps::Op::flush_ack, &ClientCaps::op), 5);
-    co_await server.stop();
   });
 }
 
 TEST(ServerBadInput, requests_with_impossible_flags_and_arguments) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client client(shard, server, 1);
     co_await client.open();
     (void)co_await client.call(Client::request(MdsOp::mkdir, "d"));
@@ -148,7 +140,6 @@ TEST(ServerBadInput, requests_with_impossible_flags_and_arguments) {
     }
     ParsedReply well = co_await client.call(Client::request(MdsOp::mkdir, "well"));
     EXPECT_EQ(well.head.result, 0);
-    co_await server.stop();
   });
 }
 

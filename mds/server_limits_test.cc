@@ -20,10 +20,8 @@ ClientRequest set_xattr(std::string path, std::string name, std::size_t bytes) {
 }
 
 TEST(ServerLimits, bad_messages_are_logged_and_the_server_goes_on) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client client(shard, server, 7);
     co_await client.open();
     LogCapture log;
@@ -44,7 +42,6 @@ TEST(ServerLimits, bad_messages_are_logged_and_the_server_goes_on) {
     }
     ParsedReply made = co_await client.call(Client::request(MdsOp::mkdir, "d"));
     EXPECT_EQ(made.head.result, 0);
-    co_await server.stop();
   });
 }
 
@@ -111,10 +108,8 @@ TEST(ServerLimits, a_client_that_never_forgets_its_flushes_is_evicted_and_we_sta
 }
 
 TEST(ServerLimits, a_key_that_only_reads_gets_no_cap_to_write_with) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client writer(shard, server, 7), reader(shard, server, 8);
     reader.connection->identity_.caps = "allow r";
     co_await writer.open();
@@ -149,15 +144,12 @@ TEST(ServerLimits, a_key_that_only_reads_gets_no_cap_to_write_with) {
     by_name.path2 = {1, ""};
     ParsedReply named = co_await limited.call(by_name);
     EXPECT_EQ(named.head.result, -13);
-    co_await server.stop();
   });
 }
 
 TEST(ServerLimits, locks_end_with_their_session_even_after_the_cap_has_gone) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client one(shard, server, 1), two(shard, server, 2);
     co_await one.open();
     co_await two.open();
@@ -187,7 +179,6 @@ TEST(ServerLimits, locks_end_with_their_session_even_after_the_cap_has_gone) {
     server.on_message(one.connection, msg::make_message(close));
     ParsedReply granted = co_await two.call(lock(msg::FileLockRecord::exclusive));
     EXPECT_EQ(granted.head.result, 0);
-    co_await server.stop();
   });
 }
 

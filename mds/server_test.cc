@@ -16,10 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(Server, creates_early_and_then_safely) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client client(shard, server, 7);
     co_await client.open();
     std::uint64_t tid = client.send(Client::create("f"));
@@ -40,7 +38,6 @@ TEST(Server, creates_early_and_then_safely) {
     EXPECT_EQ(missing.head.result, -2);
     EXPECT_TRUE(missing.dir) << "so that the client may remember it";
     EXPECT_TRUE(client.caps().empty()) << "one client alone is never disturbed";
-    co_await server.stop();
   });
 }
 
@@ -90,115 +87,109 @@ TEST(Server, everything_survives_a_restart_from_journal_and_objects) {
 }
 
 TEST(Server, others_see_only_what_is_durable_and_what_writers_have_flushed) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    ServerOptions options = test_options();
-    options.journal_interval = 10s;  // only hurried
-    Server server(shard, store, options);
-    co_await boot(server, true);
-    Client writer(shard, server, 1), reader(shard, server, 2);
-    co_await writer.open();
-    co_await reader.open();
-    std::uint64_t tid = writer.send(Client::create("f"));
-    ParsedReply made = co_await writer.reply(tid);
-    EXPECT_FALSE(made.head.safe);
-    if (!made.target) co_return;
-    std::uint64_t changes = store.changes;
-    std::uint64_t stat_tid = reader.send(Client::getattr("f"));
-    // The stat needs the writer's exclusive caps back, and the journal.
-    std::vector<ClientCaps> revoked;
-    co_await writer.until([&] {
-      for (ClientCaps& caps : writer.caps())
-        if (caps.op == ClientCaps::Op::revoke && caps.ino == made.target->ino) revoked.push_back(caps);
-      return !revoked.empty();
-    });
-    EXPECT_GT(store.changes, changes) << "hurried";
-    EXPECT_EQ(revoked.size(), 1u);
-    EXPECT_TRUE(reader.take(ClientReply::message_type).empty());
-    ClientCaps flush = revoked.back();
-    flush.op = ClientCaps::Op::update;
-    flush.dirty = cap::file_write | cap::auth_exclusive;
-    flush.size = 12345;
-    flush.mode = 0600;
-    flush.wanted = cap::wanted_by_open(2);
-    writer.tell(flush, 1);
-    ParsedReply stat = co_await reader.reply(stat_tid);
-    EXPECT_TRUE(stat.target);
-    if (stat.target) {
-      EXPECT_EQ(stat.target->size, 12345u);
-      EXPECT_EQ(stat.target->mode, 0100600u);
-    }
-    std::vector<ClientCaps> told;
-    co_await writer.until([&] {
-      for (ClientCaps& caps : writer.caps()) told.push_back(caps);
-      bool acked = std::ranges::any_of(told, [](auto& m) { return m.op == ClientCaps::Op::flush_ack; });
-      bool back = std::ranges::any_of(told, [](auto& m) { return m.caps & cap::file_buffer; });
-      return acked && back;
-    });
-    EXPECT_TRUE(std::ranges::any_of(told, [](auto& m) { return m.op == ClientCaps::Op::flush_ack; }));
-    EXPECT_TRUE(std::ranges::any_of(told, [](auto& m) { return m.caps & cap::file_buffer; })) << "it may go on";
-    co_await server.stop();
-  });
+  serve(
+      [](Fresh& fresh) -> Task<> {
+        auto& [shard, store, server] = fresh;
+        Client writer(shard, server, 1), reader(shard, server, 2);
+        co_await writer.open();
+        co_await reader.open();
+        std::uint64_t tid = writer.send(Client::create("f"));
+        ParsedReply made = co_await writer.reply(tid);
+        EXPECT_FALSE(made.head.safe);
+        if (!made.target) co_return;
+        std::uint64_t changes = store.changes;
+        std::uint64_t stat_tid = reader.send(Client::getattr("f"));
+        // The stat needs the writer's exclusive caps back, and the journal.
+        std::vector<ClientCaps> revoked;
+        co_await writer.until([&] {
+          for (ClientCaps& caps : writer.caps())
+            if (caps.op == ClientCaps::Op::revoke && caps.ino == made.target->ino) revoked.push_back(caps);
+          return !revoked.empty();
+        });
+        EXPECT_GT(store.changes, changes) << "hurried";
+        EXPECT_EQ(revoked.size(), 1u);
+        EXPECT_TRUE(reader.take(ClientReply::message_type).empty());
+        ClientCaps flush = revoked.back();
+        flush.op = ClientCaps::Op::update;
+        flush.dirty = cap::file_write | cap::auth_exclusive;
+        flush.size = 12345;
+        flush.mode = 0600;
+        flush.wanted = cap::wanted_by_open(2);
+        writer.tell(flush, 1);
+        ParsedReply stat = co_await reader.reply(stat_tid);
+        EXPECT_TRUE(stat.target);
+        if (stat.target) {
+          EXPECT_EQ(stat.target->size, 12345u);
+          EXPECT_EQ(stat.target->mode, 0100600u);
+        }
+        std::vector<ClientCaps> told;
+        co_await writer.until([&] {
+          for (ClientCaps& caps : writer.caps()) told.push_back(caps);
+          bool acked = std::ranges::any_of(told, [](auto& m) { return m.op == ClientCaps::Op::flush_ack; });
+          bool back = std::ranges::any_of(told, [](auto& m) { return m.caps & cap::file_buffer; });
+          return acked && back;
+        });
+        EXPECT_TRUE(std::ranges::any_of(told, [](auto& m) { return m.op == ClientCaps::Op::flush_ack; }));
+        EXPECT_TRUE(std::ranges::any_of(told, [](auto& m) { return m.caps & cap::file_buffer; })) << "it may go on";
+      },
+      hurried_options());
 }
 
 TEST(Server, no_cap_message_shows_what_is_not_durable) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    ServerOptions options = test_options();
-    options.journal_interval = 10s;  // only hurried
-    Server server(shard, store, options);
-    co_await boot(server, true);
-    Client one(shard, server, 1), two(shard, server, 2);
-    co_await one.open();
-    co_await two.open();
-    ParsedReply made = co_await one.call(Client::create("f"));
-    if (!made.target) co_return;
-    EXPECT_TRUE(co_await server.flush_journal());
-    const std::uint64_t ino = made.target->ino;
-    // The second writes too, so that both write synchronously; the first says how far it has written.
-    const std::uint64_t opened = two.send(Client::create("f"));
-    ClientCaps flush;
-    co_await one.until([&] {
-      for (ClientCaps& caps : one.caps())
-        if (caps.op == ClientCaps::Op::revoke && caps.ino == ino) flush = caps;
-      return flush.ino != 0;
-    });
-    flush.op = ClientCaps::Op::update;
-    flush.wanted = cap::wanted_by_open(2);
-    one.tell(flush);
-    ParsedReply second = co_await two.reply(opened);
-    EXPECT_TRUE(second.target);
-    if (!second.target) co_return;
-    EXPECT_TRUE(co_await server.flush_journal());
-    (void)two.caps();
-    Event journal;  // held until this
-    store.delay = [&]() -> Task<> { (void)co_await journal.wait(); };
-    flush.dirty = cap::file_write;
-    flush.size = 12345;
-    flush.caps = flush.caps & ~cap::file_buffer;
-    one.tell(flush, 1);
-    ClientCaps more;
-    more.op = ClientCaps::Op::update;
-    more.ino = ino;
-    more.cap_id = second.target->cap.cap_id;
-    more.sequence = more.issue_sequence = second.target->cap.sequence;
-    more.caps = second.target->cap.caps;
-    more.wanted = cap::wanted_by_open(2);
-    more.size_max = 1 << 30;
-    two.tell(more);
-    (void)co_await shard.clock().sleep(10ms);
-    EXPECT_TRUE(two.caps().empty()) << "the first's size is not in the journal";
-    journal.set();
-    store.delay = nullptr;
-    std::vector<ClientCaps> told;
-    co_await two.until([&] { return !(told = two.caps()).empty(); });
-    EXPECT_FALSE(told.empty());
-    if (!told.empty()) {
-      EXPECT_EQ(told.back().size, 12345u);
-      EXPECT_GE(told.back().size_max, 1u << 30);
-    }
-    co_await server.stop();
-  });
+  serve(
+      [](Fresh& fresh) -> Task<> {
+        auto& [shard, store, server] = fresh;
+        Client one(shard, server, 1), two(shard, server, 2);
+        co_await one.open();
+        co_await two.open();
+        ParsedReply made = co_await one.call(Client::create("f"));
+        if (!made.target) co_return;
+        EXPECT_TRUE(co_await server.flush_journal());
+        const std::uint64_t ino = made.target->ino;
+        // The second writes too, so that both write synchronously; the first says how far it has written.
+        const std::uint64_t opened = two.send(Client::create("f"));
+        ClientCaps flush;
+        co_await one.until([&] {
+          for (ClientCaps& caps : one.caps())
+            if (caps.op == ClientCaps::Op::revoke && caps.ino == ino) flush = caps;
+          return flush.ino != 0;
+        });
+        flush.op = ClientCaps::Op::update;
+        flush.wanted = cap::wanted_by_open(2);
+        one.tell(flush);
+        ParsedReply second = co_await two.reply(opened);
+        EXPECT_TRUE(second.target);
+        if (!second.target) co_return;
+        EXPECT_TRUE(co_await server.flush_journal());
+        (void)two.caps();
+        Event journal;  // held until this
+        store.delay = [&]() -> Task<> { (void)co_await journal.wait(); };
+        flush.dirty = cap::file_write;
+        flush.size = 12345;
+        flush.caps = flush.caps & ~cap::file_buffer;
+        one.tell(flush, 1);
+        ClientCaps more;
+        more.op = ClientCaps::Op::update;
+        more.ino = ino;
+        more.cap_id = second.target->cap.cap_id;
+        more.sequence = more.issue_sequence = second.target->cap.sequence;
+        more.caps = second.target->cap.caps;
+        more.wanted = cap::wanted_by_open(2);
+        more.size_max = 1 << 30;
+        two.tell(more);
+        (void)co_await shard.clock().sleep(10ms);
+        EXPECT_TRUE(two.caps().empty()) << "the first's size is not in the journal";
+        journal.set();
+        store.delay = nullptr;
+        std::vector<ClientCaps> told;
+        co_await two.until([&] { return !(told = two.caps()).empty(); });
+        EXPECT_FALSE(told.empty());
+        if (!told.empty()) {
+          EXPECT_EQ(told.back().size, 12345u);
+          EXPECT_GE(told.back().size_max, 1u << 30);
+        }
+      },
+      hurried_options());
 }
 
 TEST(Server, resent_requests_are_answered_once_even_over_a_restart) {
@@ -259,10 +250,8 @@ TEST(Server, resent_requests_are_answered_once_even_over_a_restart) {
 }
 
 TEST(Server, an_open_file_outlives_its_name_and_is_purged_when_let_go) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client client(shard, server, 7);
     co_await client.open();
     ParsedReply made = co_await client.call(Client::create("f"));
@@ -284,28 +273,22 @@ TEST(Server, an_open_file_outlives_its_name_and_is_purged_when_let_go) {
     co_await client.until([&] { return store.data.empty() && !server.tree().find(Ino{made.target->ino}); });
     EXPECT_TRUE(store.data.empty());
     EXPECT_FALSE(server.tree().find(Ino{made.target->ino}));
-    co_await server.stop();
   });
 }
 
 /// Cut to 10, made longer, cut to 20: what had been from 10 to 20 must not be data again.
 TEST(Server, a_truncation_waits_for_one_before_it_that_has_more_to_cut) {
-  run([](Shard& shard) -> Task<> {
-    MemoryStore store;
-    Server server(shard, store, test_options());
-    co_await boot(server, true);
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
     Client client(shard, server, 7);
     co_await client.open();
     ParsedReply made = co_await client.call(Client::create("f"));
     if (!made.target) co_return;
     auto resize = [&](std::uint64_t size) -> Task<std::uint64_t> {
-      ClientRequest request = Client::request(MdsOp::setattr, "");
-      request.path = {made.target->ino, ""};
       ClientRequest::Setattr args;
       args.mask = ClientRequest::Setattr::size_bit;
       args.size = size;
-      request.set(args);
-      const std::uint64_t tid = client.send(request);
+      const std::uint64_t tid = client.send(Client::setattr(made.target->ino, args));
       (void)co_await shard.clock().sleep(2ms);
       for (ClientCaps& caps : client.caps()) {
         if (caps.op != ClientCaps::Op::revoke) continue;
@@ -333,7 +316,6 @@ TEST(Server, a_truncation_waits_for_one_before_it_that_has_more_to_cut) {
     EXPECT_EQ(object.bytes.size(), 10u);
     Inode* inode = server.tree().find(Ino{made.target->ino});
     EXPECT_TRUE(inode && inode->record.size == 20);
-    co_await server.stop();
   });
 }
 

@@ -161,6 +161,12 @@ class Client {
     body.set(open);
     return body;
   }
+  static ClientRequest setattr(std::uint64_t ino, const ClientRequest::Setattr& args) {
+    ClientRequest body = request(MdsOp::setattr, "");
+    body.path = {ino, ""};
+    body.set(args);
+    return body;
+  }
   static ClientRequest getattr(std::string path) {
     ClientRequest body = request(MdsOp::getattr, std::move(path));
     body.set(ClientRequest::Getattr{cap::any_shared});
@@ -198,6 +204,31 @@ inline Task<> boot(Server& server, bool fresh) {
     EXPECT_TRUE(co_await server.reconnect());
   }
   co_await server.activate();
+}
+
+/// A server over an empty store.
+struct Fresh {
+  Fresh(Shard& on, ServerOptions options) : shard(on), server(on, store, std::move(options)) {}
+  Shard& shard;
+  MemoryStore store;
+  Server server;
+};
+
+/// Runs a test with one.
+inline void serve(std::function<Task<>(Fresh&)> test, ServerOptions options = test_options()) {
+  run([test, options](Shard& shard) -> Task<> {
+    Fresh fresh(shard, options);
+    co_await boot(fresh.server, true);
+    co_await test(fresh);
+    co_await fresh.server.stop();
+  });
+}
+
+/// Whose journal is written when somebody waits for it, and not before.
+inline ServerOptions hurried_options() {
+  ServerOptions options = test_options();
+  options.journal_interval = std::chrono::seconds(10);
+  return options;
 }
 
 /// A server that starts again, and one client of the life before, which has its connection at once and comes back when
