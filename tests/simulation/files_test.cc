@@ -36,7 +36,7 @@ TEST(Files, the_server_dies_at_every_change_of_an_object) {
   run(1, plan, &changes);
   EXPECT_GT(changes, 20u);
   const std::uint64_t step = slow() ? 1 : 3;
-  for (std::uint64_t seed = 1; seed <= (slow() ? 10u : 1u); ++seed) {
+  for (std::uint64_t seed = 1; seed <= (slow() ? 100u : 1u); ++seed) {
     for (plan.crash_at = 1; plan.crash_at <= changes; plan.crash_at += step) {
       SCOPED_TRACE(fmt::format("SEED={}, change {}", seed, plan.crash_at));
       run(seed, plan);
