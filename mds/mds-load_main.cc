@@ -10,11 +10,11 @@
 #include "mds/load_session.h"
 #include "mds/types.h"
 
-/// mds-load -c CONF [--sessions N] [--depth N] [--seconds N] [--count N] [--files N] create|stat|unlink: keeps an MDS busy, ours or
-/// a stock one, with many sessions that speak the clients' protocol and little else. Each has its own directory,
-/// /load.N, and `depth` requests under way. `create` makes empty files there and gives their caps back, as a client
-/// that closes and forgets them; `stat` looks names up at random; `unlink` removes them all,
-/// however long it takes. Prints one line of JSON; "cpu_seconds" is what it spent itself meanwhile.
+/// mds-load -c CONF [--sessions N] [--depth N] [--seconds N] [--count N] [--files N] create|stat|unlink: keeps an MDS
+/// busy, ours or a stock one, with many sessions that speak the clients' protocol and little else. Each has its own
+/// directory, /load.N, and `depth` requests under way. `create` makes empty files there and gives their caps back, as a
+/// client that closes and forgets them; `stat` looks names up at random; `unlink` removes them all, however long it
+/// takes. Prints one line of JSON; "cpu_seconds" is what it spent itself meanwhile.
 namespace {
 
 using namespace spirula;
