@@ -20,6 +20,7 @@ from .world import World, clean_up_dead_runs
 #: No single test may take longer, unless its class says so (`seconds_max`); a hang is a failure like any other.
 TEST_SECONDS_MAX = 150
 _RUN = os.path.realpath(os.path.join(os.path.dirname(__file__), "../run"))
+_POSIX = os.path.realpath(os.path.join(os.path.dirname(__file__), "../posix"))
 #: `make check-slow`: full counts, minutes instead of seconds.
 SLOW = bool(os.environ.get("SPIRULA_SLOW"))
 
@@ -37,6 +38,15 @@ class ClusterTest(unittest.TestCase):
 
     def setUp(self):
         self.cluster = self.world.cluster()
+
+    def posix_program(self, name):
+        """A program of tests/posix, built once; static, as a guest has no libraries."""
+        path = os.path.join(self.world.folder, name)
+        if not os.path.exists(path):
+            self.world.scratch(name)
+            subprocess.run(["clang++-19", "-std=c++23", "-O1", "-static", "-D_GNU_SOURCE", "-Wno-unused-result", "-o",
+                            path, os.path.join(_POSIX, name + ".cc")], check=True, timeout=120)
+        return path
 
     def pool(self, name):
         """A fresh pool for this test."""

@@ -17,9 +17,9 @@ MIB = 1 << 20
 
 
 class FuseLimits(ClusterTest):
-    def admin(self, *words):
-        """The answer of the MDS's admin socket."""
-        done = subprocess.run(["ceph", "--admin-daemon", self.cluster.path("run", "ceph-mds.a.asok"), *words],
+    def admin(self, *words, daemon="mds.a"):
+        """The answer of the daemon's admin socket."""
+        done = subprocess.run(["ceph", "--admin-daemon", self.cluster.path("run", f"ceph-{daemon}.asok"), *words],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
         self.assertEqual(done.returncode, 0, done.stdout[-500:])
         return json.loads(done.stdout)
@@ -192,8 +192,13 @@ class FuseLimits(ClusterTest):
     def test_a_full_file_system_can_be_emptied(self):
         """Full is what the monitor says it is: the ratio is lowered to a little above what is used."""
 
-        def df():
-            return json.loads(self.world.client("ceph", "df", "-f", "json").stdout)
+        def space():
+            """(all, used) bytes."""
+            if isinstance(self.cluster, SpirulaCluster):
+                stats = json.loads(self.world.client("ceph", "df", "-f", "json").stdout)["stats"]
+                return stats["total_bytes"], stats["total_used_raw_bytes"]
+            osd = self.admin("perf", "dump", daemon="osd.0")["osd"]  # a stock monitor has it from a manager only
+            return osd["stat_bytes"], osd["stat_bytes_used"]
 
         def data_objects():
             return len(self.world.client("rados", "-p", "cephfs.fs.data", "ls").stdout.splitlines())
@@ -206,11 +211,10 @@ class FuseLimits(ClusterTest):
 
         mount, client = self.world.mount_fuse("full")
         os.mkdir(mount + "/full")
-        wait_until(lambda: df()["stats"]["total_bytes"], "the OSD does not say how large it is")
-        before, space = data_objects(), df()["stats"]
-        used = space["total_used_raw_bytes"] / space["total_bytes"]
+        wait_until(lambda: space()[0], "the OSD does not say how large it is")
+        before, (total, used) = data_objects(), space()
         for name, above in (("nearfull", 0.003), ("backfillfull", 0.006), ("full", 0.01)):
-            self.world.client("ceph", "osd", f"set-{name}-ratio", f"{used + above:.4f}")
+            self.world.client("ceph", "osd", f"set-{name}-ratio", f"{used / total + above:.4f}")
         try:
             raised = None
             for i in range(100):

@@ -12,7 +12,6 @@ from harness.network import SERVER
 from harness.suite import SLOW, ClusterTest
 from interop.kernel_mount import LEAVE, MOUNT
 
-SOURCE = os.path.realpath(os.path.join(os.path.dirname(__file__), "../posix/random_io.cc"))
 STEPS = 4000 if SLOW else 300
 FILES = 1500 if SLOW else 150
 ROUNDS = 150 if SLOW else 15
@@ -23,15 +22,20 @@ say random $(tail -n1 /tmp/random)
 mkdir /mnt/archive && cd /mnt/archive && tar xf /archive.tar || fail unpack
 cd archive && md5sum -c /sums > /tmp/sums || fail "$(grep -v OK /tmp/sums | head -n3)"
 say unpacked $(wc -l < /tmp/sums)
+mkdir -p /mnt/by-{mode}/handle/alone && echo text > /mnt/by-{mode}/handle/alone/file || fail mkdir
+/handles save /tmp/handles /mnt/by-{mode}/handle/alone /mnt/by-{mode}/handle/alone/file || fail "making handles"
 cd /; umount /mnt || fail umount
 mount -t ceph {server}:3300:/ /mnt -o name=admin,secret={key},ms_mode={mode},mount_timeout=30 || fail again
+/handles open /tmp/handles /mnt > /tmp/opened || fail "$(cat /tmp/opened)"
+grep -q '^/mnt/by-{mode}/handle/alone ' /tmp/opened || fail "no path to a number: $(cat /tmp/opened)"
+grep -q ' text$' /tmp/opened || fail "another file: $(cat /tmp/opened)"
+rm -r /mnt/by-{mode}
 cd /mnt/archive/archive && md5sum -c /sums > /tmp/sums || fail "$(grep -v OK /tmp/sums | head -n3)"
 cd /; rm -r /mnt/archive || fail remove
 [ -e /mnt/archive ] && fail "removed, and there"
 """
 
-#: Client `me` of two: files of its own in a shared folder, a counter that both raise, one at a time, a log to which both
-#: append.
+#: Client `me` of two: files of its own in a shared folder, a counter that both raise, one at a time, a log of both.
 TOGETHER = """
 mkdir -p {mount}/together && cd {mount}/together || fail mkdir
 : >> log; [ {me} = two ] || echo 0 > counter
@@ -72,14 +76,6 @@ fail() { say "failed $*"; exit 1; }
 class KernelIo(ClusterTest):
     seconds_max = 1200 if SLOW else 150
 
-    def program(self):
-        path = os.path.join(self.world.folder, "random_io")
-        if not os.path.exists(path):
-            self.world.scratch("random_io")
-            subprocess.run(["clang++-19", "-std=c++23", "-O1", "-static", "-D_GNU_SOURCE", "-Wno-unused-result", "-o",
-                            path, SOURCE], check=True, timeout=120)
-        return path
-
     def archive(self):
         """The archive and the sums of its files; names without spaces, for the guest's shell."""
         top = self.world.scratch("archive")
@@ -100,7 +96,7 @@ class KernelIo(ClusterTest):
     def alone(self, mode, seed):
         words = {"mode": mode, "seed": seed, "steps": STEPS, "server": SERVER, "key": self.cluster.admin_key()}
         guest = Guest(self.world.netns, (MOUNT + ALONE + LEAVE).format(**words), mark=self.world.folder,
-                      files={"random_io": self.program(), **self.archive()})
+                      files={**{name: self.posix_program(name) for name in ("random_io", "handles")}, **self.archive()})
         reports = dict(guest.run(deadline=self.seconds_max - 10))
         self.assertEqual(reports.get("random"), f"steps {STEPS}")
         self.assertGreaterEqual(int(reports.get("unpacked", 0)), FILES)
@@ -108,8 +104,8 @@ class KernelIo(ClusterTest):
     def test_fuse(self):
         mount, client = self.world.mount_fuse("random")
         steps = 10 * STEPS  # without an emulated processor
-        done = subprocess.run([self.program(), mount + "/random", "3", str(steps)], stdout=subprocess.PIPE,
-                              timeout=self.seconds_max - 30, text=True)
+        done = subprocess.run([self.posix_program("random_io"), mount + "/random", "3", str(steps)],
+                              stdout=subprocess.PIPE, timeout=self.seconds_max - 30, text=True)
         self.assertEqual(done.stdout.splitlines()[-1], f"steps {steps}", done.stdout[-2000:])
         self.world.unmount_fuse(mount, client)
 

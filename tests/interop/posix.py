@@ -10,8 +10,6 @@ from harness.guest import Guest
 from harness.network import SERVER
 from harness.suite import ClusterTest
 
-SOURCE = os.path.realpath(os.path.join(os.path.dirname(__file__), "../posix/posix_rules.cc"))
-
 #: Seen in the same way against stock daemons (`tests/run posix --stock`).
 FUSE_BREAKS = {"truncate: mtime of d/f", "closing any descriptor of a file ends the process's fcntl locks on it"}
 KERNEL_BREAKS = {"F_GETLK names the process that holds the lock"}
@@ -31,15 +29,6 @@ dmesg | grep -E 'BUG|WARNING|Oops' && fail "the kernel complains"
 
 
 class Posix(ClusterTest):
-    def program(self):
-        """Static, as the guest has no libraries."""
-        path = os.path.join(self.world.folder, "posix_rules")
-        if not os.path.exists(path):
-            self.world.scratch("posix_rules")
-            subprocess.run(["clang++-19", "-std=c++23", "-O1", "-static", "-D_GNU_SOURCE", "-Wno-unused-result", "-o",
-                            path, SOURCE], check=True, timeout=120)
-        return path
-
     def check(self, output, known=()):
         """All rules hold, but for those that this client of Ceph's breaks whatever the server does."""
         broken = {line.removeprefix("BROKEN ") for line in output.splitlines() if line.startswith("BROKEN ")}
@@ -48,8 +37,8 @@ class Posix(ClusterTest):
 
     def holds_in(self, folder, known=()):
         os.mkdir(folder)
-        done = subprocess.run([self.program(), folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
-                              text=True)
+        done = subprocess.run([self.posix_program("posix_rules"), folder], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=120, text=True)
         self.check(done.stdout, known)
         os.rmdir(folder)
 
@@ -73,7 +62,8 @@ class Posix(ClusterTest):
     def test_kernel(self):
         modes = ("crc", "secure")
         script = "".join(IN_GUEST.format(server=SERVER, key=self.cluster.admin_key(), mode=mode) for mode in modes)
-        guest = Guest(self.world.netns, script, mark=self.world.folder, files={"posix_rules": self.program()})
+        guest = Guest(self.world.netns, script, mark=self.world.folder,
+                      files={"posix_rules": self.posix_program("posix_rules")})
         reports = guest.run(deadline=140)
         for mode in modes:
             said = [words for marker, words in reports if marker == mode]
