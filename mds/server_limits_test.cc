@@ -45,6 +45,24 @@ TEST(ServerLimits, bad_messages_are_logged_and_the_server_goes_on) {
   });
 }
 
+TEST(ServerLimits, metrics_are_taken_whatever_they_say) {
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
+    Client client(shard, server, 7);
+    co_await client.open();
+    LogCapture log;
+    msg::Message metrics;
+    metrics.type = msg::ClientMetrics::message_type;
+    for (const char* front : {"", "anything"}) {
+      metrics.front = Buffer::copy_of(std::string_view(front));
+      server.on_message(client.connection, metrics);
+    }
+    EXPECT_TRUE(log.lines("").empty());
+    ParsedReply made = co_await client.call(Client::request(MdsOp::mkdir, "d"));
+    EXPECT_EQ(made.head.result, 0) << "and the session goes on";
+  });
+}
+
 TEST(ServerLimits, no_message_to_the_osds_is_too_large) {
   run([](Shard& shard) -> Task<> {
     MemoryStore store;
