@@ -16,6 +16,8 @@ constexpr EntityType ticket_types[] = {EntityType::mon, EntityType::mds, EntityT
 
 /// How soon rotating secrets are asked for again when the newest set names no earlier moment.
 constexpr std::chrono::seconds rotating_interval_max = std::chrono::minutes(15);
+/// How soon at the earliest.
+constexpr std::chrono::seconds rotating_interval_min{1};
 /// A monitor that has no secrets for a kind of service yet is asked again after this long.
 constexpr std::chrono::seconds ungranted_pause = std::chrono::seconds(1);
 
@@ -97,11 +99,18 @@ void CephxClient::refused(EntityType peer) {
 
 // --- renewal over a standing session
 
+/// The monitor replaces secrets by the clock on the wall. When that jumps ahead, as it does on a machine whose clock
+/// was wrong at its start, it does so at once, and until we have the new ones nobody gets in.
+bool CephxClient::rotating_is_due() const {
+  if (rotating_ == EntityType::none) return false;
+  const MonotonicTime now = clock_.now();
+  return now >= rotating_due_ || (now >= rotating_again_ && clock_.wall() >= rotating_expires_);
+}
+
 bool CephxClient::needs_renewal() const {
   std::lock_guard lock(mutex_);
   if (global_id_ == 0) return false;  // a login comes first
-  return !is_fresh(EntityType::auth) || services_due() != 0 ||
-         (rotating_ != EntityType::none && clock_.now() >= rotating_due_);
+  return !is_fresh(EntityType::auth) || services_due() != 0 || rotating_is_due();
 }
 
 Result<Buffer> CephxClient::authorizer_base(EntityType service) const {
@@ -146,7 +155,7 @@ std::optional<Buffer> CephxClient::renewal_request() {
       return encoder.take();
     }
   }
-  if (rotating_ != EntityType::none && clock_.now() >= rotating_due_) return encode(Request::rotating);
+  if (rotating_is_due()) return encode(Request::rotating);
   return std::nullopt;
 }
 
@@ -190,10 +199,12 @@ Result<> CephxClient::handle_reply(std::int32_t result, const Buffer& payload) {
       if (auto* current = secrets.current(); current) {
         // The key after the current one must be here before it is used, so look again well before.
         auto left = current->second.expires.wall() - clock_.wall();
-        interval = std::clamp(std::chrono::duration_cast<std::chrono::seconds>(left / 2), std::chrono::seconds(1),
+        interval = std::clamp(std::chrono::duration_cast<std::chrono::seconds>(left / 2), rotating_interval_min,
                               rotating_interval_max);
+        rotating_expires_ = current->second.expires.wall();
       }
       rotating_due_ = clock_.now() + interval;
+      rotating_again_ = clock_.now() + rotating_interval_min;
       rotating_new_ = std::move(secrets);
       return {};
     }

@@ -57,6 +57,8 @@ class CephxClient : public AuthClient {
   Result<Buffer> authorizer_base(EntityType service) const;
 
   const KeyName name_;
+  bool rotating_is_due() const;  ///< with mutex_ held
+
   const CryptoKey key_;
   const std::uint32_t services_;
   const EntityType rotating_;
@@ -71,8 +73,10 @@ class CephxClient : public AuthClient {
   std::uint64_t server_challenge_ = 0;  ///< of the latest monitor session; renewing the login answers it again
   std::map<EntityType, Ticket> tickets_;
   std::optional<RotatingSecrets> rotating_new_;
-  MonotonicTime rotating_due_{};
-  MonotonicTime services_asked_again_{};  ///< tickets the monitor did not grant are not asked for before
+  MonotonicTime rotating_due_{};  ///< asked for again by then, and not before rotating_again_
+  MonotonicTime rotating_again_{};
+  WallTime rotating_expires_ = WallTime::max();  ///< of the key in use; a clock that jumps may be past it at any moment
+  MonotonicTime services_asked_again_{};         ///< tickets the monitor did not grant are not asked for before
 };
 
 /// Says a name and proves nothing: auth none.

@@ -252,5 +252,38 @@ TEST_F(Exchange, services_get_their_rotating_secrets) {
   });
 }
 
+/// Stands still until it is told otherwise; its wall clock jumps.
+struct JumpingClock : Clock {
+  MonotonicTime now_{};
+  WallTime wall_{std::chrono::seconds(1'700'000'000)};
+  MonotonicTime now() const override { return now_; }
+  WallTime wall() const override { return wall_; }
+  TimerId call_at(MonotonicTime, std::move_only_function<void()>) override { return 0; }
+  void cancel(TimerId) override {}
+};
+
+TEST_F(Exchange, a_clock_that_jumps_ahead_asks_for_rotating_secrets) {
+  JumpingClock clock;
+  clock.wall_ = keys.now().wall();
+  CephxClient mds(*KeyName::parse("mds.a"), keys.add("mds.a", {{"mon", "allow profile mds"}}), 4, EntityType::mds,
+                  random, clock);
+  std::shared_ptr<AuthSession> session;
+  ASSERT_TRUE(login(mds, ConnectionMode::crc, &session));
+  auto renew = [&] {
+    auto reply = session->handle(*mds.renewal_request());
+    ASSERT_TRUE(reply);
+    EXPECT_TRUE(mds.handle_reply(0, *reply));
+  };
+  renew();
+  clock.now_ += 2s;
+  EXPECT_FALSE(mds.needs_renewal());
+  clock.wall_ += std::chrono::years(20);
+  EXPECT_TRUE(mds.needs_renewal()) << "the monitor has new ones by now";
+  renew();
+  EXPECT_FALSE(mds.needs_renewal()) << "a monitor whose clock is behind is not asked all the time";
+  clock.now_ += 2s;
+  EXPECT_TRUE(mds.needs_renewal());
+}
+
 }  // namespace
 }  // namespace spirula::msg

@@ -239,9 +239,17 @@ class Life:
         there = wait_for_page(ADDRESS_TRIED)
         need(there.log_in().status == 200, "cannot log in at the address that is tried")
         need("trial" in there.need("GET", "/api/v1/settings")["network"], "the address is not on trial")
-        back = wait_for_page(ADDRESSES[0], seconds=240)
-        need(back.log_in().status == 200, "cannot log in at the old address")
-        back.wait_for_job(back.need("GET", "/api/v1/jobs")["jobs"][0]["id"], seconds=BOOT_SECONDS_MAX)
+        deadline = time.monotonic() + 300
+        while True:  # it comes back, and starts anew with it
+            try:
+                back = wait_for_page(ADDRESSES[0], seconds=240)
+                need(back.log_in().status == 200, "cannot log in at the old address")
+                back.wait_for_job(back.need("GET", "/api/v1/jobs")["jobs"][0]["id"], seconds=BOOT_SECONDS_MAX)
+                break
+            except (OSError, AssertionError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
         need(back.need("GET", "/api/v1/config")["network"]["automatic"], "the address that nobody kept was kept")
 
     def no_log_holds(self, *secrets):
