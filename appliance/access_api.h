@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <string>
 
 #include "appliance/accounts.h"
@@ -10,9 +11,8 @@
 
 namespace spirula::appliance {
 
-/// Who gets in: claiming the box, logging in and out, sessions, the password and what is asked besides it, the
-/// metrics token. Lives on one shard;
-/// outlives the router it adds itself to.
+/// Who gets in: claiming the box, logging in and out, sessions, one's password and what is asked besides it, the
+/// metrics token. Lives on one shard; outlives the router it adds itself to.
 class AccessApi {
  public:
   /// `folder`: where the claim code is kept until somebody claims the box, so that a restart does not change it.
@@ -44,12 +44,16 @@ class AccessApi {
   std::int64_t unix_time() const;
 
   /// A refusal while somebody who guessed wrong has to wait, counted; otherwise nothing.
-  std::optional<HttpResponse> refuse_guess(const Call& call);
-  HttpResponse wrong_guess(const Call& call, std::string_view code, std::string_view message);
-  HttpResponse opened(const Call& call);
+  std::optional<HttpResponse> refuse_guess(const Call& call, const std::string& account);
+  HttpResponse wrong_guess(const Call& call, const std::string& account, std::string_view code,
+                           std::string_view message);
+  HttpResponse opened(const Call& call, const AccountRecord& account);
+  /// What was guessed about this account; all names that nobody has share one, so there are few.
+  GuessDelays& delays_of(const std::string& account);
   /// On the workers, and one at a time: argon2id takes 19 MiB.
   Task<Result<std::string>> hash(std::string password);
-  Task<bool> verify(std::string password);
+  /// Whether it is this account's, also by the time that is known. Takes as long for an account that nobody has.
+  Task<bool> verify(std::string account, std::string password);
 
   Shard& shard_;
   DocumentStore& documents_;
@@ -57,7 +61,7 @@ class AccessApi {
   BlockingPool& workers_;
   std::string folder_, claim_code_;
   SecondFactor second_;
-  GuessDelays delays_;
+  std::map<std::string, GuessDelays> delays_;  ///< by account: who knows one password gets no faster at another
   bool checking_ = false;  ///< a password or code is being looked at; others wait for their turn by asking again
   Counter& logins_;
   Counter& guesses_;

@@ -40,13 +40,19 @@ void GuessDelays::right(const std::string& address) {
   trusted_.insert(address);
 }
 
-Sessions::Opened Sessions::open(const std::string& remote, MonotonicTime now) {
+Sessions::Opened Sessions::open(const std::string& remote, const AccountRecord& account, MonotonicTime now) {
   forget_old(now);
   if (by_digest_.size() >= limits::sessions_max)
     by_digest_.erase(std::ranges::min_element(by_digest_, {}, [](const auto& each) { return each.second.used; }));
   Opened opened;
   opened.token = make_token();
-  opened.session = {.id = make_token().substr(0, 12), .csrf = make_token(), .remote = remote, .made = now, .used = now};
+  opened.session = {.id = make_token().substr(0, 12),
+                    .csrf = make_token(),
+                    .remote = remote,
+                    .account = account.name,
+                    .role = account.role,
+                    .made = now,
+                    .used = now};
   by_digest_[sha256_hex(opened.token)] = opened.session;
   return opened;
 }
@@ -68,8 +74,8 @@ bool Sessions::close(const std::string& id) {
   return std::erase_if(by_digest_, [&](const auto& each) { return each.second.id == id; }) > 0;
 }
 
-void Sessions::close_all_but(const std::string& id) {
-  std::erase_if(by_digest_, [&](const auto& each) { return each.second.id != id; });
+void Sessions::close_all(const std::string& account, const std::string& but) {
+  std::erase_if(by_digest_, [&](const auto& each) { return each.second.account == account && each.second.id != but; });
 }
 
 std::vector<Session> Sessions::list(MonotonicTime now) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "appliance/document.h"
 #include "base/clock.h"
 
 namespace spirula::appliance {
@@ -34,6 +35,8 @@ struct Session {
   std::string id;    ///< what it is called on the list of sessions; no secret
   std::string csrf;  ///< what requests that change something must say in X-Spirula-CSRF
   std::string remote;
+  std::string account;  ///< its name; what that account may do does not change while the session lasts
+  Role role = Role::viewer;
   MonotonicTime made{}, used{};
 };
 
@@ -45,13 +48,14 @@ class Sessions {
     Session session;
   };
   /// Beyond sessions_max the one unused longest makes room.
-  Opened open(const std::string& remote, MonotonicTime now);
+  Opened open(const std::string& remote, const AccountRecord& account, MonotonicTime now);
   /// The session of a cookie's token, if it is neither idle nor old; it counts as used now.
   std::optional<Session> find(const std::string& token, MonotonicTime now);
   /// Whether it lasts; unlike find(), this is no use of it.
   bool is_open(const std::string& id, MonotonicTime now);
   bool close(const std::string& id);
-  void close_all_but(const std::string& id);
+  /// All of this account, but the one with this id.
+  void close_all(const std::string& account, const std::string& but = {});
   std::vector<Session> list(MonotonicTime now);
 
  private:

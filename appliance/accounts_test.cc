@@ -77,10 +77,12 @@ TEST(GuessDelays, who_was_right_before_does_not_wait_for_others) {
   EXPECT_EQ(delays.wait_for("10.0.0.1", now), 1s) << "for its own guesses it does";
 }
 
+const AccountRecord anna{.name = "anna", .role = Role::viewer};
+
 TEST(Sessions, end_when_idle_old_or_closed) {
   Sessions sessions;
   MonotonicTime now{};
-  auto opened = sessions.open("a", now);
+  auto opened = sessions.open("a", anna, now);
   ASSERT_TRUE(sessions.find(opened.token, now));
   EXPECT_FALSE(sessions.find(opened.session.id, now)) << "its name is not its token";
   EXPECT_FALSE(sessions.find("", now));
@@ -91,7 +93,7 @@ TEST(Sessions, end_when_idle_old_or_closed) {
   now += 2min;
   EXPECT_FALSE(sessions.find(opened.token, now));
 
-  auto old = sessions.open("a", now);
+  auto old = sessions.open("a", anna, now);
   for (int i = 0; i < 49; ++i) {
     now += 29min;
     EXPECT_TRUE(sessions.find(old.token, now));
@@ -99,19 +101,31 @@ TEST(Sessions, end_when_idle_old_or_closed) {
   now += 29min;
   EXPECT_FALSE(sessions.find(old.token, now)) << "a day at most";
 
-  auto one = sessions.open("a", now), two = sessions.open("b", now);
-  sessions.close_all_but(two.session.id);
+  auto one = sessions.open("a", anna, now), two = sessions.open("b", anna, now);
+  sessions.close_all("anna", two.session.id);
   EXPECT_FALSE(sessions.find(one.token, now));
   EXPECT_TRUE(sessions.find(two.token, now));
   EXPECT_TRUE(sessions.close(two.session.id));
   EXPECT_FALSE(sessions.close(two.session.id));
 }
 
+TEST(Sessions, are_those_of_an_account) {
+  Sessions sessions;
+  const MonotonicTime now{};
+  const AccountRecord owner{.name = owner_name, .role = Role::administrator};
+  auto hers = sessions.open("a", anna, now), owners = sessions.open("a", owner, now);
+  EXPECT_EQ(sessions.find(hers.token, now)->role, Role::viewer);
+  EXPECT_EQ(sessions.find(owners.token, now)->role, Role::administrator);
+  sessions.close_all("anna");
+  EXPECT_FALSE(sessions.find(hers.token, now));
+  EXPECT_TRUE(sessions.find(owners.token, now));
+}
+
 TEST(Sessions, are_few) {
   Sessions sessions;
   MonotonicTime now{};
-  auto first = sessions.open("a", now);
-  for (std::size_t i = 0; i < limits::sessions_max; ++i) sessions.open("a", now += 1s);
+  auto first = sessions.open("a", anna, now);
+  for (std::size_t i = 0; i < limits::sessions_max; ++i) sessions.open("a", anna, now += 1s);
   EXPECT_EQ(sessions.list(now).size(), limits::sessions_max);
   EXPECT_FALSE(sessions.find(first.token, now));
 }

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "appliance/access_api.h"
+#include "appliance/accounts_api.h"
 #include "appliance/addresses.h"
 #include "appliance/backup_api.h"
 #include "appliance/box_api.h"
@@ -33,17 +34,15 @@ int complain(std::string_view what, std::string_view why) {
   return 1;
 }
 
-/// The owner chose "reset the password" in the boot menu, which takes being at the box: a new claim code is shown. Once
-/// a boot; `boot_file` is in memory.
+/// The owner chose "reset the password" in the boot menu, which takes being at the box: a new claim code is shown, and
+/// all accounts are gone. Once a boot; `boot_file` is in memory.
 void reset_access(DocumentStore& documents, const std::string& boot_file) {
   auto text = read_file(boot_file);
   const std::string done = boot_file + ".reset-done";
   if (!text || text->find("reset=access") == text->npos || read_file(done)) return;
   Document document = documents.current();
-  document.password_hash.clear();
+  document.accounts.clear();
   document.metrics_token_hash.clear();
-  document.totp_secret.clear();
-  document.recovery_hashes.clear();
   document.network = {};
   if (documents.save(std::move(document)) && write_file(done, "", 0600))
     log_warning("box", "password and address were reset from the boot menu");
@@ -139,6 +138,7 @@ Task<int> serve(Shard& shard, Config& config) {
   auto supervisor = kind == "systemd" ? supervise_with_systemd(workers) : supervise_children(shard, state + "/log");
   Box box(shard, box_options(config, address), *documents, jobs, *supervisor, workers);
   Watcher watcher(shard, box, *documents, workers, metrics);
+  AccountsApi accounts(*documents, sessions, workers);
   auto access = AccessApi::open(shard, *documents, sessions, workers, metrics, state);
   LiveApi live(shard, jobs, sessions, metrics);
   live.status = [&] { return watcher.status(); };
@@ -166,6 +166,7 @@ Task<int> serve(Shard& shard, Config& config) {
   int status = 0;
   if (access) {
     (*access)->add_to(router);
+    accounts.add_to(router);
     live.add_to(router);
     boxes.add_to(router);
     backups.add_to(router);

@@ -27,13 +27,13 @@ std::string keyring_text(const ShareRecord& share, const std::string& key) {
 }  // namespace
 
 void BackupApi::add_to(Router& router) {
-  router.add({"GET", "/api/v1/backup", Access::owner,
+  router.add({"GET", "/api/v1/backup", Access::administrator,
               "the settings file: the box's name, the shares and their keys; keep it as you keep a key", "",
               action(this, &BackupApi::download)});
-  router.add({"POST", "/api/v1/restore/plan", Access::owner,
+  router.add({"POST", "/api/v1/restore/plan", Access::administrator,
               "what bringing back a settings file would do; changes nothing", backup_schema,
               action(this, &BackupApi::plan)});
-  router.add({"POST", "/api/v1/restore", Access::owner,
+  router.add({"POST", "/api/v1/restore", Access::administrator,
               "take the name, and make the shares that are missing, with the keys they had: a job", backup_schema,
               action(this, &BackupApi::restore)});
 }

@@ -56,39 +56,39 @@ HttpResponse not_ready() {
 }  // namespace
 
 void BoxApi::add_to(Router& router) {
-  router.add({"GET", "/api/v1/config", Access::owner, "the configuration, without secrets", "",
+  router.add({"GET", "/api/v1/config", Access::viewer, "the configuration, without secrets", "",
               action(this, &BoxApi::get_config)});
-  router.add({"GET", "/api/v1/disks", Access::owner, "every disk, what is on it, and whether it can be chosen", "",
+  router.add({"GET", "/api/v1/disks", Access::viewer, "every disk, what is on it, and whether it can be chosen", "",
               action(this, &BoxApi::list_disks)});
-  router.add({"POST", "/api/v1/setup/plan", Access::owner,
+  router.add({"POST", "/api/v1/setup/plan", Access::administrator,
               "what disks, with those already in use, would give; changes nothing", plan_schema,
               action(this, &BoxApi::plan)});
-  router.add({"POST", "/api/v1/setup", Access::owner, "format the disks and start the storage: a job", setup_schema,
-              action(this, &BoxApi::set_up)});
-  router.add({"DELETE", "/api/v1/setup", Access::owner,
+  router.add({"POST", "/api/v1/setup", Access::administrator, "format the disks and start the storage: a job",
+              setup_schema, action(this, &BoxApi::set_up)});
+  router.add({"DELETE", "/api/v1/setup", Access::administrator,
               "take back a set-up that failed, so that other disks can be chosen", "",
               action(this, &BoxApi::give_up_setup)});
-  router.add({"POST", "/api/v1/disks", Access::owner, "add a disk to the storage: a job", disk_schema,
+  router.add({"POST", "/api/v1/disks", Access::administrator, "add a disk to the storage: a job", disk_schema,
               action(this, &BoxApi::add_disk)});
-  router.add({"DELETE", "/api/v1/disks/{name}", Access::owner,
+  router.add({"DELETE", "/api/v1/disks/{name}", Access::administrator,
               "take a disk out, working or broken, after what is on it has moved to others: a job", "",
               action(this, &BoxApi::remove_disk)});
-  router.add({"POST", "/api/v1/disks/{name}/keep", Access::owner, "keep a disk that is being taken out", "",
+  router.add({"POST", "/api/v1/disks/{name}/keep", Access::administrator, "keep a disk that is being taken out", "",
               action(this, &BoxApi::keep_disk)});
-  router.add({"PUT", "/api/v1/copies", Access::owner, "how many disks keep every file", copies_schema,
+  router.add({"PUT", "/api/v1/copies", Access::administrator, "how many disks keep every file", copies_schema,
               action(this, &BoxApi::set_copies)});
-  router.add({"POST", "/api/v1/start", Access::owner, "try again to make or start what could not be: a job", "",
+  router.add({"POST", "/api/v1/start", Access::administrator, "try again to make or start what could not be: a job", "",
               action(this, &BoxApi::start)});
-  router.add(
-      {"GET", "/api/v1/status", Access::owner, "health, space, disks, clients", "", action(this, &BoxApi::get_status)});
-  router.add({"GET", "/api/v1/history", Access::owner, "throughput and latency of the last hour", "",
+  router.add({"GET", "/api/v1/status", Access::viewer, "health, space, disks, clients", "",
+              action(this, &BoxApi::get_status)});
+  router.add({"GET", "/api/v1/history", Access::viewer, "throughput and latency of the last hour", "",
               action(this, &BoxApi::get_history)});
-  router.add({"GET", "/api/v1/shares", Access::owner, "the shares", "", action(this, &BoxApi::list_shares)});
-  router.add(
-      {"POST", "/api/v1/shares", Access::owner, "make a share", share_schema, action(this, &BoxApi::make_share)});
-  router.add({"GET", "/api/v1/shares/{name}", Access::owner, "a share and how to mount it, with its key", "",
+  router.add({"GET", "/api/v1/shares", Access::viewer, "the shares", "", action(this, &BoxApi::list_shares)});
+  router.add({"POST", "/api/v1/shares", Access::administrator, "make a share", share_schema,
+              action(this, &BoxApi::make_share)});
+  router.add({"GET", "/api/v1/shares/{name}", Access::administrator, "a share and how to mount it, with its key", "",
               action(this, &BoxApi::get_share)});
-  router.add({"DELETE", "/api/v1/shares/{name}", Access::owner,
+  router.add({"DELETE", "/api/v1/shares/{name}", Access::administrator,
               "end a share: its key stops working, its files stay and are back when a share of that name is made", "",
               action(this, &BoxApi::remove_share)});
 }

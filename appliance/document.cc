@@ -7,8 +7,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <set>
+#include <utility>
 
 #include "appliance/limits.h"
 
@@ -17,6 +19,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr const char* setup_names[] = {"blank", "making", "ready"};
+constexpr const char* role_names[] = {"viewer", "administrator"};
 
 /// Reads fields one by one; the first that is wrong is remembered.
 struct Reader {
@@ -95,6 +98,15 @@ void check_consistency(const Document& document, std::string& problem) {
     if (auto wrong = problem_with_share_name(share.name); !wrong.empty()) problem = wrong;
     if (!names.insert(share.name).second) problem = fmt::format("the share {} is there twice", share.name);
   }
+  std::set<std::string> accounts;
+  for (const auto& account : document.accounts) {
+    if (auto wrong = problem_with_account_name(account.name); !wrong.empty()) problem = wrong;
+    if (!accounts.insert(account.name).second) problem = fmt::format("the account {} is there twice", account.name);
+    if (account.password_hash.empty()) problem = fmt::format("the account {} has no \"password_hash\"", account.name);
+  }
+  if (document.claimed() &&
+      (document.accounts[0].name != owner_name || document.accounts[0].role != Role::administrator))
+    problem = "the first of the \"accounts\" is not the owner's";
   if (document.setup != SetupState::blank && (document.fsid.empty() || document.disks.empty()))
     problem = "a box that is set up has an \"fsid\" and disks";
 }
@@ -109,6 +121,25 @@ std::string problem_with_letters(std::string_view name) {
 }
 
 }  // namespace
+
+std::string_view name_of(Role role) {
+  return role_names[static_cast<int>(role)];
+}
+
+std::optional<Role> role_of(std::string_view name) {
+  for (Role role : {Role::viewer, Role::administrator})
+    if (name == name_of(role)) return role;
+  return {};
+}
+
+const AccountRecord* Document::account(std::string_view wanted) const {
+  auto at = std::ranges::find(accounts, wanted, &AccountRecord::name);
+  return at == accounts.end() ? nullptr : &*at;
+}
+
+AccountRecord* Document::account(std::string_view wanted) {
+  return const_cast<AccountRecord*>(std::as_const(*this).account(wanted));
+}
 
 json::object to_public_json(const Document& document) {
   json::array disks, shares;
@@ -137,10 +168,16 @@ json::object to_public_json(const Document& document) {
 
 json::object to_json(const Document& document) {
   json::object object = to_public_json(document);
-  object["password_hash"] = document.password_hash;
   object["metrics_token_hash"] = document.metrics_token_hash;
-  object["totp_secret"] = document.totp_secret;
-  object["recovery_hashes"] = json::array(document.recovery_hashes.begin(), document.recovery_hashes.end());
+  json::array accounts;
+  for (const auto& account : document.accounts)
+    accounts.push_back(
+        {{"name", account.name},
+         {"role", name_of(account.role)},
+         {"password_hash", account.password_hash},
+         {"totp_secret", account.totp_secret},
+         {"recovery_hashes", json::array(account.recovery_hashes.begin(), account.recovery_hashes.end())}});
+  object["accounts"] = std::move(accounts);
   return object;
 }
 
@@ -163,11 +200,30 @@ Result<Document> parse_document(std::string_view text, std::string& problem) {
   std::string setup;
   reader.number("revision", document.revision, ~std::uint64_t{0});
   reader.text("name", document.name, 63);
-  reader.text("password_hash", document.password_hash);
   reader.text("metrics_token_hash", document.metrics_token_hash);
-  // Earlier versions did not have these.
-  if (reader.from.contains("totp_secret")) reader.text("totp_secret", document.totp_secret);
-  if (reader.from.contains("recovery_hashes")) reader.texts("recovery_hashes", document.recovery_hashes);
+  auto read_account = [&](Reader& inner) {
+    AccountRecord account;
+    std::string role;
+    inner.text("name", account.name);
+    inner.text("role", role);
+    inner.text("password_hash", account.password_hash);
+    inner.text("totp_secret", account.totp_secret);
+    inner.texts("recovery_hashes", account.recovery_hashes);
+    auto known = role_of(role);
+    if (!known && problem.empty()) problem = "the \"role\" of one of the \"accounts\" is unknown";
+    account.role = known.value_or(Role::viewer);
+    document.accounts.push_back(std::move(account));
+  };
+  // Earlier versions had one account only.
+  if (!reader.from.contains("accounts")) {
+    AccountRecord owner{.name = owner_name, .role = Role::administrator};
+    reader.text("password_hash", owner.password_hash);
+    if (reader.from.contains("totp_secret")) reader.text("totp_secret", owner.totp_secret);
+    if (reader.from.contains("recovery_hashes")) reader.texts("recovery_hashes", owner.recovery_hashes);
+    if (!owner.password_hash.empty()) document.accounts.push_back(std::move(owner));
+  } else {
+    reader.list("accounts", limits::accounts_max, read_account);
+  }
   reader.text("setup", setup);
   reader.text("fsid", document.fsid);
   reader.number("copies", document.copies, limits::copies_max);
@@ -241,6 +297,11 @@ NetworkSettings parse_network(const json::object& from, std::string& problem) {
   else if (!settings.name_server.empty() && !is_ipv4(settings.name_server))
     problem = "The name server is not an address such as 192.168.1.1. Leave it empty if there is none.";
   return settings;
+}
+
+std::string problem_with_account_name(std::string_view name) {
+  if (name.empty()) return "Give the account a name.";
+  return problem_with_letters(name);
 }
 
 std::string problem_with_box_name(std::string_view name) {

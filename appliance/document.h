@@ -32,6 +32,27 @@ struct ShareRecord {
   friend bool operator==(const ShareRecord&, const ShareRecord&) = default;
 };
 
+/// What an account may do.
+enum class Role {
+  viewer,         ///< look at the overview; change nothing but its own password and second factor, see no key
+  administrator,  ///< everything
+};
+/// As the API calls it.
+std::string_view name_of(Role role);
+std::optional<Role> role_of(std::string_view name);
+
+/// Somebody who can log in to the page.
+struct AccountRecord {
+  std::string name;
+  Role role = Role::viewer;
+  std::string password_hash;                 ///< argon2id, as crypt prints it
+  std::string totp_secret;                   ///< in base32; empty: the password is enough
+  std::vector<std::string> recovery_hashes;  ///< SHA-256 in hexadecimal of the recovery codes that are left
+  friend bool operator==(const AccountRecord&, const AccountRecord&) = default;
+};
+/// Whoever claimed the box; an administrator, and never taken away.
+inline constexpr const char* owner_name = "owner";
+
 /// How the box gets its address.
 struct NetworkSettings {
   bool automatic = true;  ///< by DHCP; the rest is empty then
@@ -51,16 +72,18 @@ struct Document {
   static constexpr std::int64_t format = 1;
   std::uint64_t revision = 0;  ///< grows with every save
   std::string name = "spirula";
-  std::string password_hash;                 ///< argon2id, as crypt prints it; empty: nobody has claimed the box
-  std::string metrics_token_hash;            ///< SHA-256 in hexadecimal; empty: no token
-  std::string totp_secret;                   ///< in base32; empty: the password is enough
-  std::vector<std::string> recovery_hashes;  ///< SHA-256 in hexadecimal of the recovery codes that are left
+  std::vector<AccountRecord> accounts;  ///< the owner's first; none: nobody has claimed the box
+  std::string metrics_token_hash;       ///< SHA-256 in hexadecimal; empty: no token
   SetupState setup = SetupState::blank;
   std::string fsid;
   unsigned copies = 1;  ///< of every file, each on another disk
   std::vector<DiskRecord> disks;
   std::vector<ShareRecord> shares;
   NetworkSettings network;
+  bool claimed() const { return !accounts.empty(); }
+  /// None of this name: nullptr.
+  const AccountRecord* account(std::string_view name) const;
+  AccountRecord* account(std::string_view name);
   friend bool operator==(const Document&, const Document&) = default;
 };
 
@@ -76,6 +99,8 @@ NetworkSettings parse_network(const boost::json::object& from, std::string& prob
 
 /// Empty if the name will do for a share, otherwise what to change about it.
 std::string problem_with_share_name(std::string_view name);
+/// The same for an account.
+std::string problem_with_account_name(std::string_view name);
 /// The same for the box, which is found by this name on the network.
 std::string problem_with_box_name(std::string_view name);
 

@@ -16,9 +16,12 @@ Document sample() {
   Document document;
   document.setup = SetupState::ready;
   document.fsid = "f";
-  document.password_hash = "$argon2id$...";
-  document.totp_secret = "ABCD";
-  document.recovery_hashes = {"0123", "4567"};
+  document.accounts = {{.name = owner_name,
+                        .role = Role::administrator,
+                        .password_hash = "$argon2id$...",
+                        .totp_secret = "ABCD",
+                        .recovery_hashes = {"0123", "4567"}},
+                       {.name = "anna", .role = Role::viewer, .password_hash = "$argon2id$"}};
   document.disks = {{.osd = 0, .path = "/dev/a", .serial = "s", .filesystem = "u", .bytes = 5}};
   document.shares = {{.name = "photos", .made = 7}};
   return document;
@@ -47,8 +50,8 @@ TEST(Document, says_which_field_is_wrong) {
                                                                                                {"disks", 3},
                                                                                                {"shares", {1}},
                                                                                                {"name", nullptr},
-                                                                                               {"totp_secret", 5},
-                                                                                               {"recovery_hashes", {5}},
+                                                                                               {"accounts", {5}},
+                                                                                               {"accounts", 7},
                                                                                                {"revision", -1},
                                                                                                {"fsid", ""}}) {
     auto object = to_json(sample());
@@ -60,6 +63,43 @@ TEST(Document, says_which_field_is_wrong) {
   }
   std::string problem;
   for (auto text : {"", "[]", "{", "{\"format\":2}"}) EXPECT_FALSE(parse_document(text, problem)) << text;
+}
+
+TEST(Document, of_an_earlier_version_has_the_owners_account) {
+  auto object = to_json(sample());
+  object.erase("accounts");
+  object["password_hash"] = "";
+  std::string problem;
+  auto unclaimed = parse_document(boost::json::serialize(object), problem);
+  ASSERT_TRUE(unclaimed) << problem;
+  EXPECT_FALSE(unclaimed->claimed());
+  object["password_hash"] = "$argon2id$...";
+  object["totp_secret"] = "ABCD";
+  object["recovery_hashes"] = boost::json::array{"0123"};
+  auto claimed = parse_document(boost::json::serialize(object), problem);
+  ASSERT_TRUE(claimed) << problem;
+  ASSERT_EQ(claimed->accounts.size(), 1u);
+  AccountRecord owner = sample().accounts[0];
+  owner.recovery_hashes = {"0123"};
+  EXPECT_EQ(claimed->accounts[0], owner);
+}
+
+TEST(Document, has_one_owner_and_each_account_once) {
+  std::string problem;
+  auto refused = [&](auto change) {
+    Document document = sample();
+    change(document.accounts);
+    return !parse_document(boost::json::serialize(to_json(document)), problem);
+  };
+  EXPECT_TRUE(refused([](auto& all) { all.erase(all.begin()); })) << "the owner's is always there";
+  EXPECT_TRUE(refused([](auto& all) { all[0].role = Role::viewer; }));
+  EXPECT_TRUE(refused([](auto& all) { all.push_back(all[1]); }));
+  EXPECT_TRUE(refused([](auto& all) { all[1].password_hash.clear(); }));
+  EXPECT_TRUE(refused([](auto& all) { all[1].name = "../x"; }));
+  auto object = to_json(sample());
+  object["accounts"].as_array()[1].as_object()["role"] = "king";
+  EXPECT_FALSE(parse_document(boost::json::serialize(object), problem));
+  EXPECT_NE(problem.find("role"), problem.npos) << problem;
 }
 
 TEST(Document, shows_no_secret) {

@@ -24,6 +24,7 @@ inline constexpr std::chrono::seconds event_seconds_max{15};
 inline constexpr std::size_t sessions_max = 64;
 inline constexpr std::chrono::minutes session_idle_max{30};
 inline constexpr std::chrono::hours session_age_max{24};
+inline constexpr std::size_t accounts_max = 32;
 inline constexpr std::size_t recovery_codes = 10;
 inline constexpr std::size_t password_bytes_min = 10, password_bytes_max = 256;
 /// Wrong passwords: the first costs a second, each further one twice as much, up to this.

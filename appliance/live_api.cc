@@ -47,10 +47,10 @@ class Listener : public EventSource {
 
 void LiveApi::add_to(Router& router) {
   router.add(
-      {"GET", "/api/v1/jobs", Access::owner, "long work, running and done", "", action(this, &LiveApi::list_jobs)});
+      {"GET", "/api/v1/jobs", Access::viewer, "long work, running and done", "", action(this, &LiveApi::list_jobs)});
   router.add(
-      {"GET", "/api/v1/jobs/{id}", Access::owner, "one job and how far it is", "", action(this, &LiveApi::get_job)});
-  router.add({"GET", "/api/v1/events", Access::owner, "server-sent events: jobs and status, whenever they change", "",
+      {"GET", "/api/v1/jobs/{id}", Access::viewer, "one job and how far it is", "", action(this, &LiveApi::get_job)});
+  router.add({"GET", "/api/v1/events", Access::viewer, "server-sent events: jobs and status, whenever they change", "",
               action(this, &LiveApi::listen)});
   router.add({"GET", "/metrics", Access::metrics, "figures in Prometheus's text format", "",
               action(this, &LiveApi::get_metrics)});

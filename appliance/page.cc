@@ -33,6 +33,9 @@ constexpr char parts_js[] = {
 constexpr char setup_js[] = {
 #embed "page/setup.js"
 };
+constexpr char accounts_js[] = {
+#embed "page/accounts.js"
+};
 constexpr char home_js[] = {
 #embed "page/home.js"
 };
@@ -69,6 +72,7 @@ constexpr Embedded embedded[] = {
     {"api.js", script, {api_js, sizeof api_js}},
     {"parts.js", script, {parts_js, sizeof parts_js}},
     {"setup.js", script, {setup_js, sizeof setup_js}},
+    {"accounts.js", script, {accounts_js, sizeof accounts_js}},
     {"home.js", script, {home_js, sizeof home_js}},
     {"disks.js", script, {disks_js, sizeof disks_js}},
     {"settings.js", script, {settings_js, sizeof settings_js}},

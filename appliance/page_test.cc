@@ -18,6 +18,14 @@ TEST(Page, is_small_and_whole) {
     EXPECT_EQ(file.status, 200) << path;
     EXPECT_EQ(file.body.substr(0, 2), "\x1f\x8b");
     at += path.size();
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    const std::string text = files.get({.method = "GET", .path = path}).body;
+    constexpr std::string_view import = "from \"./";
+    for (std::size_t from = 0; (from = text.find(import, from)) != std::string::npos;) {
+      from += import.size();
+      const std::string name = text.substr(from, text.find('"', from) - from);
+      EXPECT_EQ(files.get({.method = "GET", .path = folder + name}).status, 200) << path << " takes " << name;
+    }
   }
   EXPECT_GE(found, 4);
   for (auto path : {"/assets/", "/assets/../page.cc", "/index.html", "", "/assets/000000000000/app.js"})

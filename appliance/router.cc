@@ -123,6 +123,8 @@ std::optional<HttpResponse> Router::refuse(const Route& route, Call& call) {
     call.session = *session;
     if (changes && !equal_secrets(request.header("x-spirula-csrf"), session->csrf))
       return fail(403, "csrf", "This request did not come from this box's own page. Reload the page and try again.");
+    if (route.access == Access::administrator && session->role != Role::administrator)
+      return fail(403, "viewer", "This account may look, but not change anything. Ask an administrator of this box.");
   }
   if (!changes) return {};
   if (!request.body.empty()) {
@@ -183,6 +185,7 @@ json::object Router::openapi() const {
     }
     json::object responses{{"200", {{"description", "done"}}}};
     if (route.access != Access::open) responses["401"] = {{"description", "no session"}};
+    if (route.access == Access::administrator) responses["403"] = {{"description", "not an administrator"}};
     responses["default"] = {
         {"description", "refused: why, and what to do"},
         {"content", {{"application/json", {{"schema", {{"$ref", "#/components/schemas/Error"}}}}}}}};

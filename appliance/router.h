@@ -15,20 +15,21 @@ struct Call {
   HttpRequest request;
   std::vector<std::string> parts;  ///< what stood in the braces of the route's path, decoded
   boost::json::object body;
-  Session session;  ///< of the owner; blank on an open route
+  Session session;  ///< whose call it is; blank on an open route
 };
 
 enum class Access {
-  open,     ///< anybody; still no other site's page
-  owner,    ///< a session, and its CSRF word where something changes
-  metrics,  ///< a session, or the metrics token as `Authorization: Bearer`
+  open,           ///< anybody; still no other site's page
+  viewer,         ///< any account's session, and its CSRF word where something changes
+  administrator,  ///< the same, of an administrator
+  metrics,        ///< any account's session, or the metrics token as `Authorization: Bearer`
 };
 
 /// One row of the API: what is served and what the OpenAPI document says about it.
 struct Route {
   std::string method;  ///< GET, POST, PUT, DELETE
   std::string path;    ///< "/api/v1/jobs/{id}"
-  Access access = Access::owner;
+  Access access = Access::administrator;
   std::string summary;
   std::string body;  ///< the JSON schema of the body; empty: none is expected
   std::function<Task<HttpResponse>(Call)> action;

@@ -70,51 +70,66 @@ std::optional<std::uint64_t> SecondFactor::step_of(std::string_view secret, std:
   return found;
 }
 
-Result<bool> SecondFactor::takes(std::string_view typed, std::int64_t now) {
-  const Document& document = documents_.current();
+bool SecondFactor::is_on(const std::string& account) const {
+  const AccountRecord* record = documents_.current().account(account);
+  return record && !record->totp_secret.empty();
+}
+
+std::size_t SecondFactor::recovery_codes_left(const std::string& account) const {
+  const AccountRecord* record = documents_.current().account(account);
+  return record ? record->recovery_hashes.size() : 0;
+}
+
+Result<bool> SecondFactor::takes(const std::string& account, std::string_view typed, std::int64_t now) {
+  const AccountRecord* record = documents_.current().account(account);
+  if (!record) return false;
   const std::string letters = normalize_claim_code(typed);
-  if (auto step = step_of(document.totp_secret, letters, now); step && *step > last_step_) {
-    last_step_ = *step;
+  if (auto step = step_of(record->totp_secret, letters, now); step && *step > last_step_[account]) {
+    last_step_[account] = *step;
     return true;
   }
-  const auto& hashes = document.recovery_hashes;
+  const auto& hashes = record->recovery_hashes;
   const auto at = std::ranges::find(hashes, sha256_hex(letters));
   if (letters.size() < claim_code_letters_min || at == hashes.end()) return false;
-  Document changed = document;
-  changed.recovery_hashes.erase(changed.recovery_hashes.begin() + (at - hashes.begin()));
+  Document changed = documents_.current();
+  auto& left = changed.account(account)->recovery_hashes;
+  left.erase(left.begin() + (at - hashes.begin()));
   TRY(documents_.save(std::move(changed)));
   return true;
 }
 
 std::string SecondFactor::begin(const std::string& session) {
-  wanted_by_ = session;
-  wanted_ = make_totp_secret();
-  return wanted_;
+  if (wanted_.size() >= limits::sessions_max) wanted_.clear();  // they begin again
+  return wanted_[session] = make_totp_secret();
 }
 
-Result<std::vector<std::string>> SecondFactor::finish(const std::string& session, std::string_view typed,
-                                                      std::int64_t now) {
-  if (wanted_.empty() || wanted_by_ != session) return Errc::not_found;
-  auto step = step_of(wanted_, normalize_claim_code(typed), now);
-  if (!step) return Errc::access;
+Result<std::vector<std::string>> SecondFactor::finish(const std::string& account, const std::string& session,
+                                                      std::string_view typed, std::int64_t now) {
+  auto wanted = wanted_.find(session);
   Document document = documents_.current();
-  document.totp_secret = wanted_;
-  document.recovery_hashes.clear();
+  AccountRecord* record = document.account(account);
+  if (wanted == wanted_.end() || !record) return Errc::not_found;
+  auto step = step_of(wanted->second, normalize_claim_code(typed), now);
+  if (!step) return Errc::access;
+  record->totp_secret = wanted->second;
+  record->recovery_hashes.clear();
   std::vector<std::string> codes;
   for (std::size_t i = 0; i < limits::recovery_codes; ++i) {
     codes.push_back(make_claim_code());
-    document.recovery_hashes.push_back(sha256_hex(normalize_claim_code(codes.back())));
+    record->recovery_hashes.push_back(sha256_hex(normalize_claim_code(codes.back())));
   }
   TRY(documents_.save(std::move(document)));
-  wanted_.clear();
-  last_step_ = *step;
+  wanted_.erase(wanted);
+  last_step_[account] = *step;
   return codes;
 }
 
-Result<> SecondFactor::turn_off() {
+Result<> SecondFactor::turn_off(const std::string& account) {
   Document document = documents_.current();
-  document.totp_secret.clear();
-  document.recovery_hashes.clear();
+  AccountRecord* record = document.account(account);
+  if (!record) return {};
+  record->totp_secret.clear();
+  record->recovery_hashes.clear();
   return documents_.save(std::move(document));
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <span>
 
+#include "appliance/limits.h"
 #include "base/random.h"
 
 namespace spirula::appliance {
@@ -76,6 +77,15 @@ std::string sha256_hex(std::string_view text) {
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
          reinterpret_cast<unsigned char*>(digest.data()));
   return hex(digest);
+}
+
+std::string problem_with_password(std::string_view password) {
+  if (password.size() < limits::password_bytes_min)
+    return fmt::format("Choose a password of at least {} characters. Several words in a row make a good one.",
+                       limits::password_bytes_min);
+  if (password.size() > limits::password_bytes_max)
+    return fmt::format("Choose a password of at most {} bytes.", limits::password_bytes_max);
+  return {};
 }
 
 bool equal_secrets(std::string_view a, std::string_view b) {

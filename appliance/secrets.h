@@ -13,6 +13,9 @@ Result<std::string> hash_password(std::string_view password);
 /// Blocks as long.
 bool verify_password(std::string_view password, const std::string& hash);
 
+/// What is wrong with a new password, and what to do; empty: nothing.
+std::string problem_with_password(std::string_view password);
+
 /// 256 bits from the kernel, as 64 hexadecimal digits.
 std::string make_token();
 inline constexpr std::size_t claim_code_letters_min = 8;

@@ -58,23 +58,24 @@ Task<> SettingsApi::stop() {
 }
 
 void SettingsApi::add_to(Router& router) {
-  router.add({"GET", "/api/v1/settings", Access::owner, "name, address, certificate, clock", "",
+  router.add({"GET", "/api/v1/settings", Access::viewer, "name, address, certificate, clock", "",
               action(this, &SettingsApi::get_settings)});
-  router.add({"PUT", "/api/v1/name", Access::owner, "call the box something else", name_schema,
+  router.add({"PUT", "/api/v1/name", Access::administrator, "call the box something else", name_schema,
               action(this, &SettingsApi::rename)});
-  router.add({"PUT", "/api/v1/network", Access::owner,
+  router.add({"PUT", "/api/v1/network", Access::administrator,
               "try another address for a minute; without /network/keep all is as before then", network_schema,
               action(this, &SettingsApi::try_network)});
-  router.add({"POST", "/api/v1/network/keep", Access::owner, "keep the address that is tried out", "",
+  router.add({"POST", "/api/v1/network/keep", Access::administrator, "keep the address that is tried out", "",
               action(this, &SettingsApi::keep_network)});
-  router.add({"PUT", "/api/v1/certificate", Access::owner,
+  router.add({"PUT", "/api/v1/certificate", Access::administrator,
               "try a certificate of your own for a minute; without /certificate/keep all is as before then",
               certificate_schema, action(this, &SettingsApi::try_certificate)});
-  router.add({"POST", "/api/v1/certificate/keep", Access::owner, "keep the certificate that is tried out", "",
+  router.add({"POST", "/api/v1/certificate/keep", Access::administrator, "keep the certificate that is tried out", "",
               action(this, &SettingsApi::keep_certificate)});
-  router.add({"DELETE", "/api/v1/certificate", Access::owner, "back to the certificate that the box made for itself",
-              "", action(this, &SettingsApi::forget_certificate)});
-  router.add({"PUT", "/api/v1/clock", Access::owner, "set the box's clock", clock_schema,
+  router.add({"DELETE", "/api/v1/certificate", Access::administrator,
+              "back to the certificate that the box made for itself", "",
+              action(this, &SettingsApi::forget_certificate)});
+  router.add({"PUT", "/api/v1/clock", Access::administrator, "set the box's clock", clock_schema,
               action(this, &SettingsApi::set_clock)});
 }
 

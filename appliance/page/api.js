@@ -1,8 +1,9 @@
 // What the page knows and how it asks the box. Everything goes through /api/v1.
 import { signal } from "./vendor.js";
 
-export const state = signal(null); // what anybody may know: {name, claimed, set_up, now, asked}: the box's clock when ours said `asked`
-export const session = signal(null); // {csrf} while logged in
+export const state = signal(null); // what anybody may know: {name, claimed, several_accounts, set_up, now, asked}: the box's clock when ours said `asked`
+export const session = signal(null); // {account, role, csrf} while logged in
+export const mayChange = () => session.value?.role === "administrator"; // others only look
 export const config = signal(null);
 export const jobs = signal([]);
 export const status = signal(null);
@@ -37,6 +38,7 @@ export async function ask(method, path, body) {
 
 function leave() {
   events?.close();
+  ask("GET", "/state").then((now) => (state.value = { ...state.value, ...now, asked: Date.now() / 1000 }), () => {}); // whether to ask for a name
   session.value = null;
   config.value = null;
 }

@@ -1,20 +1,22 @@
 // Which screen there is.
 import { html, render, signal, useEffect, useSignal } from "./vendor.js";
-import { ask, config, lost, refresh, session, state } from "./api.js";
+import { ask, config, lost, mayChange, refresh, session, state } from "./api.js";
 import { ChooseDisks, Claim, FirstShare, LogIn, SettingUp } from "./setup.js";
 import { Disks } from "./disks.js";
 import { Settings } from "./settings.js";
 import { Account, Overview, Shares } from "./home.js";
 
 const places = { "": ["Overview", Overview], disks: ["Disks", Disks], shares: ["Shares", Shares], settings: ["Settings", Settings], account: ["Account", Account] };
+const placesOfViewers = ["", "shares", "account"];
 const place = signal(location.hash.slice(1));
 addEventListener("hashchange", () => (place.value = location.hash.slice(1)));
 
 function Home() {
-  const [, View] = places[place.value] ?? places[""];
+  const shown = Object.entries(places).filter(([name]) => mayChange() || placesOfViewers.includes(name));
+  const [, [, View]] = shown.find(([name]) => name === place.value) ?? shown[0];
   return html`<header class="container"><nav aria-label="Main">
       <ul><li><strong>${config.value.name}</strong></li></ul>
-      <ul>${Object.entries(places).map(([name, [title]]) => html`<li><a href=${"#" + name} aria-current=${name === place.value ? "page" : undefined}>${title}</a></li>`)}</ul>
+      <ul>${shown.map(([name, [title]]) => html`<li><a href=${"#" + name} aria-current=${name === place.value ? "page" : undefined}>${title}</a></li>`)}</ul>
     </nav></header><${View} />`;
 }
 
@@ -39,6 +41,7 @@ function App() {
   else if (!state.value.claimed) view = html`<${Claim} />`;
   else if (!session.value) view = html`<${LogIn} />`;
   else if (!config.value) view = html`<main class="container"><h1 class="quiet">Spirula</h1><p aria-busy="true">Reading the configuration</p></main>`;
+  else if (!mayChange()) view = html`<${Home} />`;
   else if (config.value.setup === "blank") view = html`<${ChooseDisks} />`;
   else if (config.value.setup === "making") view = html`<${SettingUp} />`;
   else if (config.value.shares.length === 0 && !later.value) view = html`<${FirstShare} skip=${skip} />`;

@@ -1,6 +1,7 @@
 // The box at work: overview, shares, account.
 import { html, Plot, useEffect, useRef, useSignal } from "./vendor.js";
-import { ask, config, jobs, logOut, status } from "./api.js";
+import { Accounts } from "./accounts.js";
+import { ask, config, jobs, logOut, mayChange, session, status } from "./api.js";
 import { bytes, Form, JobView, MountLines, Screen, Trouble, TryAgain } from "./parts.js";
 import { clockIsOff } from "./settings.js";
 import { ShareName } from "./setup.js";
@@ -72,10 +73,10 @@ export function Overview() {
     ${ready && html`
       <article class=${"health " + now.health.level}>
         <p role="status"><strong>${{ good: "✓ ", warning: "! ", bad: "✗ " }[now.health.level]}${now.health.sentence}</strong> ${now.health.advice}</p>
-        ${now.health.retry && !starting && html`<${TryAgain} />`}
+        ${now.health.retry && !starting && mayChange() && html`<${TryAgain} />`}
       </article>
       ${clockIsOff() && html`<article class="health warning"><p><strong>The box's clock differs from this computer's.</strong>${" "}
-        Files may get wrong dates. <a href="#settings">Look at the clock in the settings</a>.</p></article>`}
+        Files may get wrong dates. ${mayChange() ? html`<a href="#settings">Look at the clock in the settings</a>.` : "An administrator can set it."}</p></article>`}
       <section aria-labelledby="space-title">
         <h2 id="space-title">Space</h2>
         <progress value=${now.space.used} max=${now.space.total || 1} aria-labelledby="space-title"></progress>
@@ -97,7 +98,7 @@ export function Overview() {
       <section aria-labelledby="disks-title">
         <h2 id="disks-title">Disks</h2>
         <ul>${now.disks.map((disk) => html`<li>${bytes(disk.bytes)} at ${disk.path}${disk.serial && `, serial number ${disk.serial}`}: ${disk.works ? "works" : "does not work"}${disk.health && `; ${disk.health}`}</li>`)}</ul>
-        <p><a href="#disks">Add or take out a disk</a></p>
+        ${mayChange() && html`<p><a href="#disks">Add or take out a disk</a></p>`}
       </section>`}
   <//>`;
 }
@@ -138,6 +139,10 @@ export function Shares() {
     made.value = await ask("POST", "/shares", { name: form.get("name") });
     await changed(`The share “${made.value.name}” is ready.`);
   };
+  if (!mayChange()) return html`<${Screen} title="Shares">
+    ${config.value.shares.length === 0 ? html`<p>There is no share yet.</p>` : html`<ul>${config.value.shares.map((share) => html`<li>${share.name}</li>`)}</ul>`}
+    <p>How to mount a share is shown to administrators only, as it takes the share's key. Ask one of them.</p>
+  <//>`;
   return html`<${Screen} title="Shares">
     <p role="status">${said.value}</p>
     ${made.value && html`<article><h2>${made.value.name}</h2><${MountLines} share=${made.value} /></article>`}
@@ -172,17 +177,17 @@ function SecondFactor() {
   const password = html`<label>Your password <input name="password" type="password" required autocomplete="current-password" /></label>`;
   return html`<h2>Second factor</h2>
     <p role="status">${said.value}</p>
-    ${codes.value.length > 0 && html`<p>It is on, and everybody else was logged out. Write these recovery codes down: each lets you in once
+    ${codes.value.length > 0 && html`<p>It is on, and wherever else you were logged in, you were logged out. Write these recovery codes down: each lets you in once
       without the authenticator, and they are shown only now.</p>
       <ul class="codes">${codes.value.map((code) => html`<li><code>${code}</code></li>`)}</ul>`}
-    ${now.value && !now.value.on && !key.value && html`<p>Whoever logs in then needs a code of an authenticator program on your phone, too.</p>
+    ${now.value && !now.value.on && !key.value && html`<p>Whoever logs in as “${session.value.account}” then needs a code of an authenticator program on your phone, too.</p>
       <${Form} action=${begin} button="Set it up" secondary>${password}<//>`}
     ${key.value && html`<p>Give this key to the authenticator (on a phone: <a href=${key.value.uri}>open it there</a>), then type the code that it shows.</p>
       <p><code class="long">${key.value.secret.match(/.{4}/g).join(" ")}</code></p>
       <${Form} action=${finish} button="Ask for codes from now on" secondary>
         <label>Code <input name="code" required inputmode="numeric" autocomplete="one-time-code" /></label>
       <//>`}
-    ${now.value?.on && html`<p>It is on. Recovery codes left: ${now.value.recovery_codes}. Without authenticator and codes, the boot menu of the box resets the password.</p>
+    ${now.value?.on && html`<p>It is on. Recovery codes left: ${now.value.recovery_codes}. Without authenticator and codes, ${session.value.account === "owner" ? "the boot menu of the box resets the password" : "an administrator can give you a new password"}.</p>
       <${Form} action=${end} button="Turn it off" secondary>${password}<//>`}`;
 }
 
@@ -195,7 +200,7 @@ export function Account() {
   const change = async (form) => {
     said.value = "";
     await ask("PUT", "/password", { old: form.get("old"), new: form.get("new") });
-    said.value = "The password is changed. Everybody else was logged out.";
+    said.value = "The password is changed. Wherever else you were logged in, you were logged out.";
     await load();
   };
   const end = async (id) => {
@@ -203,21 +208,23 @@ export function Account() {
     await load();
   };
   return html`<${Screen} title="Account">
+    <p>You are logged in as <strong>${session.value.account}</strong>${mayChange() ? ", an administrator." : ": you can look, but not change anything."}</p>
     <h2>Change the password</h2>
     <${Form} action=${change} button="Change it">
-      <input type="text" name="username" value="owner" autocomplete="username" hidden />
+      <input type="text" name="username" value=${session.value.account} autocomplete="username" hidden />
       <label>Old password <input name="old" type="password" required autocomplete="current-password" /></label>
       <label>New password <input name="new" type="password" required minlength="10" autocomplete="new-password" /></label>
     <//>
     <p role="status">${said.value}</p>
     <${SecondFactor} />
     <h2>Who is logged in</h2>
-    <ul>${sessions.value.map((each) => html`<li>From ${each.from}, since ${Math.round(each.began_seconds_ago / 60)} minutes
+    <ul>${sessions.value.map((each) => html`<li><strong>${each.account}</strong> from ${each.from}, since ${Math.round(each.began_seconds_ago / 60)} minutes
       ${each.this_one ? " (this window)" : html` <button type="button" class="secondary outline small" onClick=${() => end(each.id)}>Log out</button>`}</li>`)}</ul>
+    ${mayChange() && html`<${Accounts} changed=${load} />
     <h2>Monitoring</h2>
     <p>Prometheus reads <kbd>/metrics</kbd> with a token. A new token replaces the one before it.</p>
     <${Form} action=${async () => (token.value = (await ask("POST", "/metrics-token", {})).token)} button="Make a token" secondary />
-    ${token.value && html`<p>Shown once: <code>${token.value}</code></p>`}
+    ${token.value && html`<p>Shown once: <code>${token.value}</code></p>`}`}
     <h2>Leave</h2>
     <${Form} action=${logOut} button="Log out" secondary />
   <//>`;

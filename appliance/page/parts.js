@@ -1,5 +1,5 @@
 // Pieces that several screens use.
-import { ask } from "./api.js";
+import { ask, mayChange } from "./api.js";
 import { html, useEffect, useRef, useSignal } from "./vendor.js";
 
 export function bytes(count) {
@@ -98,7 +98,7 @@ export function JobView({ job, again = true }) {
     <progress value=${job.progress} max="1" aria-label=${job.title}></progress>
     <p role="status">${job.state === "failed" ? "" : job.step}</p>
     <${Trouble} problem=${job.state === "failed" ? job.error : ""} />
-    ${job.state === "failed" && again && html`<${TryAgain} />`}
+    ${job.state === "failed" && again && mayChange() && html`<${TryAgain} />`}
   </section>`;
 }
 

@@ -31,7 +31,7 @@ export function LogIn() {
   const coded = useSignal(false); // a second factor is asked
   const logIn = async (form) => {
     try {
-      await open("/session", { password: form.get("password"), ...(coded.value && { code: form.get("code") }) });
+      await open("/session", { name: form.get("name"), password: form.get("password"), ...(coded.value && { code: form.get("code") }) });
     } catch (problem) {
       if (problem.code === "code_needed") coded.value = true;
       throw problem;
@@ -39,7 +39,9 @@ export function LogIn() {
   };
   return html`<${Screen} title=${"Log in to " + state.value.name}>
     <${Form} action=${logIn} button="Log in">
-      <input type="text" name="username" value="owner" autocomplete="username" hidden />
+      ${state.value.several_accounts ? html`<label>Name
+        <input name="name" required autocomplete="username" autocapitalize="none" spellcheck=${false} />
+      </label>` : html`<input type="text" name="name" value="owner" autocomplete="username" hidden />`}
       <label>Password
         <input name="password" type="password" required autocomplete="current-password" />
       </label>

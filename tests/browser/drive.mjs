@@ -257,6 +257,43 @@ try {
   await press("Turn it off");
   await page.getByText("The password is enough again.").waitFor();
 
+  // Somebody else, who may only look.
+  await page.getByText("Make an account for somebody else").click();
+  await page.getByLabel("Name of the account").fill("anna");
+  await page.getByLabel("A password for it").fill("five green shells");
+  await look("account-made", false);
+  await press("Make the account");
+  await page.getByText("“anna” may look, but change nothing.").waitFor();
+  await page.getByText("anna: may look, but change nothing").click();
+  await page.getByRole("button", { name: "Make it an administrator" }).waitFor();
+  await look("accounts", false);
+  await press("Log out");
+  await heading(/Log in/);
+  await look("login-named", false);
+  await type("Name", "anna");
+  await type("Password", "five green shells");
+  await press("Log in");
+  await heading("Account");
+  await page.getByText("you can look, but not change anything").waitFor();
+  need((await page.getByRole("link", { name: "Settings" }).count()) === 0, "a viewer is offered the settings");
+  await tabTo(page.getByRole("link", { name: "Shares" }));
+  await page.keyboard.press("Enter");
+  await heading("Shares");
+  await page.getByText("Ask one of them").waitFor();
+  await look("shares-viewer", false);
+  await page.goto(address + "#settings");
+  await heading("Overview");
+  await page.locator(".graph canvas").first().waitFor();
+  await look("overview-viewer", false);
+  await page.goto(address + "#account");
+  await press("Log out");
+  await type("Name", "owner");
+  await type("Password", password);
+  await press("Log in");
+  await page.getByText("anna: may look, but change nothing").click();
+  await press("Take the account “anna” away");
+  await page.getByText("The account “anna” is gone.").waitFor();
+
   // What is seldom seen: the box says otherwise than it is.
   const pretend = async (route, change) => {
     await page.route("**/api/v1" + route, async (call) => call.fulfill({ json: change(await (await call.fetch()).json()) }));

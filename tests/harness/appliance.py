@@ -105,8 +105,8 @@ class Page:
     def claim(self, code, password=PASSWORD):
         return self._opened(self.ask("POST", "/api/v1/claim", {"code": code, "password": password}))
 
-    def log_in(self, password=PASSWORD):
-        return self._opened(self.ask("POST", "/api/v1/session", {"password": password}))
+    def log_in(self, password=PASSWORD, name="owner"):
+        return self._opened(self.ask("POST", "/api/v1/session", {"name": name, "password": password}))
 
 
 class Appliance:

@@ -19,6 +19,15 @@ from harness.appliance import PASSWORD, Appliance, Page, Reply
 OPEN = {("GET", "/api/v1/state"), ("POST", "/api/v1/claim"), ("POST", "/api/v1/session"),
         ("GET", "/api/v1/openapi.json")}
 
+#: What an account that may only look can ask besides. It sees no key, and changes nothing but its own password.
+VIEWER = {("GET", "/api/v1/session"), ("DELETE", "/api/v1/session"), ("GET", "/api/v1/sessions"),
+          ("DELETE", "/api/v1/sessions/x"), ("PUT", "/api/v1/password"), ("GET", "/api/v1/second-factor"),
+          ("POST", "/api/v1/second-factor"), ("PUT", "/api/v1/second-factor"), ("POST", "/api/v1/second-factor/end"),
+          ("GET", "/api/v1/config"), ("GET", "/api/v1/disks"), ("GET", "/api/v1/status"), ("GET", "/api/v1/history"),
+          ("GET", "/api/v1/shares"), ("GET", "/api/v1/settings"), ("GET", "/api/v1/jobs"), ("GET", "/api/v1/jobs/x"),
+          ("GET", "/api/v1/events"), ("GET", "/metrics")}
+VIEWERS_PASSWORD = "five green shells"
+
 
 def totp(secret):
     """What an authenticator shows now (RFC 6238)."""
@@ -78,6 +87,78 @@ class ApplianceSecurityTest(unittest.TestCase):
                     self.assertEqual((reply.status, reply.code), (403, "csrf"), (method, path))
         reply = self.owner.ask("POST", "/api/v1/metrics-token", b"a=b", {"Content-Type": "text/plain"})
         self.assertEqual(reply.code, "not_json")
+
+    def viewer(self, name="anna"):
+        self.owner.need("POST", "/api/v1/accounts", {"name": name, "role": "viewer", "password": VIEWERS_PASSWORD})
+        page = self.box.page()
+        self.assertEqual(page.log_in(VIEWERS_PASSWORD, name).status, 200)
+        return page
+
+    def test_a_viewer_changes_nothing_and_sees_no_key(self):
+        self.claim()
+        viewer = self.one_connection(self.viewer())
+        self.assertEqual(viewer.need("GET", "/api/v1/session")["role"], "viewer")
+        routes = set(self.routes())
+        self.assertLessEqual(VIEWER, routes)
+        for method, path in routes - OPEN - VIEWER:
+            reply = viewer.ask(method, path, {} if method != "GET" else None)
+            self.assertEqual((reply.status, reply.code), (403, "viewer"), (method, path))
+        document = self.owner.need("GET", "/api/v1/openapi.json")
+        for method, path in routes:
+            said = [words[method.lower()] for name, words in document["paths"].items()
+                    if re.sub(r"\{\w+\}", "x", name) == path and method.lower() in words]
+            self.assertEqual("403" in said[0]["responses"], (method, path) not in OPEN | VIEWER, (method, path))
+        for method, path in VIEWER:
+            if method == "GET" and path not in ("/api/v1/events", "/api/v1/jobs/x"):
+                self.assertEqual(viewer.ask(method, path).status, 200, path)
+                self.assertNotIn(b"argon2", viewer.ask(method, path).body)
+
+    def test_accounts_come_and_go(self):
+        self.claim()
+        make = lambda **words: self.owner.ask("POST", "/api/v1/accounts", {"name": "ben", "role": "viewer", "password": VIEWERS_PASSWORD, **words})
+        for code, words in (("name", {"name": "../x"}), ("name", {"name": ""}), ("role", {"role": "king"}),
+                            ("password", {"password": "short"}), ("exists", {"name": "owner"})):
+            self.assertEqual(make(**words).code, code)
+        viewer = self.viewer()
+        self.assertEqual(make(name="anna").code, "exists")
+        self.assertEqual([each["name"] for each in self.owner.need("GET", "/api/v1/accounts")["accounts"]], ["owner", "anna"])
+        self.assertEqual([each["account"] for each in viewer.need("GET", "/api/v1/sessions")["sessions"]], ["anna"])
+        both = self.owner.need("GET", "/api/v1/sessions")["sessions"]
+        self.assertEqual({each["account"] for each in both}, {"anna", "owner"})
+        owners = next(each["id"] for each in both if each["account"] == "owner")
+        self.assertEqual(viewer.ask("DELETE", f"/api/v1/sessions/{owners}").status, 404)
+        self.owner.need("PUT", "/api/v1/accounts/anna", {"role": "administrator"})
+        self.assertEqual(viewer.ask("GET", "/api/v1/session").status, 401, "another role takes another session")
+        self.box.stop()
+        self.box.start()
+        self.owner = self.box.page()
+        self.assertEqual(self.owner.log_in().status, 200)
+        other = self.box.page()
+        self.assertEqual(other.log_in(VIEWERS_PASSWORD, "anna").status, 200)
+        self.assertEqual(other.need("GET", "/api/v1/session")["role"], "administrator")
+        for method in ("PUT", "DELETE"):
+            self.assertEqual(other.ask(method, "/api/v1/accounts/owner", {}).code, "owner")
+            self.assertEqual(other.ask(method, "/api/v1/accounts/anna", {}).code, "yourself")
+            self.assertEqual(other.ask(method, "/api/v1/accounts/nobody", {}).code, "no_account")
+        self.owner.need("PUT", "/api/v1/accounts/anna", {"password": "six grey shells"})
+        self.assertEqual(other.ask("GET", "/api/v1/session").status, 401)
+        self.assertEqual(other.log_in("six grey shells", "anna").status, 200)
+        self.owner.need("DELETE", "/api/v1/accounts/anna")
+        self.assertEqual(other.ask("GET", "/api/v1/session").status, 401)
+        self.assertEqual(other.log_in("six grey shells", "anna").code, "wrong_password")
+        for word in (VIEWERS_PASSWORD, "six grey shells"):
+            self.assertNotIn(word, self.box.log())
+
+    def test_one_password_makes_guessing_another_no_faster(self):
+        self.claim()
+        self.viewer()
+        guesser, looked_at = self.one_connection(self.box.page()), 0
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            looked_at += guesser.log_in("a guess of the owner's").status == 401
+            guesser.log_in(VIEWERS_PASSWORD, "anna")
+            guesser.cookie = guesser.csrf = ""
+        self.assertLess(looked_at, 4)  # after 1, 2, 4 seconds
 
     def test_the_cookie_is_kept_from_scripts_and_other_sites(self):
         reply = self.owner.claim(self.code)
