@@ -138,6 +138,8 @@ Task<> Server::stop() {
   replayed_.clear();
   early_.clear();
   running_.clear();
+  for (const auto& [client, session] : sessions_)  // a connection and its session own each other
+    if (session->connection) session->connection->context.reset();
 }
 
 // --- the journal

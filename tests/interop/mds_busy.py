@@ -41,14 +41,15 @@ class MdsBusy(ClusterTest):
     def test_leaves_while_it_purges(self):
         """What it had begun to remove the next one removes."""
         stock = self.cluster.software == "stock"
+        size = SPARSE // 16 if stock else SPARSE  # a stock one takes minutes for the whole
         mount, process = self.world.mount_fuse("purges")
         try:
             with open(f"{mount}/sparse", "wb") as f:
-                f.seek(SPARSE - 1)
+                f.seek(size - 1)
                 f.write(b"x")
                 f.flush()
                 os.fsync(f.fileno())
-                last = f"{os.fstat(f.fileno()).st_ino:x}.{SPARSE // (4 << 20) - 1:08x}"
+                last = f"{os.fstat(f.fileno()).st_ino:x}.{size // (4 << 20) - 1:08x}"
             os.unlink(f"{mount}/sparse")
             time.sleep(0.5)  # until the journal has it
             self.assertIn(last, self.objects())
