@@ -23,6 +23,10 @@ CODE_OF_ONES_OWN = "SHELL-2026"  # in setup/settings.json on the ESP
 #: TCP ports that answer on the appliance: see appliance/image/README.md. OSDs and MDSs have theirs in DAEMON_PORTS.
 PORTS = {80, 443, 3300}
 DAEMON_PORTS = range(6800, 6804)  # two metadata servers, one OSD, and room for another
+#: What often listens on UDP: DNS, DHCP, TFTP, portmapper, NTP, NetBIOS, SNMP, IKE, syslog, SSDP, NFS, LLMNR; of these,
+#: mDNS (5353) is ours, and the DHCP client has 68.
+UDP_PORTS_ASKED = (53, 67, 68, 69, 111, 123, 137, 138, 161, 500, 514, 1900, 2049, 5353, 5355)
+UDP_PORTS = {68, 5353}
 MEMORY_MIB_MAX = 512
 
 WRITE = """
@@ -110,6 +114,26 @@ def open_ports(address):
                         found.add(key.data)
                     waiting.unregister(key.fileobj)
                     key.fileobj.close()
+    return found
+
+
+def open_udp_ports(address):
+    """Which of UDP_PORTS_ASKED do not refuse."""
+    found = set()
+    for port in UDP_PORTS_ASKED:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.connect((address, port))
+            asking.settimeout(1.5)
+            for _ in range(4):  # refusals are few in a second
+                try:
+                    asking.send(b"?")
+                    asking.recv(1500)
+                except ConnectionRefusedError:
+                    break
+                except TimeoutError:
+                    continue
+            else:
+                found.add(port)
     return found
 
 
@@ -244,7 +268,11 @@ class Life:
             try:
                 back = wait_for_page(ADDRESSES[0], seconds=240)
                 need(back.log_in().status == 200, "cannot log in at the old address")
-                back.wait_for_job(back.need("GET", "/api/v1/jobs")["jobs"][0]["id"], seconds=BOOT_SECONDS_MAX)
+                for job in back.need("GET", "/api/v1/jobs")["jobs"]:
+                    back.wait_for_job(job["id"], seconds=BOOT_SECONDS_MAX)
+                time.sleep(20)
+                back.need("GET", "/api/v1/session")  # it was not the one before, whose sessions end with it
+                back.until(lambda status: status["health"]["level"] == "good", seconds=BOOT_SECONDS_MAX)
                 break
             except (OSError, AssertionError):
                 if time.monotonic() > deadline:
@@ -276,6 +304,8 @@ def live(argv_of, disk, scratch, clock, own_code=False):
         need("FAILED" not in life.running.said(), f"a unit failed:\n{life.running.said()[-1500:]}")
         ports = {port for port in open_ports(ADDRESSES[0]) if port not in DAEMON_PORTS}
         need(ports == PORTS, f"these ports answer: {sorted(ports)}")
+        ports = open_udp_ports(ADDRESSES[0])
+        need(5353 in ports and ports <= UDP_PORTS, f"these UDP ports do not refuse: {sorted(ports)}")
         page = wait_for_page(ADDRESSES[0])
         need(page.log_in().status == 200, "cannot log in")
         memory, token = life.memory(page)

@@ -74,6 +74,26 @@ class ApplianceCopiesTest(unittest.TestCase):
         self.read_all()
         self.box.unmount(self.share)
 
+    def three_copies_outlive_two_disks(self):
+        three = self.box.devices[:3]
+        job = self.owner.set_up(*three, copies=3)
+        self.assertEqual(job["state"], "done", job)
+        self.photos = self.owner.need("POST", "/api/v1/shares", {"name": "photos"})
+        self.share, self.written = self.box.mount(self.photos), {}
+        self.write("before", b"chamber ")
+        self.owner.until(lambda status: status["health"]["level"] == "good" and status["space"]["copies"] == 3)
+        self.box.break_disk(0)
+        self.write("while one is broken", b"shell   ")
+        self.read_all()
+        self.box.unmount(self.share)
+        self.box.break_disk(2)
+        self.owner.until(lambda status: "2 of 3 disks do not work. Some files cannot be read until they are back" in status["health"]["sentence"])
+        self.box.plug_in(2)
+        self.owner.need("POST", "/api/v1/start", {})
+        self.owner.until(lambda status: [disk["works"] for disk in status["disks"]] == [False, True, True], seconds=60)
+        self.owner.until(lambda status: "Every file is still there" in status["health"]["sentence"], seconds=60)
+        self.read_all()
+
     def take_out(self, name):
         until = time.monotonic() + 60
         while (reply := self.owner.ask("DELETE", f"/api/v1/disks/{name}")).status == 409:  # PGs find their new places
@@ -112,3 +132,7 @@ class ApplianceCopiesTest(unittest.TestCase):
             self.assertLess(time.monotonic(), until)
             time.sleep(0.3)
         self.assertEqual(self.owner.ask("DELETE", "/api/v1/disks/osd.2").status, 422, "two copies need two disks")
+
+
+if SLOW:
+    ApplianceCopiesTest.test_three_copies_outlive_two_disks = ApplianceCopiesTest.three_copies_outlive_two_disks
