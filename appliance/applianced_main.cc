@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <fmt/format.h>
 #include <malloc.h>
 
@@ -35,11 +37,13 @@ int complain(std::string_view what, std::string_view why) {
 }
 
 /// The owner chose "reset the password" in the boot menu, which takes being at the box: a new claim code is shown, and
-/// all accounts are gone. Once a boot; `boot_file` is in memory.
-void reset_access(DocumentStore& documents, const std::string& boot_file) {
+/// all accounts are gone. Once a boot; `boot_file` is in memory. `state`: the folder where the code is kept.
+void reset_access(DocumentStore& documents, const std::string& boot_file, const std::string& state) {
   auto text = read_file(boot_file);
   const std::string done = boot_file + ".reset-done";
   if (!text || text->find("reset=access") == text->npos || read_file(done)) return;
+  // The code of the first claim can be there still, if the power went soon after that.
+  ::unlink((state + "/claim-code").c_str());
   Document document = documents.current();
   document.accounts.clear();
   document.metrics_token_hash.clear();
@@ -120,7 +124,7 @@ Task<int> serve(Shard& shard, Config& config) {
   auto documents = DocumentStore::open(state, problem);
   if (!documents) co_return complain(state + "/config.json", problem);
   if (!documents->notice().empty()) log_warning("box", "{}", documents->notice());
-  if (auto boot = config.text("boot_file"); !boot.empty()) reset_access(*documents, boot);
+  if (auto boot = config.text("boot_file"); !boot.empty()) reset_access(*documents, boot, state);
   std::string notice = documents->notice();
   if (auto file = config.text("setup_file"); !file.empty())
     if (auto wrong = apply_setup_file(file, state, *documents); !wrong.empty()) notice = wrong;

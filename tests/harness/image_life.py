@@ -61,7 +61,7 @@ class Running:
     def __init__(self, argv, console):
         self.console = console
         with open(console, "wb") as out:
-            self.qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            self.qemu = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
         self.started = time.monotonic()
 
     def said(self):
@@ -76,8 +76,14 @@ class Running:
             time.sleep(0.5)
         return match
 
+    def type(self, keys):
+        """At its serial console."""
+        self.qemu.stdin.write(keys)
+        self.qemu.stdin.flush()
+
     def power_off(self):
         self.qemu.send_signal(signal.SIGKILL)
+        self.qemu.stdin.close()
         self.qemu.wait()
 
 

@@ -31,7 +31,7 @@ if SLOW:
     def _add(name):
         setattr(ApplianceImageTest, f"test_{name.replace('-', '_')}", lambda self: self.boot(name))
 
-    for _name in ("bios", "uefi", "slot-b", "trial", "damaged", "cuts", "reproducible", "make-appliance", "life", "life-uefi"):
+    for _name in ("bios", "uefi", "slot-b", "trial", "damaged", "cuts", "reset", "reproducible", "make-appliance", "life", "life-uefi"):
         _add(_name)
 
     def _packed(self):

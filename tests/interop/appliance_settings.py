@@ -96,8 +96,11 @@ class ApplianceSettingsTest(unittest.TestCase):
         self.box.stop()
         with open(boot, "w") as f:  # what the boot menu's entry leaves there
             f.write("disk=/dev/vda\nslot=a\nreset=access\n")
+        with open(self.box.path("state/claim-code"), "w") as f:  # as when the power went soon after the claim
+            f.write("ABCD-2345\n")
         self.box.start()
         page = self.box.page()
+        self.assertNotEqual(self.box.console()["code"], "ABCD-2345")
         self.assertEqual(page.log_in().code, "unclaimed")
         self.assertEqual(page.ask("GET", "/metrics", headers={"Authorization": "Bearer " + token}).status, 401)
         self.assertEqual(page.claim(self.box.console()["code"], "four dry shells").status, 200)
