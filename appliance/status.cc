@@ -91,7 +91,8 @@ HealthWords health_words(const HealthFacts& facts) {
           "Check the disk's power and cable. If it is broken, add another one under Disks, then take the broken one "
           "out.",
           true};
-    return {"bad", fmt::format("{} Some files cannot be read until {} back.", what, osds - up > 1 ? "they are" : "it is"),
+    return {"bad",
+            fmt::format("{} Some files cannot be read until {} back.", what, osds - up > 1 ? "they are" : "it is"),
             "Check the disk's power and cable, then try again. Nothing was deleted.", true};
   }
   if (!facts.failing.empty())
