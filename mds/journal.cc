@@ -150,7 +150,7 @@ Task<Result<>> Journal::trim(BatchId oldest_needed) {
   JournalHeader header;
   header.first_segment = gone.back() + 1;
   CO_TRY(co_await store_.write_full(object(0), encode(header)));
-  segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(gone.size()));
+  while (segments_.front().number < header.first_segment) segments_.pop_front();
   // Upwards, so that what a crash leaves ends just before the first one kept: remove_before() finds it.
   for (std::uint64_t number : gone) CO_TRY(co_await store_.remove(object(number)));
   co_return Result<>{};

@@ -274,14 +274,14 @@ Task<Result<>> Server::write_back_once() {
   const std::size_t waited_bytes = write_back_.waiting_bytes();
   Result<> done = co_await write_back_.flush();
   if (write_back_.waiting_bytes() + freed_noticeable < waited_bytes) ::malloc_trim(0);
-  writing_back_ = false;
-  written_back_.wake_all();
   deliver_deferred();
   room_.wake_all();
+  // (The next one, which an administrator may ask for any time, must not trim what this one is trimming.)
+  if (done) done = co_await journal_.trim(write_back_.oldest(journal_.next()));
+  writing_back_ = false;
+  written_back_.wake_all();
   start_purges();
-  CO_TRY(done);
-  BatchId oldest = write_back_.oldest(journal_.next());
-  co_return co_await journal_.trim(oldest);
+  co_return done;
 }
 
 Task<Result<>> Server::write_back_all() {

@@ -92,6 +92,32 @@ TEST(ServerLimits, no_message_to_the_osds_is_too_large) {
   });
 }
 
+TEST(ServerLimits, two_write_backs_at_once_trim_the_journal_one_after_the_other) {
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
+    Client client(shard, server, 7);
+    co_await client.open();
+    std::uint64_t last = 0;
+    for (int i = 0; i < 300; ++i) {
+      last = client.send(Client::request(MdsOp::mkdir, fmt::format("d{}", i)));
+      last = client.send(set_xattr(fmt::format("d{}", i), "user.large", 60'000));
+    }
+    co_await client.safe(last);
+    EXPECT_GT(server.figures().journal_segments, 2u);
+    store.delay = [&shard]() -> Task<> { (void)co_await shard.clock().sleep(2ms); };
+    auto write_back = [](Server& it) -> Task<> { EXPECT_TRUE(co_await it.write_back_all()); };
+    TaskGroup both(shard);
+    for (int i = 0; i < 2; ++i) both.spawn(write_back(server));
+    co_await both.join();
+    EXPECT_EQ(server.figures().journal_segments, 1u);
+    EXPECT_LT(server.figures().journal_bytes, 10u << 20);
+    store.delay = nullptr;
+    last = client.send(Client::request(MdsOp::mkdir, "after"));
+    co_await client.safe(last);
+    EXPECT_FALSE(server.failed());
+  });
+}
+
 TEST(ServerLimits, a_client_that_never_forgets_its_flushes_is_evicted_and_we_start_again) {
   run([](Shard& shard) -> Task<> {
     MemoryStore store;
