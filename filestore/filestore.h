@@ -14,6 +14,7 @@
 #include "base/blocking.h"
 #include "filestore/apply_lanes.h"
 #include "filestore/btrfs.h"
+#include "filestore/commit_schedule.h"
 #include "filestore/data_files.h"
 #include "filestore/index.h"
 #include "filestore/journal.h"
@@ -157,8 +158,7 @@ class Filestore : public ObjectStore {
   Result<> commit_result_;
   bool stop_committer_ = false;
   CommitStatistics commit_statistics_;
-  std::chrono::steady_clock::time_point commit_last_;
-  std::uint64_t journal_bytes_at_commit_ = 0;
+  CommitSchedule schedule_;
 
   std::unique_ptr<BlockingPool> read_pool_;
   std::unique_ptr<StagingFiles> staging_;

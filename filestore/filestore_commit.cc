@@ -19,12 +19,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
-/// A commit costs what it costs whatever it contains: it may take this part of the time.
-constexpr int interval_per_cost = 10;
-/// Of the ring, written since the last commit: two intervals and what arrives during a commit must fit.
-constexpr std::uint64_t ring_part = 4;
-/// Between commits that only find out what is left on a disk that is nearly full.
-constexpr auto low_space_pause = std::chrono::milliseconds(200);
 /// A sync this short leaves the hold little more than what a commit costs anyway.
 constexpr auto presync_short = std::chrono::milliseconds(30);
 constexpr int presync_rounds_max = 8;
@@ -62,14 +56,14 @@ void Filestore::observe_space(std::optional<std::uint64_t> mark) {
 
 bool Filestore::commit_due_locked() const {
   if (failed_.load()) return false;
-  if (commit_requests_ > commits_served_) return true;
-  std::uint64_t written = journal_->bytes_written() - journal_bytes_at_commit_;
-  if (journal_->starved() && unapplied_bytes_.load() == 0) return true;
-  if (settled_ && lanes_->reached().sequence == kept_.front().sequence) return false;
-  if (written > journal_->ring_size() / ring_part) return true;
-  if (counters_.bytes_written.load() > space_.dirty_bytes_max()) return true;
-  if (space_.wants_commit() && Clock::now() - commit_last_ >= low_space_pause) return true;
-  return Clock::now() - commit_last_ >= commit_statistics_.interval;
+  return schedule_.due(Clock::now(), {.requested = commit_requests_ > commits_served_,
+                                      .stuck = journal_->starved() && unapplied_bytes_.load() == 0,
+                                      .settled = settled_ && lanes_->reached().sequence == kept_.front().sequence,
+                                      .wants_room = space_.wants_commit(),
+                                      .journal_bytes = journal_->bytes_written(),
+                                      .journal_size = journal_->ring_size(),
+                                      .dirty_bytes = counters_.bytes_written.load(),
+                                      .dirty_bytes_max = space_.dirty_bytes_max()});
 }
 
 void Filestore::run_committer() {
@@ -168,7 +162,7 @@ Result<> Filestore::commit_now() {
     std::lock_guard lock(commit_mutex_);
     nothing_new = position.sequence == kept_.front().sequence;
     if (nothing_new && (settled_ || closing_.load())) {
-      journal_bytes_at_commit_ = written;
+      schedule_.found_nothing(written);
       return {};
     }
   }
@@ -215,17 +209,14 @@ Result<> Filestore::commit_now() {
       if (kept_.size() > 2) kept_.resize(2);
     }
     settled_ = position.sequence == repeated;
-    auto cost = duration_cast<microseconds>(Clock::now() - begin);
+    schedule_.committed(begin, Clock::now(), written);
     auto& s = commit_statistics_;
     ++s.commits;
     s.presync_last = duration_cast<microseconds>(synced - begin);
     s.hold_last = duration_cast<microseconds>(released - held);
     s.snapshot_last = s.hold_last;
     s.hold_max = std::max(s.hold_max, s.hold_last);
-    s.interval = std::clamp(cost * interval_per_cost, microseconds(options_.commit_interval_min),
-                            microseconds(options_.commit_interval_max));
-    commit_last_ = Clock::now();
-    journal_bytes_at_commit_ = written;
+    s.interval = schedule_.interval();
     log_debug("filestore", "commit {}: pre-sync {} us, hold {} us, next in {} us", position.sequence,
               s.presync_last.count(), s.hold_last.count(), s.interval.count());
   }

@@ -107,7 +107,8 @@ Result<std::unique_ptr<ObjectStore>> open_filestore(const FilestoreOptions& opti
   return store;
 }
 
-Filestore::Filestore(const FilestoreOptions& options) : options_(options) {}
+Filestore::Filestore(const FilestoreOptions& options)
+    : options_(options), schedule_(options.commit_interval_min, options.commit_interval_max) {}
 
 Result<std::unique_ptr<Filestore>> Filestore::open(const FilestoreOptions& options) {
   std::unique_ptr<Filestore> store(new Filestore(options));
@@ -262,8 +263,8 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   TRY(stager_,
       Stager::open(*staging_, journal_->incarnation(), ring_bytes, files_->keeps_checksums(), options_.staged_bytes_min,
                    [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
-  commit_last_ = std::chrono::steady_clock::now();
-  commit_statistics_.interval = options_.commit_interval_min;
+  schedule_.start(std::chrono::steady_clock::now());
+  commit_statistics_.interval = schedule_.interval();
   committer_ = std::thread([this] { run_committer(); });
   return {};
 }
