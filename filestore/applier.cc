@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/crc32c.h"
+#include "filestore/checksum_rows.h"
 #include "filestore/error.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
@@ -30,8 +31,13 @@ Buffer zero_bytes(std::uint64_t length) {
 }  // namespace
 
 Applier::Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters,
-                 std::uint64_t inline_bytes_max)
-    : index_(index), files_(files), staging_(staging), counters_(counters), inline_bytes_max_(inline_bytes_max) {}
+                 const FilestoreOptions& options)
+    : index_(index),
+      files_(files),
+      staging_(staging),
+      counters_(counters),
+      inline_bytes_max_(options.inline_bytes_max),
+      shared_checksums_min_(options.shared_checksums_min) {}
 Applier::~Applier() = default;
 
 Result<> Applier::apply(const CollectionId& collection, const Transaction& transaction) {
@@ -51,6 +57,14 @@ Result<> Applier::flush_if_large() {
   return flush();
 }
 
+/// Of rows that are copied.
+Result<> Applier::write_if_large() {
+  if (batch_.bytes() <= limits::index_batch_bytes_max) return {};
+  TRY(index_.write(batch_));
+  batch_.clear();
+  return {};
+}
+
 Result<> Applier::write_out() {
   for (Object* object : dirty_) {
     if (object->onode) {
@@ -58,8 +72,8 @@ Result<> Applier::write_out() {
       for (auto& [number, dirty] : object->chunks_dirty) {
         if (!dirty) continue;
         const ChecksumChunk& chunk = object->chunks[number];
-        std::string key = key::checksums(object->onode->id, number);
-        if (chunk.empty()) {
+        std::string key = key::checksums(object->onode->own_checksums(), number);
+        if (chunk.empty() && !object->onode->shared_checksums) {
           batch_.remove(key);
         } else {
           batch_.put(key, chunk.row());
@@ -280,8 +294,8 @@ Result<ChecksumChunk*> Applier::chunk(Object& object, std::uint64_t block) {
   auto number = static_cast<std::uint32_t>(block / limits::blocks_per_chunk);
   auto it = object.chunks.find(number);
   if (it == object.chunks.end()) {
-    TRY(auto row, index_.get(key::checksums(object.onode->id, number), Access::blocking));
-    it = object.chunks.emplace(number, row ? ChecksumChunk::from_row(*row) : ChecksumChunk{}).first;
+    TRY(auto row, ChecksumRows::find(index_, *object.onode, number, Access::blocking));
+    it = object.chunks.emplace(number, row.value_or(ChecksumChunk{})).first;
     ++chunks_;
   }
   return &it->second;
@@ -319,17 +333,16 @@ Result<bool> Applier::is_hole(Object& object, std::uint64_t block) {
 Result<> Applier::clear_checksums(Object& object, std::uint64_t first, std::uint64_t end) {
   // Only rows that exist are walked: an object may be a terabyte of hole.
   if (first >= end || (!files_.keeps_checksums() && !object.onode->has_damage)) return {};
-  std::uint64_t id = object.onode->id;
   if (end - first <= 64 * limits::blocks_per_chunk) {
     for (std::uint64_t block = first; block < end; ++block) TRY(set_checksum(object, block, 0));
     return {};
   }
   TRY(write_out());
   mark(object);
-  auto cursor = index_.cursor(key::checksums(id, first, end), Access::blocking);
+  ChecksumRows rows(index_, *object.onode, first, end, Access::blocking);
   std::vector<std::uint64_t> present;
-  for (; cursor->valid(); cursor->next()) present.push_back(key::parse_chunk(cursor->key()));
-  TRY(cursor->status());
+  for (; rows.valid(); rows.next()) present.push_back(rows.number());
+  TRY(rows.status());
   for (std::uint64_t number : present) {
     std::uint64_t begin = number * limits::blocks_per_chunk;
     for (std::uint64_t block = std::max(begin, first); block < std::min(begin + limits::blocks_per_chunk, end); ++block)
@@ -489,14 +502,16 @@ Result<> Applier::remove(Object& object) {
   if (onode.has_file) {
     std::uint64_t chunks = (onode.size + limits::chunk_bytes - 1) / limits::chunk_bytes;
     if (!files_.keeps_checksums() && !onode.has_damage) chunks = 0;
-    if (chunks <= 64) {
-      for (std::uint32_t number = 0; number < chunks; ++number) batch_.remove(key::checksums(onode.id, number));
-    } else {
-      TRY(remove_rows(key::checksums(onode.id)));
+    if (chunks <= 64 && !onode.shared_checksums) {
+      for (std::uint32_t number = 0; number < chunks; ++number)
+        batch_.remove(key::checksums(onode.own_checksums(), number));
+    } else {  // rows that are all hole may lie beyond the size, if others are shared
+      TRY(remove_rows(key::checksums(onode.own_checksums())));
     }
     // Rows that a truncation in this batch has emptied lie beyond the size, and are in the index still.
     for (const auto& [number, dirty] : object.chunks_dirty)
-      if (number >= chunks) batch_.remove(key::checksums(onode.id, number));
+      if (number >= chunks) batch_.remove(key::checksums(onode.own_checksums(), number));
+    if (onode.shared_checksums) TRY(count_shares(onode.shared_checksums, -1));
     TRY(files_.remove(onode.id));
   }
   mark(object);
@@ -550,6 +565,7 @@ Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Ob
   std::uint64_t id = onode.id;
   onode = from;
   onode.id = id;
+  onode.checksums = onode.shared_checksums = 0;
   if (from.has_inline) {
     TRY(std::string * text, inline_data(*source));
     target.inline_data = *text;
@@ -565,8 +581,14 @@ Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Ob
     TRY(auto source_file, files_.open(from.id, Access::blocking));
     TRY(auto target_file, files_.create(id, target_id));
     TRY(target_file->share(source_file->fd(), 0, 0, 0));
-    if (files_.keeps_checksums() || from.has_damage)
-      TRY(copy_rows(key::checksums(from.id), key::checksums(id, 0).substr(0, 9)));
+    bool stay_together = source_id.pool == target_id.pool && source_id.hash == target_id.hash;
+    if (files_.keeps_checksums() && stay_together && from.size >= shared_checksums_min_) {
+      TRY(clone_checksums(*source, target));
+    } else if (files_.keeps_checksums() || from.has_damage) {
+      ChecksumRows rows(index_, from, Access::blocking);
+      for (; rows.valid(); rows.next()) TRY(copy_checksums(rows, id));
+      TRY(rows.status());
+    }
   }
   return write_out();  // what comes next may look the copied rows up
 }
@@ -629,6 +651,8 @@ Result<> Applier::rename(const ObjectId& source_id, const ObjectId& target_id, O
   if (!source->onode) return Errc::not_found;
   if (source == &target) return {};
   if (target.onode) TRY(remove(target));
+  bool stay_together = source_id.pool == target_id.pool && source_id.hash == target_id.hash;
+  if (source->onode->shared_checksums && !stay_together) TRY(stop_sharing(*source));
   TRY(write_out());
   target.onode = std::move(source->onode);
   forget_chunks(target);
@@ -640,6 +664,86 @@ Result<> Applier::rename(const ObjectId& source_id, const ObjectId& target_id, O
   mark(target);
   if (target.onode->has_file) return files_.set_owner(target.onode->id, target_id);
   return {};
+}
+
+// Objects of one pool and hash are always in one collection, so one lane at a time changes what they share. Only they
+// share rows: the count needs no lock.
+
+Result<> Applier::clone_checksums(Object& source, Object& target) {
+  Onode& from = *source.onode;
+  mark(source);
+  auto share = [&](std::uint64_t id) { from.shared_checksums = target.onode->shared_checksums = id; };
+  auto start_own = [&] { from.checksums = counters_.next_id.fetch_add(1); };
+  if (!from.shared_checksums) {
+    share(from.own_checksums());
+    start_own();
+    return count_shares(from.shared_checksums, 2);
+  }
+  // What the source has changed since it began to share is copied, or, if that is more than the rest, the rest is.
+  std::size_t own = 0, shared = 0;
+  auto changed = index_.cursor(key::checksums(from.own_checksums()), Access::blocking);
+  if (changed->valid()) {
+    ChecksumRows rows(index_, from, Access::blocking);
+    for (; rows.valid(); rows.next()) ++(rows.own() ? own : shared);
+    TRY(rows.status());
+  }
+  TRY(changed->status());
+  std::uint64_t before = from.shared_checksums;
+  if (own <= shared) {
+    share(before);
+    TRY(count_shares(before, 1));
+    return copy_rows(key::checksums(from.own_checksums()), key::checksums(target.onode->id).first);
+  }
+  TRY(own_all_checksums(from));
+  share(from.own_checksums());
+  start_own();
+  TRY(count_shares(before, -1));
+  return count_shares(from.shared_checksums, 2);
+}
+
+Result<> Applier::copy_checksums(const ChecksumRows& row, std::uint64_t to) {
+  ChecksumChunk chunk = row.chunk();
+  if (!chunk.empty()) batch_.put(key::checksums(to, static_cast<std::uint32_t>(row.number())), chunk.row());
+  return write_if_large();
+}
+
+/// Those that it shares as well, so that none is there any more that only hides a shared one.
+Result<> Applier::own_all_checksums(const Onode& onode) {
+  ChecksumRows rows(index_, onode, Access::blocking);
+  for (; rows.valid(); rows.next()) {
+    if (!rows.own()) {
+      TRY(copy_checksums(rows, onode.own_checksums()));
+    } else if (rows.chunk().empty()) {
+      batch_.remove(key::checksums(onode.own_checksums(), static_cast<std::uint32_t>(rows.number())));
+    }
+  }
+  return rows.status();
+}
+
+Result<> Applier::count_shares(std::uint64_t id, int more) {
+  std::string key = key::checksum_shares(id);
+  TRY(write_out());  // the count may have changed a moment ago
+  TRY(auto row, index_.get(key, Access::blocking));
+  std::uint32_t count = 0;
+  if (row) {
+    TRY(count, decode<std::uint32_t>(Buffer::copy_of(*row)));
+  }
+  if (more < 0 && count < static_cast<std::uint32_t>(-more)) return Errc::malformed;
+  count += static_cast<std::uint32_t>(more);
+  if (count) {
+    batch_.put(key, encode(count).view());
+    return {};
+  }
+  batch_.remove(key);
+  return remove_rows(key::checksums(id));
+}
+
+Result<> Applier::stop_sharing(Object& object) {
+  TRY(write_out());
+  Onode& onode = *object.onode;
+  TRY(own_all_checksums(onode));
+  mark(object);
+  return count_shares(std::exchange(onode.shared_checksums, 0), -1);
 }
 
 Result<> Applier::remove_rows(const key::Range& range) {
@@ -663,10 +767,7 @@ Result<> Applier::copy_rows(const key::Range& from, const std::string& to_prefix
     std::string key = to_prefix;
     key += cursor->key().substr(from.first.size());
     batch_.put(key, cursor->value());
-    if (batch_.bytes() > limits::index_batch_bytes_max) {
-      TRY(index_.write(batch_));
-      batch_.clear();
-    }
+    TRY(write_if_large());
   }
   return cursor->status();
 }

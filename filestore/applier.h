@@ -7,11 +7,14 @@
 
 #include "filestore/data_files.h"
 #include "filestore/index.h"
+#include "filestore/object_store.h"
 #include "filestore/onode.h"
 #include "filestore/stager.h"
 #include "filestore/transaction.h"
 
 namespace spirula::filestore {
+
+class ChecksumRows;
 
 /// Numbers of the store that applying changes, kept in each commit point.
 struct ApplyCounters {
@@ -29,7 +32,7 @@ struct ApplyCounters {
 class Applier {
  public:
   Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCounters& counters,
-          std::uint64_t inline_bytes_max);
+          const FilestoreOptions& options);
   ~Applier();
 
   Result<> apply(const CollectionId& collection, const Transaction& transaction);
@@ -84,17 +87,26 @@ class Applier {
   Result<bool> read_block(Object& object, DataFile& file, std::uint64_t block, std::byte* into);
   /// `length` bytes with zeros for what lies past the end.
   Result<Extract> extract(Object& object, std::uint64_t offset, std::uint64_t length);
+  /// The target gets the checksums of the source, which it shares the extents of.
+  Result<> clone_checksums(Object& source, Object& target);
+  Result<> copy_checksums(const ChecksumRows& row, std::uint64_t to);
+  Result<> own_all_checksums(const Onode& onode);
+  /// So many more objects (or fewer) share those rows; the last takes them along.
+  Result<> count_shares(std::uint64_t id, int more);
+  /// Every row its own.
+  Result<> stop_sharing(Object& object);
   Result<> remove_rows(const key::Range& range);
   Result<> copy_rows(const key::Range& from, const std::string& to_prefix);
   std::size_t remembered() const { return objects_.size() + chunks_; }
   Result<> flush_if_large();
+  Result<> write_if_large();
   Result<> write_out();
 
   Index& index_;
   DataFiles& files_;
   StagingFiles& staging_;
   ApplyCounters& counters_;
-  std::uint64_t inline_bytes_max_;
+  std::uint64_t inline_bytes_max_, shared_checksums_min_;
   std::unordered_map<std::string, Object> objects_;
   std::size_t chunks_ = 0;  ///< loaded, of all of them
   Object* last_ = nullptr;  ///< the one that was asked for last

@@ -16,7 +16,7 @@ ApplyLanes::ApplyLanes(const JournalPosition& from, Index& index, DataFiles& fil
     : reached_(from), on_applied_(std::move(on_applied)), on_failed_(std::move(on_failed)) {
   for (unsigned i = 0; i < std::bit_floor(std::max(options.apply_threads, 1u)); ++i) {
     lanes_.push_back(std::make_unique<Lane>());
-    lanes_.back()->applier = std::make_unique<Applier>(index, files, staging, counters, options.inline_bytes_max);
+    lanes_.back()->applier = std::make_unique<Applier>(index, files, staging, counters, options);
   }
   for (auto& lane : lanes_)
     lane->thread = std::thread([this, &lane = *lane] {

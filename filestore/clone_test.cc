@@ -1,9 +1,14 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <map>
 #include <sstream>
 
+#include "base/random.h"
+#include "filestore/inspector.h"
 #include "filestore/store_fixture.h"
 
 /// Clones are extents that are shared: what btrfs and the block device say of them.
@@ -100,6 +105,96 @@ TEST_P(CloneTest, of_an_unaligned_range_copies_a_head_and_a_tail) {
               BufferList(pattern(size, 1).slice(range.source, range.length)))
         << range.name;
   }
+}
+
+// Clones share rows of checksums too (index_checksums); what each has is its own all the same, whoever goes first.
+TEST_P(CloneTest, of_clones_keep_what_they_have_whatever_becomes_of_the_others) {
+  auto named_at = [](std::uint64_t snap) {
+    ObjectId id = named("source");
+    id.snap = snap;
+    return id;
+  };
+  const ObjectId head = named("source");
+  std::map<std::uint64_t, Buffer> known;  // what each has, by its snapshot
+  Buffer now = pattern(size, 1);
+  SeededRandom random(7);
+  std::uint64_t seed = 100;
+  auto change = [&](std::uint64_t offset, std::uint64_t length) {
+    Buffer changed = Buffer::copy_of(now.view()), piece = pattern(length, ++seed);
+    std::memcpy(changed.mutable_data() + offset, piece.data(), length);
+    now = changed;
+    Transaction t;
+    t.write(head, offset, piece);
+    ASSERT_TRUE(submit(std::move(t)));
+  };
+  auto check = [&] {
+    ASSERT_EQ(*run(store_->read(head, 0, size)), BufferList(now));
+    for (const auto& [snap, data] : known) {
+      ASSERT_EQ(*run(store_->read(named_at(snap), 0, size)), BufferList(data)) << snap;
+      // Of one row, and without reading.
+      ASSERT_EQ(*run(store_->read(named_at(snap), mebibyte, block)), BufferList(data.slice(mebibyte, block))) << snap;
+      ASSERT_EQ(run(store_->digest(named_at(snap), 0, size)).has_value(), true) << snap;
+      auto bad = run(store_->verify(named_at(snap), 0, size));
+      ASSERT_TRUE(bad && bad->empty()) << snap;
+    }
+  };
+  std::uint64_t digest_of_first = *run(store_->digest(head, 0, size));
+  for (std::uint64_t snap = 1; snap <= 24; ++snap) {
+    Transaction t;
+    t.clone(head, named_at(snap));
+    ASSERT_TRUE(submit(std::move(t)));
+    known[snap] = now;
+    // Nothing, a little, or most of it changes; at times a part becomes a hole.
+    for (std::uint64_t i = 0; i < snap % 4 * 4; ++i) change(random.below(size / block - 1) * block + i % 2 * 7, block);
+    if (snap % 5 == 0) change(mebibyte / 2, 3 * mebibyte);
+    if (snap % 6 == 0) {
+      Buffer cut = Buffer::copy_of(now.view());
+      std::memset(cut.mutable_data() + mebibyte, 0, size - mebibyte);
+      now = cut;
+      Transaction zero;
+      zero.truncate(head, mebibyte);
+      zero.truncate(head, size);
+      ASSERT_TRUE(submit(std::move(zero)));
+    }
+    if (snap % 3 == 0) {  // one goes: the oldest, or any
+      auto goes = snap % 2 ? known.begin() : std::next(known.begin(), static_cast<long>(random.below(known.size())));
+      Transaction remove;
+      remove.remove(named_at(goes->first));
+      ASSERT_TRUE(submit(std::move(remove)));
+      known.erase(goes);
+    }
+    if (snap % 8 == 0) {
+      check();
+      if (HasFatalFailure()) return;
+      crash();
+      open();
+    }
+  }
+  check();
+  EXPECT_EQ(*run(store_->digest(named_at(known.begin()->first), 0, size)) == digest_of_first,
+            known.begin()->second == pattern(size, 1));
+  // An object of another hash may come to lie in another collection: it has its own.
+  Transaction move;
+  ObjectId elsewhere = named("elsewhere");
+  elsewhere.hash = head.hash ^ 1;
+  move.add(elsewhere, Transaction::Rename{head});
+  move.clone(named_at(known.begin()->first), named("copy"));
+  ASSERT_TRUE(submit(std::move(move)));
+  ASSERT_TRUE(run(store_->commit()));
+  EXPECT_EQ(*run(store_->read(elsewhere, 0, size)), BufferList(now));
+  for (const auto& [snap, data] : known) {
+    EXPECT_EQ(*run(store_->read(named_at(snap), 0, size)), BufferList(data));
+    Transaction remove;
+    remove.remove(named_at(snap));
+    ASSERT_TRUE(submit(std::move(remove)));
+  }
+  EXPECT_EQ(*run(store_->read(named("copy"), 0, size)), BufferList(known.begin()->second));
+  close();
+  auto inspector = Inspector::open(disk_->mount_point(), std::nullopt);
+  ASSERT_TRUE(inspector);
+  auto problems = (*inspector)->check(true);
+  ASSERT_TRUE(problems);
+  EXPECT_EQ(fmt::format("{}", fmt::join(*problems, "\n")), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Integrity, CloneTest,

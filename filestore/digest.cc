@@ -5,7 +5,7 @@
 
 #include "base/crc32c.h"
 #include "filestore/btrfs_checksums.h"
-#include "filestore/key.h"
+#include "filestore/checksum_rows.h"
 #include "filestore/limits.h"
 #include "filestore/onode.h"
 
@@ -65,11 +65,11 @@ std::uint32_t Digest::finish() {
   return value_;
 }
 
-Result<> digest_file(Digest& digest, Index& index, const Index::Moment* moment, DataFiles& files, std::uint64_t id,
+Result<> digest_file(Digest& digest, Index& index, const Index::Moment* moment, DataFiles& files, const Onode& onode,
                      std::uint64_t first, std::uint64_t end) {
   if (first >= end) return {};
   if (!files.keeps_checksums()) {
-    TRY(auto file, files.open(id, Access::blocking));
+    TRY(auto file, files.open(onode.id, Access::blocking));
     return btrfs::data_checksums(file->fd(), first * block_bytes, (end - first) * block_bytes,
                                  [&](std::uint64_t block, std::span<const std::uint32_t> sums) {
                                    std::vector<std::uint32_t> ours(sums.begin(), sums.end());
@@ -77,14 +77,14 @@ Result<> digest_file(Digest& digest, Index& index, const Index::Moment* moment, 
                                    digest.add(block - first, ours);
                                  });
   }
-  auto cursor = index.cursor(key::checksums(id, first, end), Access::blocking, moment);
-  for (; cursor->valid(); cursor->next()) {
-    ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
-    std::uint64_t begin = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
+  ChecksumRows rows(index, onode, first, end, Access::blocking, moment);
+  for (; rows.valid(); rows.next()) {
+    ChecksumChunk sums = rows.chunk();
+    std::uint64_t begin = rows.first_block();
     std::uint64_t from = std::max(begin, first), to = std::min(begin + limits::blocks_per_chunk, end);
     digest.add(from - first, std::span(sums.crc).subspan(from - begin, to - from));
   }
-  return cursor->status();
+  return rows.status();
 }
 
 }  // namespace spirula::filestore

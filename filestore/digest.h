@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "filestore/data_files.h"
 #include "filestore/index.h"
+#include "filestore/onode.h"
 
 namespace spirula::filestore {
 
@@ -29,7 +30,7 @@ class Digest {
 
 /// Adds the blocks [first, end) of a data file from what is known about them, reading none. Blocks.
 /// Errc::unsupported: btrfs has no checksums for some of them (the caller reads).
-Result<> digest_file(Digest& digest, Index& index, const Index::Moment* moment, DataFiles& files, std::uint64_t id,
+Result<> digest_file(Digest& digest, Index& index, const Index::Moment* moment, DataFiles& files, const Onode& onode,
                      std::uint64_t first, std::uint64_t end);
 
 }  // namespace spirula::filestore

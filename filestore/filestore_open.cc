@@ -220,7 +220,7 @@ Result<> Filestore::roll_back(std::uint64_t sequence) {
 }
 
 Result<JournalPosition> Filestore::replay(const JournalPosition& from) {
-  Applier applier(*index_, *files_, *staging_, counters_, options_.inline_bytes_max);
+  Applier applier(*index_, *files_, *staging_, counters_, options_);
   auto apply = [&](JournalPosition, const Buffer& body) -> Result<> {
     TRY(RecordedTransaction recorded, decode_record(body));
     return applier.apply(recorded.collection, recorded.transaction);

@@ -14,6 +14,7 @@
 #include "base/codec.h"
 #include "base/crc32c.h"
 #include "filestore/admission.h"
+#include "filestore/checksum_rows.h"
 #include "filestore/digest.h"
 #include "filestore/error.h"
 #include "filestore/key.h"
@@ -88,12 +89,12 @@ Result<> Inspector::data(const Entry& entry, const OnData& visit) {
   if (!onode.has_file) return {};
   TRY(auto file, files_->open(onode.id, Access::blocking));
   file->drop_cached(0, onode.size);
-  auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
+  ChecksumRows rows(*index_, onode, Access::blocking);
   Buffer buffer = Buffer::allocate(step, block_bytes);
   auto room = [&](std::uint64_t length) { return std::span(buffer.mutable_data(), length); };
   if (!files_->keeps_checksums()) {
-    if (onode.has_damage && cursor->valid()) return Errc::io;
-    TRY(cursor->status());
+    if (onode.has_damage && rows.valid()) return Errc::io;
+    TRY(rows.status());
     TRY(auto extents, file->extents(0, onode.size));
     for (const Extent& extent : extents) {
       for (std::uint64_t at = extent.offset; at < extent.offset + extent.length; at += step) {
@@ -104,9 +105,9 @@ Result<> Inspector::data(const Entry& entry, const OnData& visit) {
     }
     return {};
   }
-  for (; cursor->valid(); cursor->next()) {
-    ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
-    std::uint64_t first = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
+  for (; rows.valid(); rows.next()) {
+    ChecksumChunk sums = rows.chunk();
+    std::uint64_t first = rows.first_block();
     for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
       std::uint64_t begin = i, at = (first + i) * block_bytes;
       while (i < limits::blocks_per_chunk && sums.crc[i]) ++i;
@@ -118,7 +119,7 @@ Result<> Inspector::data(const Entry& entry, const OnData& visit) {
       TRY(visit(at, piece.first(std::min<std::uint64_t>(piece.size(), onode.size - at))));
     }
   }
-  return cursor->status();
+  return rows.status();
 }
 
 Result<> Inspector::omap(const Entry& entry, const OnOmap& visit) {
@@ -143,7 +144,7 @@ Result<std::uint32_t> Inspector::digest(const Entry& entry) {
       TRY(cursor->status());
     }
     std::uint64_t blocks = (onode.size + block_bytes - 1) / block_bytes;
-    done = digest_file(digest, *index_, nullptr, *files_, onode.id, 0, blocks);
+    done = digest_file(digest, *index_, nullptr, *files_, onode, 0, blocks);
     if (done || !is(done.error(), Errc::unsupported)) {
       TRY(done);
       return digest.finish();
@@ -190,10 +191,10 @@ Result<std::string> Inspector::check_file(const Entry& entry) {
   };
   std::uint64_t known = 0, held = 0;
   for (const Extent& each : extents) held += (each.length + block_bytes - 1) / block_bytes;
-  auto cursor = index_->cursor(key::checksums(onode.id), Access::blocking);
-  for (; cursor->valid(); cursor->next()) {
-    ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
-    std::uint64_t first = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
+  ChecksumRows rows(*index_, onode, Access::blocking);
+  for (; rows.valid(); rows.next()) {
+    ChecksumChunk sums = rows.chunk();
+    std::uint64_t first = rows.first_block();
     for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
       if (sums.crc[i] == 0) continue;
       if (first + i >= blocks) return fmt::format("its block {} lies beyond its end", first + i);
@@ -202,7 +203,7 @@ Result<std::string> Inspector::check_file(const Entry& entry) {
       ++known;
     }
   }
-  TRY(cursor->status());
+  TRY(rows.status());
   if (files_->keeps_checksums() && known != held)
     return fmt::format("its data file has {} blocks, the index knows {}", held, known);
   return std::string{};
@@ -215,6 +216,8 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
   };
   TRY(auto all, collections());
   std::map<std::uint64_t, Entry> by_id;
+  std::set<std::uint64_t> checksums;              // ids under which somebody's own rows of them stand
+  std::map<std::uint64_t, std::uint32_t> shares;  // and those that several share
   std::uint64_t count = 0;
   auto rows = index_->cursor(key::all_objects(), Access::blocking);
   for (; rows->valid(); rows->next()) {
@@ -231,6 +234,12 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     if (!onode->has_file && onode->size > limits::inline_bytes_max) say(*id, "is too large to have no file");
     if (onode->id >= point_.next_id) say(*id, "has an id that was not given out yet");
     if (!by_id.emplace(onode->id, Entry{*id, *onode}).second) say(*id, "shares its id with another object");
+    if (onode->has_file) {
+      if (!checksums.insert(onode->own_checksums()).second) say(*id, "has its own checksums where another's are");
+      if (onode->shared_checksums) ++shares[onode->shared_checksums];
+      if (std::max(onode->own_checksums(), onode->shared_checksums) >= point_.next_id)
+        say(*id, "has checksums under an id that was not given out yet");
+    }
   }
   TRY(rows->status());
   if (count != point_.object_count)
@@ -248,13 +257,20 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
   }
 
   // Rows and files that belong to no object.
+  for (const auto& [id, count] : shares) {
+    TRY(auto row, index_->get(key::checksum_shares(id), Access::blocking));
+    auto counted = row ? decode<std::uint32_t>(Buffer::copy_of(*row)) : Result<std::uint32_t>(0);
+    if (!counted || *counted != count)
+      problems.push_back(
+          fmt::format("{} objects share the checksums of id {:x}, not as many as are counted", count, id));
+    if (checksums.contains(id)) problems.push_back(fmt::format("the checksums of id {:x} are shared, and owned", id));
+  }
   struct Kind {
     char letter;
     const char* name;
     bool (*owned)(const Onode&);
   };
   for (const Kind& kind : {Kind{'I', "inline data", [](const Onode& o) { return o.has_inline; }},
-                           Kind{'K', "checksums", [](const Onode& o) { return o.has_file; }},
                            Kind{'M', "an omap entry", [](const Onode& o) { return o.has_omap; }},
                            Kind{'H', "an omap header", [](const Onode& o) { return o.has_header; }}}) {
     std::string first(1, kind.letter);
@@ -263,6 +279,17 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
       auto owner = by_id.find(id_of(cursor->key()));
       if (owner == by_id.end() || !kind.owned(owner->second.onode))
         problems.push_back(fmt::format("{} of id {:x} belongs to nobody", kind.name, id_of(cursor->key())));
+    }
+    TRY(cursor->status());
+  }
+  for (char letter : {'K', 'S'}) {
+    std::string first(1, letter);
+    auto cursor = index_->cursor({first, key::after_prefix(first)}, Access::blocking);
+    for (; cursor->valid(); cursor->next()) {
+      std::uint64_t id = id_of(cursor->key());
+      if (!shares.contains(id) && (letter == 'S' || !checksums.contains(id)))
+        problems.push_back(
+            fmt::format("{} of id {:x} belongs to nobody", letter == 'S' ? "a count of shares" : "checksums", id));
     }
     TRY(cursor->status());
   }
@@ -277,7 +304,7 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
   }
   TRY(metadata->status());
   std::string unknown;  // from behind one kind of row to the next
-  for (std::string first : {"C", "H", "I", "K", "M", "O", "P", ""}) {
+  for (std::string first : {"C", "H", "I", "K", "M", "O", "P", "S", ""}) {
     auto cursor = index_->cursor({unknown, first}, Access::blocking);
     if (cursor->valid())
       problems.push_back(fmt::format("the index has rows of no kind, from {} on", to_hex(as_bytes(cursor->key()))));

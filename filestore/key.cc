@@ -191,6 +191,9 @@ Range checksums(std::uint64_t id, std::uint64_t first_block, std::uint64_t end_b
   return {checksums(id, static_cast<std::uint32_t>(first_block / n)),
           checksums(id, static_cast<std::uint32_t>((end_block + n - 1) / n))};
 }
+std::string checksum_shares(std::uint64_t id) {
+  return with_id('S', id);
+}
 std::uint64_t parse_chunk(std::string_view key) {
   std::uint64_t number = 0;
   for (char c : key.substr(1 + sizeof(std::uint64_t))) number = number << 8 | static_cast<unsigned char>(c);

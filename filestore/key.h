@@ -13,6 +13,7 @@
 ///   O pool hash names snap an object: its Onode, under its full name
 ///   I id                   data of a small object
 ///   K id chunk             checksums of a data file, limits::blocks_per_chunk blocks a row
+///   S id                   the number of objects that share the checksums under that id
 ///   M id name              an omap entry
 ///   H id                   the omap header
 ///
@@ -49,6 +50,7 @@ std::string checksums(std::uint64_t id, std::uint32_t chunk);
 Range checksums(std::uint64_t id);
 /// Of the rows that hold blocks [first, end).
 Range checksums(std::uint64_t id, std::uint64_t first_block, std::uint64_t end_block);
+std::string checksum_shares(std::uint64_t id);
 /// The chunk's number, of a key of checksums().
 std::uint64_t parse_chunk(std::string_view key);
 std::string omap_entry(std::uint64_t id, std::string_view name);

@@ -36,6 +36,7 @@ RandomWork::Submit numbered(RandomWork& work, std::uint64_t number) {
 
 FilestoreOptions options_of(const std::string& path, const std::string& journal) {
   FilestoreOptions options;
+  options.shared_checksums_min = 0;
   options.path = path;
   options.journal = journal;
   options.commit_interval_min = options.commit_interval_max = std::chrono::milliseconds(120);

@@ -28,6 +28,9 @@ inline constexpr std::uint64_t block_bytes = 4096;
 /// Checksums are kept in rows of this many blocks (256 KiB of data, 256 bytes of row): a 4 KiB overwrite rewrites one.
 inline constexpr std::uint64_t blocks_per_chunk = 64;
 inline constexpr std::uint64_t chunk_bytes = block_bytes * blocks_per_chunk;
+/// Clones of objects of at least this size share their rows of checksums, which costs two other rows; those of smaller
+/// ones have copies.
+inline constexpr std::uint64_t shared_checksums_min = 1 << 20;
 /// Objects up to this size live in the index; larger ones get a file. Measured (filestore_bench inline_threshold): from
 /// one block on RocksDB's log, flushes and compactions cost as much as a file does and grow with the index.
 inline constexpr std::uint64_t inline_bytes_max = 3 << 10;

@@ -195,6 +195,13 @@ RandomWork::Submit RandomWork::next() {
     }
     ObjectId object = some_object(work.collection);
     T::ObjectOperation operation = some_operation(work.collection);
+    // Most copies are made between objects of one hash, and the store knows that.
+    if (random_.below(4) != 0) {
+      ObjectId source = object;
+      source.snap = random_.below(3) ? ~std::uint64_t{1} : random_.below(2);
+      if (auto* clone = std::get_if<T::Clone>(&operation)) clone->source = source;
+      if (auto* rename = std::get_if<T::Rename>(&operation); rename && random_.below(2)) rename->source = source;
+    }
     work.transaction.add(std::move(object), std::move(operation));
   }
   return work;

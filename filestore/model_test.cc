@@ -46,6 +46,7 @@ TEST_P(Model, store_and_model_agree) {
   options.commit_interval_min = options.commit_interval_max = std::chrono::milliseconds(150);
   options.memory_bytes_max = 24 << 20;
   options.staged_bytes_min = 48 << 10;
+  options.shared_checksums_min = 0;
   std::unique_ptr<Filestore> store;
   auto open = [&] {
     auto opened = Filestore::open(options);

@@ -126,9 +126,11 @@ struct FilestoreOptions {
   enum class JournalEngine : std::uint8_t { automatic, io_uring, libaio };
   JournalEngine journal_engine = JournalEngine::automatic;  ///< devices: libaio, files: io_uring; or the other
   std::uint64_t staging_ring_bytes = 0;                     ///< of each staging ring; 0: by the size of the disk
-  /// Where objects become files and from where payloads are staged: other than these only to measure.
+  /// Where objects become files, from where payloads are staged and clones share checksums: other than these only to
+  /// measure and to test.
   std::uint64_t inline_bytes_max = limits::inline_bytes_max;
   std::uint64_t staged_bytes_min = limits::staged_bytes_min;
+  std::uint64_t shared_checksums_min = limits::shared_checksums_min;
   unsigned apply_threads = 2, read_threads = 4;
   std::chrono::milliseconds commit_interval_min{1'000}, commit_interval_max{30'000};
 };

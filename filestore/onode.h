@@ -14,7 +14,7 @@ namespace spirula::filestore {
 
 /// What the index knows about one object; its attributes with it, because nearly every operation reads or writes some.
 struct Onode {
-  static constexpr std::uint8_t version = 2, compat = 1;
+  static constexpr std::uint8_t version = 3, compat = 3;
   std::uint64_t id = 0;
   std::uint64_t size = 0;
   bool has_file = false;    ///< data in objects/xx/id (and, unless btrfs keeps them, checksums in the index)
@@ -23,6 +23,12 @@ struct Onode {
   bool has_header = false;
   std::map<std::string, Buffer> attributes;
   bool has_damage = false;  ///< Integrity::btrfs_checksums: rows of checksums may be there and mark blocks as bad
+  /// Clones share rows of checksums as they share extents. The object's own rows stand under the first id (0: its own)
+  /// and count before those under the second (0: it shares none), which nobody changes any more and which are there as
+  /// long as a row of the index counts objects that share them. While an object shares rows, one of its own is there
+  /// for each that it has changed, even if all of it is a hole.
+  std::uint64_t checksums = 0, shared_checksums = 0;
+  std::uint64_t own_checksums() const { return checksums ? checksums : id; }
   static void fields(auto& self, auto& wire) {
     wire(self.id);
     wire(self.size);
@@ -32,6 +38,8 @@ struct Onode {
     wire(self.has_header);
     wire(self.attributes);
     wire.since(2, self.has_damage);
+    wire.since(3, self.checksums);
+    wire.since(3, self.shared_checksums);
   }
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/codec.h"
 #include "base/crc32c.h"
+#include "filestore/checksum_rows.h"
 #include "filestore/error.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
@@ -118,23 +119,22 @@ Result<bool> View::exists(const PendingPlan& plan) {
 // --- data
 // -------------------------------------------------------------------------------------------------------------
 
-Result<std::vector<std::uint32_t>> View::known_checksums(std::uint64_t id, std::uint64_t first, std::uint64_t end) {
+Result<std::vector<std::uint32_t>> View::known_checksums(const Onode& onode, std::uint64_t first, std::uint64_t end) {
   constexpr std::uint64_t per_chunk = limits::blocks_per_chunk;
   std::vector<std::uint32_t> known(end - first);
-  auto take = [&](std::uint64_t number, std::string_view row) {
-    ChecksumChunk sums = ChecksumChunk::from_row(row);
+  auto take = [&](std::uint64_t number, const ChecksumChunk& sums) {
     std::uint64_t begin = number * per_chunk;
     for (std::uint64_t block = std::max(begin, first); block < std::min(begin + per_chunk, end); ++block)
       known[block - first] = sums.crc[block - begin];
   };
   if (std::uint64_t number = first / per_chunk; number == (end - 1) / per_chunk) {
-    TRY(auto row, index_.get(key::checksums(id, static_cast<std::uint32_t>(number)), access_, moment()));
+    TRY(auto row, ChecksumRows::find(index_, onode, static_cast<std::uint32_t>(number), access_, moment()));
     if (row) take(number, *row);
     return known;
   }
-  auto cursor = index_.cursor(key::checksums(id, first, end), access_, moment());
-  for (; cursor->valid(); cursor->next()) take(key::parse_chunk(cursor->key()), cursor->value());
-  TRY(cursor->status());
+  ChecksumRows rows(index_, onode, first, end, access_, moment());
+  for (; rows.valid(); rows.next()) take(rows.number(), rows.chunk());
+  TRY(rows.status());
   return known;
 }
 
@@ -195,7 +195,7 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
     return fill_unchecked(*onode, offset, into.first(end - offset));
   }
   const std::uint64_t first = offset / block_bytes, last = (end + block_bytes - 1) / block_bytes;
-  TRY(auto known, known_checksums(onode->id, first, last));
+  TRY(auto known, known_checksums(*onode, first, last));
   // Runs of blocks that hold data, read at once: straight into place where they are wanted whole.
   for (std::uint64_t block = first; block < last;) {
     if (known[block - first] == 0) {
@@ -367,18 +367,17 @@ Result<> View::map_data(const PendingPlan& plan, std::size_t steps, std::uint64_
     if (changed(*onode)) retry_ = true;
   } else if (onode->has_file) {
     std::uint64_t first = offset / block_bytes, last = (end - 1) / block_bytes;
-    auto cursor = index_.cursor(key::checksums(onode->id, first, last + 1), access_, moment());
-    for (; cursor->valid(); cursor->next()) {
-      std::uint64_t number = key::parse_chunk(cursor->key());
-      ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
+    ChecksumRows rows(index_, *onode, first, last + 1, access_, moment());
+    for (; rows.valid(); rows.next()) {
+      ChecksumChunk sums = rows.chunk();
       for (std::uint64_t i = 0; i < limits::blocks_per_chunk; ++i) {
         if (sums.crc[i] == 0) continue;
-        std::uint64_t block = number * limits::blocks_per_chunk + i;
+        std::uint64_t block = rows.first_block() + i;
         if (Overlap part(block * block_bytes, (block + 1) * block_bytes, offset, end); part)
           found.push_back({shown_at + (part.begin - offset), part.end - part.begin});
       }
     }
-    TRY(cursor->status());
+    TRY(rows.status());
   }
   return {};
 }

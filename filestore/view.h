@@ -87,7 +87,7 @@ class View {
   Result<> map_data(const PendingPlan& plan, std::size_t steps, std::uint64_t offset, std::uint64_t length,
                     std::uint64_t shown_at, std::vector<Extent>& found);
   /// Of the blocks [first, end) of a file, as ChecksumChunk has them.
-  Result<std::vector<std::uint32_t>> known_checksums(std::uint64_t id, std::uint64_t first, std::uint64_t end);
+  Result<std::vector<std::uint32_t>> known_checksums(const Onode& onode, std::uint64_t first, std::uint64_t end);
 
   Index& index_;
   DataFiles& files_;

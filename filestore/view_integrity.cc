@@ -130,7 +130,7 @@ Result<std::uint32_t> View::digest(const PendingPlan& plan, std::uint64_t offset
       }
     }
     Digest empty = digest;
-    Result<> done = digest_file(digest, index_, moment(), files_, onode->id, first, end);
+    Result<> done = digest_file(digest, index_, moment(), files_, *onode, first, end);
     if (!done && is(done.error(), Errc::unsupported)) {
       digest = empty;
       done = read();
@@ -166,16 +166,7 @@ Result<> View::verify(const PendingPlan& plan, std::uint64_t offset, std::uint64
       bad.push_back({offset, std::min(length, onode->size - offset)});
     } else {
       TRY(file);
-      std::vector<std::uint32_t> known(end - first);
-      auto cursor = index_.cursor(key::checksums(onode->id, first, end), access_, moment());
-      for (; cursor->valid(); cursor->next()) {
-        ChecksumChunk sums = ChecksumChunk::from_row(cursor->value());
-        std::uint64_t begin = key::parse_chunk(cursor->key()) * limits::blocks_per_chunk;
-        for (std::uint64_t block = std::max(begin, first); block < std::min(begin + limits::blocks_per_chunk, end);
-             ++block)
-          known[block - first] = sums.crc[block - begin];
-      }
-      TRY(cursor->status());
+      TRY(auto known, known_checksums(*onode, first, end));
       (*file)->drop_cached(first * block_bytes, known.size() * block_bytes);
       TRY(verify_blocks(**file, first, known, files_.keeps_checksums(), bad));
       (*file)->drop_cached(first * block_bytes, known.size() * block_bytes);  // where btrfs reads through the cache

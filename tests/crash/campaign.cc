@@ -68,6 +68,7 @@ filestore::FilestoreOptions options_for(const auto& disk) {
   options.journal = disk.journal();
   options.memory_bytes_max = 32 * mebibyte;
   options.staging_ring_bytes = 8 * mebibyte;  // goes round several times
+  options.shared_checksums_min = 0;
   options.commit_interval_min = 300ms;
   options.commit_interval_max = 2s;
   return options;

@@ -127,7 +127,11 @@ void Lane::add_operation(Random& random, const CollectionId& id, T& t) const {
   } else if (dice < 65) {
     t.add(object, T::RemoveAllAttributes{});
   } else if (dice < 71) {
-    if (auto from = source()) t.clone(*from, object);
+    auto from = source();
+    if (random.below(2))  // clones share more with one of the same hash
+      for (const auto& [name, content] : model_.find(id)->objects)
+        if (name.hash == object.hash && name != object) from = name;
+    if (from) t.clone(*from, object);
   } else if (dice < 76) {
     if (auto from = source(); from && data_of(*from)) {
       std::uint64_t start = random.below(data_of(*from));
