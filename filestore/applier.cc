@@ -722,7 +722,7 @@ Result<> Applier::own_all_checksums(const Onode& onode) {
 
 Result<> Applier::count_shares(std::uint64_t id, int more) {
   std::string key = key::checksum_shares(id);
-  TRY(write_out());  // the count may have changed a moment ago
+  if (more < 0) TRY(write_out());  // a clone has done so
   TRY(auto row, index_.get(key, Access::blocking));
   std::uint32_t count = 0;
   if (row) {

@@ -23,6 +23,8 @@ using Time = std::chrono::steady_clock;
 double seconds_since(Time::time_point begin);
 /// User and system time of this process: the store and the load generator, without kernel threads.
 double cpu_seconds();
+/// The part of all processors' time that nobody has used since the last call, 0 to 1.
+double idle_since();
 /// What each kind of thread of this process has used, by its name.
 struct ThreadUse {
   double cpu_us = 0;
@@ -163,6 +165,9 @@ double clone_floor(const Rig& rig);
 double fio_writes(double seconds, const std::string& arguments);
 /// 4 KiB random writes, each with fdatasync, by `depth` writers on the raw device.
 double fio_fdatasync(const RawDevice& device, unsigned depth, double seconds);
+/// Transactions that a journal could take at most: one writer, who appends `bytes` with RWF_DSYNC, for `depth` of them
+/// at once, and does nothing else.
+double fio_journal(const RawDevice& device, unsigned depth, std::uint64_t bytes, double seconds);
 /// 4 MiB writes at that depth with an fdatasync every four, to NOCOW files on the rig's btrfs.
 double fio_large(const Rig& rig, unsigned depth, double seconds);
 

@@ -35,6 +35,20 @@ double cpu_seconds() {
   return of(usage.ru_utime) + of(usage.ru_stime);
 }
 
+double idle_since() {
+  static double all_before = 0, idle_before = 0;
+  std::ifstream stat("/proc/stat");
+  std::string name;
+  stat >> name;
+  double all = 0, idle = 0, ticks = 0;
+  for (int field = 0; field < 8 && stat >> ticks; ++field) {  // user nice system idle iowait irq softirq steal
+    all += ticks;
+    if (field == 3 || field == 4) idle += ticks;
+  }
+  double part = (idle - std::exchange(idle_before, idle)) / std::max(all - std::exchange(all_before, all), 1.0);
+  return part;
+}
+
 std::map<std::string, ThreadUse> thread_use() {
   std::map<std::string, ThreadUse> found;
   std::error_code gone;  // a thread may end meanwhile
@@ -371,6 +385,12 @@ double fio_fdatasync(const RawDevice& device, unsigned depth, double seconds) {
                     fmt::format("--filename={} --rw=randwrite --bs=4k --direct=1 --fdatasync=1 --numjobs={} --thread "
                                 "--ioengine=psync --size=1G",
                                 device.path(), depth));
+}
+
+double fio_journal(const RawDevice& device, unsigned depth, std::uint64_t bytes, double seconds) {
+  return depth * fio_writes(seconds, fmt::format("--filename={} --rw=write --bs={} --direct=1 --sync=dsync "
+                                                 "--ioengine=libaio --iodepth=1 --size=1G",
+                                                 device.path(), (bytes + 4095) / 4096 * 4096));
 }
 
 double fio_large(const Rig& rig, unsigned depth, double seconds) {
