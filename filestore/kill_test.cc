@@ -102,6 +102,7 @@ TEST(Kill, what_was_acknowledged_survives_kill_9) {
     if (child == 0) {
       ::dup2(ends[1], STDOUT_FILENO);
       ::close(ends[0]);
+      ::unsetenv("GTEST_TOTAL_SHARDS");
       ::setenv("KILL_PATH", disk.mount_point().c_str(), 1);
       ::setenv("KILL_JOURNAL", disk.journal_device().c_str(), 1);
       ::setenv("KILL_SEED", std::to_string(seed).c_str(), 1);
