@@ -106,6 +106,9 @@ class RocksIndex final : public Index {
     rocksdb::Status status = db_->Get(options(access, moment), slice(key), &value);
     if (status.IsNotFound()) return std::optional<std::string>{};
     TRY(from_status(status));
+    // A table that is not open, and may not be opened for reading is not allowed, "may have" the key: RocksDB calls
+    // that found and gives no value. An empty value is looked up again, then.
+    if (access == Access::cached && value.empty()) return Errc::again;
     return std::optional<std::string>(std::move(value));
   }
   std::unique_ptr<IndexCursor> cursor(const key::Range& range, Access access, const Moment* moment) override {
@@ -210,7 +213,8 @@ Result<std::unique_ptr<Index>> Index::open_read_only(const std::string& path) {
   return std::make_unique<RocksIndex>(std::unique_ptr<rocksdb::DB>(db), std::move(cache));
 }
 
-Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_t memory_bytes, bool create) {
+Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_t memory_bytes, bool create,
+                                           int open_tables_max) {
   rocksdb::Options options;
   options.create_if_missing = create;
   options.error_if_exists = create;
@@ -219,7 +223,8 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_
   options.write_buffer_size = std::max<std::uint64_t>(memory_bytes / 4, 4 << 20);
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
-  options.max_open_files = 256;
+  options.max_open_files = open_tables_max;
+  options.table_cache_numshardbits = 2;
   // Batches are sorted: the place of the last row of a kind is near the next one's.
   options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   options.compression = rocksdb::kNoCompression;

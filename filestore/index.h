@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/result.h"
 #include "filestore/key.h"
+#include "filestore/limits.h"
 
 namespace spirula::filestore {
 
@@ -62,7 +63,8 @@ class Index {
   };
 
   /// Errc::io or Errc::malformed if it cannot be opened.
-  static Result<std::unique_ptr<Index>> open(const std::string& path, std::uint64_t memory_bytes, bool create);
+  static Result<std::unique_ptr<Index>> open(const std::string& path, std::uint64_t memory_bytes, bool create,
+                                             int open_tables_max = limits::open_tables_max);
   /// Writes nothing, not even into its directory, so a read-only snapshot will do.
   static Result<std::unique_ptr<Index>> open_read_only(const std::string& path);
   virtual ~Index() = default;

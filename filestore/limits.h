@@ -38,6 +38,8 @@ inline constexpr std::uint64_t inline_bytes_max = 3 << 10;
 /// Open data files kept for the next call: opening and closing one costs a seventh of a small read. Some hundred bytes
 /// each, beside the inode that the kernel keeps anyway.
 inline constexpr std::size_t open_files_max = 8192;
+/// Open tables of the index, about: 16 GiB of it. One more costs opening one again, on the read pool.
+inline constexpr int open_tables_max = 1024;
 /// Objects whose onode an apply lane keeps between batches, with a row of checksums for each on average.
 inline constexpr std::size_t lane_objects_max = 2048;
 /// Transactions an apply lane takes at once.
