@@ -31,6 +31,7 @@ auth client required = {required}
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 32
+mon max pg per osd = 1000
 mds reconnect timeout = 5
 
 [client]

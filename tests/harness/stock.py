@@ -34,6 +34,7 @@ auth allow insecure global id reclaim = false
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 32
+mon max pg per osd = 1000
 osd pool default pgp num = 32
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
