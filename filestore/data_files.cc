@@ -109,7 +109,9 @@ Result<std::vector<Extent>> DataFile::extents(std::uint64_t offset, std::uint64_
     off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
     if (data < 0 && errno == ENXIO) break;  // nothing but a hole from here on
     if (data < 0) return last_errno();
+    if (static_cast<std::uint64_t>(data) >= end) break;
     off_t hole = ::lseek(fd_.get(), data, SEEK_HOLE);
+    if (hole < 0 && errno == ENXIO) break;  // it was cut off in between
     if (hole < 0) return last_errno();
     std::uint64_t first = std::max(offset, static_cast<std::uint64_t>(data));
     std::uint64_t last = std::min(end, static_cast<std::uint64_t>(hole));

@@ -59,7 +59,8 @@ class DataFile {
   Result<> truncate(std::uint64_t size);
   /// Shares [from, +length) of another file at `offset`; length 0: to its end.
   Result<> share(int source, std::uint64_t from, std::uint64_t length, std::uint64_t offset);
-  /// The parts of [offset, +length) that hold data, ascending: those outside read as zeros.
+  /// The parts of [offset, +length) that hold data, ascending: those outside read as zeros. While another thread
+  /// changes the file, what it has already done counts or does not, part by part.
   Result<std::vector<Extent>> extents(std::uint64_t offset, std::uint64_t length) const;
 
  private:

@@ -138,14 +138,29 @@ Result<std::vector<std::uint32_t>> View::known_checksums(const Onode& onode, std
   return known;
 }
 
+/// A file that is not there has been replaced a moment ago, or is lost: another attempt tells.
+std::error_code View::not_opened(std::error_code error) {
+  if (!is(error, Errc::not_found)) return error;
+  what_ = "the data file is missing";
+  retry_ = true;
+  return make_error_code(Errc::io);
+}
+
+Result<std::shared_ptr<DataFile>> View::open(const Onode& onode) {
+  auto file = files_.open(onode.id, access_);
+  if (!file) return not_opened(file.error());
+  return file;
+}
+
 /// A first pass over much data goes past the page cache, which saves copying it and keeps what others read there; what
 /// is read again is worth a place in it.
-Result<> View::read_blocks(DataFile& file, std::uint64_t id, std::uint64_t offset, std::span<std::byte> into) {
+Result<> View::read_blocks(DataFile& file, const Onode& onode, std::uint64_t offset, std::span<std::byte> into) {
   bool aligned = reinterpret_cast<std::uintptr_t>(into.data()) % block_bytes == 0;
   if (access_ == Access::blocking && aligned && into.size() >= limits::direct_read_bytes_min &&
       file.first_pass(offset, into.size())) {
-    TRY(auto direct, files_.open_direct(id));
-    return direct->read(offset, into, Access::blocking);
+    auto direct = files_.open_direct(onode.id);
+    if (!direct) return not_opened(direct.error());
+    return (*direct)->read(offset, into, Access::blocking);
   }
   return file.read(offset, into, access_);
 }
@@ -182,18 +197,12 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = crc32c(~0u, into.subspan(i * block_bytes, block_bytes));
     return {};
   }
-  Result<std::shared_ptr<DataFile>> opened = files_.open(onode->id, access_);
-  if (!opened && is(opened.error(), Errc::not_found)) {
-    what_ = "the data file is missing";
-    retry_ = true;  // or it was replaced a moment ago
-    return Errc::io;
-  }
-  TRY(opened);
-  DataFile& file = **opened;
   if (!files_.keeps_checksums()) {
     zero_until(into_end);
     return fill_unchecked(*onode, offset, into.first(end - offset));
   }
+  TRY(auto opened, open(*onode));
+  DataFile& file = *opened;
   const std::uint64_t first = offset / block_bytes, last = (end + block_bytes - 1) / block_bytes;
   TRY(auto known, known_checksums(*onode, first, last));
   // Runs of blocks that hold data, read at once: straight into place where they are wanted whole.
@@ -223,7 +232,7 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
       aside = Buffer::allocate(run_end - run_begin, block_bytes);
       at = aside.mutable_data();
     }
-    Result<> got = read_blocks(file, onode->id, run_begin, {at, run_end - run_begin});
+    Result<> got = read_blocks(file, *onode, run_begin, {at, run_end - run_begin});
     if (!got && is(got.error(), Errc::io))
       what_ = fmt::format("blocks {} to {} of data file {:x} cannot be read", block, run - 1, onode->id);
     TRY(got);
@@ -361,10 +370,11 @@ Result<> View::map_data(const PendingPlan& plan, std::size_t steps, std::uint64_
     found.push_back({shown_at, end - offset});
   } else if (onode->has_file && !files_.keeps_checksums()) {
     if (access_ == Access::cached) return Errc::again;  // the file's map may have to be read
-    TRY(auto file, files_.open(onode->id, access_));
-    TRY(auto extents, file->extents(offset, end - offset));
-    for (const Extent& each : extents) found.push_back({shown_at + (each.offset - offset), each.length});
+    TRY(auto file, open(*onode));
+    auto extents = file->extents(offset, end - offset);
     if (changed(*onode)) retry_ = true;
+    TRY(extents);
+    for (const Extent& each : *extents) found.push_back({shown_at + (each.offset - offset), each.length});
   } else if (onode->has_file) {
     std::uint64_t first = offset / block_bytes, last = (end - 1) / block_bytes;
     ChecksumRows rows(index_, *onode, first, last + 1, access_, moment());

@@ -80,8 +80,10 @@ class View {
   /// `sums`, if there are any, get the checksum of each whole block of `into`; then `offset` is a block's.
   Result<> fill_base(const PendingPlan& plan, std::uint64_t offset, std::span<std::byte> into,
                      std::span<std::uint32_t> sums = {});
-  Result<> read_blocks(DataFile& file, std::uint64_t id, std::uint64_t offset, std::span<std::byte> into);
+  Result<> read_blocks(DataFile& file, const Onode& onode, std::uint64_t offset, std::span<std::byte> into);
   Result<> fill_unchecked(const Onode& onode, std::uint64_t offset, std::span<std::byte> into);
+  Result<std::shared_ptr<DataFile>> open(const Onode& onode);
+  std::error_code not_opened(std::error_code error);
   Result<std::vector<Extent>> damage(const Onode& onode, std::uint64_t first, std::uint64_t end);
   bool changed(const Onode& onode) const { return files_.changes().since(began_, onode.id); }
   Result<> map_data(const PendingPlan& plan, std::size_t steps, std::uint64_t offset, std::uint64_t length,

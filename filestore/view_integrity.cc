@@ -65,7 +65,7 @@ Result<> View::fill_unchecked(const Onode& onode, std::uint64_t offset, std::spa
       return Errc::io;
     }
   }
-  TRY(auto file, files_.open(onode.id, access_));
+  TRY(auto file, open(onode));
   Result<> got = file->read(offset, into, access_);
   if (!got && is(got.error(), Errc::io))
     what_ = fmt::format("bytes {} to {} of data file {:x} cannot be read", offset, end - 1, onode.id);
@@ -135,13 +135,8 @@ Result<std::uint32_t> View::digest(const PendingPlan& plan, std::uint64_t offset
       digest = empty;
       done = read();
     }
-    if (!done && is(done.error(), Errc::not_found)) {
-      what_ = "the data file is missing";
-      retry_ = true;
-      return Errc::io;
-    }
-    TRY(done);
     if (!files_.keeps_checksums() && changed(*onode)) retry_ = true;
+    if (!done) return not_opened(done.error());
   }
   return digest.finish();
 }
