@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
+#include "base/random.h"
 #include "base/task_group.h"
 #include "tests/simulation/cluster.h"
 #include "tests/simulation/register_history.h"
@@ -15,10 +17,8 @@ namespace {
 using namespace std::chrono_literals;
 using librados::ObjectRef;
 
-constexpr unsigned osds = 3;
-
 struct Plan {
-  unsigned size = 3, min_size = 2;
+  unsigned osds = 3, size = 3, min_size = 2;
   unsigned rounds = 4;  ///< of trouble
   bool disks = true;    ///< some of it: a disk is lost
 };
@@ -45,7 +45,7 @@ struct History {
   std::uint64_t number = 0, answered = 0, notified = 0;
   std::uint64_t digest = 1469598103934665603ull;
 
-  History(std::uint64_t seed, const Plan& plan) : cluster(seed, osds, plan.size, plan.min_size) {}
+  History(std::uint64_t seed, const Plan& plan) : cluster(seed, plan.osds, plan.size, plan.min_size) {}
   void note(std::uint64_t what) { digest = (digest ^ what) * 1099511628211ull; }
   Random& random() { return cluster.world.random(); }
   Task<> rest() {
@@ -214,6 +214,7 @@ Task<> notify(History& history, Watcher& watcher) {
 Task<> trouble(History& history, Plan plan) {
   Cluster& cluster = history.cluster;
   Random& random = history.random();
+  const unsigned osds = plan.osds;
   co_await cluster.pass(5s);
   for (unsigned round = 0; round < plan.rounds; ++round) {
     co_await cluster.pass(std::chrono::milliseconds(500 + random.below(5000)));
@@ -247,28 +248,38 @@ Task<> trouble(History& history, Plan plan) {
         co_await cluster.pass(std::chrono::milliseconds(100 + random.below(20'000)));
         co_await cluster.restart(victim);
         break;
-      case 4:
+      case 4: {
+        // Out, dead or alive: others take its place, and what it comes back with is old.
+        bool dead = random.below(2);
+        if (dead) co_await cluster.kill(victim);
         co_await cluster.command(fmt::format(R"({{"prefix": "osd out", "ids": ["{}"]}})", victim));
-        co_await cluster.pass(std::chrono::milliseconds(100 + random.below(10'000)));
+        co_await cluster.pass(std::chrono::milliseconds(100 + random.below(20'000)));
+        if (dead) co_await cluster.restart(victim);
         co_await cluster.command(fmt::format(R"({{"prefix": "osd in", "ids": ["{}"]}})", victim));
         break;
+      }
       case 5:
         // Streams break now and then.
         cluster.world.faults().reset_chance = 0.01;
         co_await cluster.pass(std::chrono::milliseconds(random.below(5'000)));
         cluster.world.faults().reset_chance = 0;
         break;
-      case 6:
-        // The power fails everywhere.
+      case 6: {
+        // The power fails everywhere, or for some.
+        std::vector<unsigned> victims;
+        bool everywhere = random.below(2);
         for (unsigned osd = 0; osd < osds; ++osd)
+          if (everywhere || random.below(2)) victims.push_back(osd);
+        for (unsigned osd : victims)
           if (random.below(2)) cluster.hold(osd);
         co_await cluster.pass(std::chrono::milliseconds(random.below(30)));
-        for (unsigned osd = 0; osd < osds; ++osd) co_await cluster.kill(osd);
-        for (unsigned osd = 0; osd < osds; ++osd) {
-          co_await cluster.pass(std::chrono::milliseconds(random.below(3'000)));
+        for (unsigned osd : victims) co_await cluster.kill(osd);
+        for (unsigned osd : victims) {
+          co_await cluster.pass(std::chrono::milliseconds(random.below(everywhere ? 3'000 : 12'000)));
           co_await cluster.restart(osd);
         }
         break;
+      }
       default:
         // A disk may only be lost while the others have everything.
         if (!co_await cluster.settle(10min)) co_return;
@@ -334,10 +345,14 @@ std::uint64_t run(std::uint64_t seed, const Plan& plan) {
   return history.digest;
 }
 
+/// Every size that so many OSDs can hold, up to four copies, with every min_size.
 Plan plan_of(std::uint64_t seed) {
+  SeededRandom dice(seed);
   Plan plan;
-  if (seed % 2) plan.size = 2, plan.min_size = 1;
-  plan.rounds = 2 + seed % 5;
+  plan.osds = 3 + static_cast<unsigned>(dice.below(3));
+  plan.size = 2 + static_cast<unsigned>(dice.below(std::min(plan.osds, 4u) - 1));
+  plan.min_size = 1 + static_cast<unsigned>(dice.below(plan.size));
+  plan.rounds = 2 + static_cast<unsigned>(dice.below(5));
   return plan;
 }
 
@@ -352,8 +367,9 @@ TEST(Replication, acknowledged_writes_survive_whatever_dies) {
   constexpr std::uint64_t some = 100, many = 10'000;
   const std::uint64_t count = std::getenv("SPIRULA_SLOW") ? many : some;
   for (std::uint64_t seed : sim::seeds(count)) {
-    SCOPED_TRACE(fmt::format("SEED={}", seed));
-    run(seed, plan_of(seed));
+    Plan plan = plan_of(seed);
+    SCOPED_TRACE(fmt::format("SEED={}: {} OSDs, size {}, min_size {}", seed, plan.osds, plan.size, plan.min_size));
+    run(seed, plan);
     if (HasFailure()) return;
   }
 }
