@@ -20,11 +20,12 @@ class Figure:
     cpu_seconds: dict  # daemon name to seconds during the run
     latency_ms_max: float = 0.0  # of one operation, as the client saw it; 0: not measured
     seconds: float = 0.0  # that it took
+    cpu_seconds_after: dict = dataclasses.field(default_factory=dict)  # what the daemons did of it later
 
-    def cpu_us(self, kind):
+    def cpu_us(self, kind, after=False):
         """CPU time per operation over all daemons of a kind ("osd"), in microseconds."""
-        seconds = sum(value for name, value in self.cpu_seconds.items() if name.startswith(kind))
-        return seconds * 1e6 / max(1, self.operations)
+        spent = self.cpu_seconds_after if after else self.cpu_seconds
+        return sum(value for name, value in spent.items() if name.startswith(kind)) * 1e6 / max(1, self.operations)
 
     def busy(self, kind):
         """How many processors all that have a name of this kind kept busy."""
@@ -53,13 +54,26 @@ class Bench:
 
     def measured(self, work):
         """Runs `work`, which returns (rate, operations, most ms of one), and says what the daemons spent meanwhile."""
-        running = self.cluster.running()
-        before = {name: process.cpu_seconds() for name, process in running.items()}
+        before = self.cpu_seconds()
         started = time.monotonic()
         rate, operations, latency_ms_max = work()
         seconds = time.monotonic() - started
-        spent = {name: process.cpu_seconds() - before[name] for name, process in running.items()}
-        return Figure(rate, operations, spent, latency_ms_max, seconds)
+        return Figure(rate, operations, self.cpu_seconds(before), latency_ms_max, seconds)
+
+    def cpu_seconds(self, since=None):
+        """Daemon name to what it has spent so far, or since an earlier answer."""
+        return {name: process.cpu_seconds() - (since[name] if since else 0)
+                for name, process in self.cluster.running().items()}
+
+    def wait_for_rest(self, seconds_max=300):
+        """Until the daemons together keep less than a tenth of a processor busy for a second. RuntimeError."""
+        deadline = time.monotonic() + seconds_max
+        while time.monotonic() < deadline:
+            before = self.cpu_seconds()
+            time.sleep(1)
+            if sum(self.cpu_seconds(before).values()) < 0.1:
+                return
+        raise RuntimeError(f"{self.cluster.directory}: not at rest after {seconds_max} s")
 
     def rados(self, kind, pool, size, depth, seconds=0):
         """The stock `rados bench`: kind is write, seq or rand. Reads find what they read, written before."""

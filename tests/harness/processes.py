@@ -64,10 +64,8 @@ class Process:
         return not self.alive()
 
     def cpu_seconds(self):
-        """User and system time so far."""
-        with open(f"/proc/{self.pid}/stat") as f:
-            fields = f.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """User and system time so far, finer than /proc says it in ticks (clock_getcpuclockid(3))."""
+        return time.clock_gettime(~self.pid << 3 | 2)
 
     def memory_mib(self, field="VmRSS"):
         """VmRSS: now; VmHWM: the most it ever held."""
