@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
 #include "mon/decision_log.h"
 #include "mon/mkfs.h"
 #include "mon/options.h"
@@ -58,6 +60,29 @@ Task<std::string> Cluster::command(std::string json) {
   co_return result.output + result.text;
 }
 
+Task<Cluster::Answer> Cluster::ask(unsigned seed, std::string command, std::string more) {
+  std::string request = fmt::format(R"({{"prefix": "pg", "pgid": "{}.{:x}", "cmd": "{}"{}, "format": "json"}})", pool,
+                                    seed, command, more);
+  Answer answer;
+  for (Node& node : nodes_) {
+    if (!node.osd) continue;
+    answer = co_await node.osd->commands().run(request);
+    if (answer.text.find("pgid") == std::string::npos) break;
+  }
+  co_return answer;
+}
+
+Task<std::int64_t> Cluster::sum(std::string name) {
+  std::int64_t all = 0;
+  for (unsigned seed = 0; seed < pgs; ++seed) {
+    Answer query = co_await ask(seed, "query");
+    EXPECT_EQ(query.result, 0) << query.text;
+    if (query.result == 0)
+      all += boost::json::parse(query.output).at("info").at("stats").at("stat_sum").at(name).as_int64();
+  }
+  co_return all;
+}
+
 Task<> Cluster::format(unsigned osd) {
   osd::Superblock superblock;
   superblock.cluster = fsid;
@@ -77,7 +102,7 @@ Task<> Cluster::start() {
     co_await restart(i);
   }
   co_await pass(5s);
-  co_await command(R"({"prefix": "osd pool create", "pool": "p", "pg_num": 8})");
+  co_await command(fmt::format(R"({{"prefix": "osd pool create", "pool": "p", "pg_num": {}}})", pgs));
   for (int i = 0; i < 2; ++i) {
     auto client = co_await librados::Cluster::connect(*client_host_, client_config_, 30s);
     EXPECT_TRUE(client);
@@ -150,7 +175,7 @@ Task<bool> Cluster::settle(Duration limit) {
   while (world.clock().now() < until) {
     co_await pass(1s);
     last = co_await command(R"({"prefix": "pg stat"})");
-    if (last.find("8 active+clean;") != std::string::npos) co_return true;
+    if (last.find(fmt::format("{} active+clean;", pgs)) != std::string::npos) co_return true;
   }
   ADD_FAILURE() << "does not come to rest: " << last << "\n" << co_await command(R"({"prefix": "osd dump"})");
   co_return false;
@@ -158,7 +183,7 @@ Task<bool> Cluster::settle(Duration limit) {
 
 Task<std::string> Cluster::compare_copies() {
   std::string problems;
-  for (std::uint32_t seed = 0; seed < 8; ++seed) {
+  for (std::uint32_t seed = 0; seed < pgs; ++seed) {
     filestore::CollectionId collection{pool, seed};
     std::map<std::string, std::string> first;
     unsigned copies = 0;

@@ -101,6 +101,13 @@ class Cluster {
   /// Power off: what was not durable is gone.
   Task<> kill(unsigned osd);
   Task<> restart(unsigned osd);
+  /// The pool has so many PGs.
+  static constexpr unsigned pgs = 8;
+  using Answer = msg::DaemonCommands::Answer;
+  /// What the PG's primary answers to "query" and its like, as JSON; `more` arguments begin with a comma.
+  Task<Answer> ask(unsigned seed, std::string command, std::string more = "");
+  /// What the primaries count under that name of "stat_sum", of all PGs.
+  Task<std::int64_t> sum(std::string name);
   /// One that runs.
   osd::Osd& osd(unsigned osd) { return *nodes_.at(osd).osd; }
   bool runs(unsigned osd) const { return nodes_.at(osd).osd != nullptr; }

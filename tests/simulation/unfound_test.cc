@@ -15,9 +15,9 @@ namespace {
 using namespace std::chrono_literals;
 namespace json = boost::json;
 using librados::ObjectRef;
-using Answer = msg::DaemonCommands::Answer;
+using Answer = Cluster::Answer;
 
-constexpr unsigned pgs = 8;
+constexpr unsigned pgs = Cluster::pgs;
 
 BufferList bytes(std::string_view text) {
   return BufferList(Buffer::copy_of(text));
@@ -35,18 +35,6 @@ struct Unfound {
     auto answer = co_await cluster.objecter().execute(object(std::move(name)), std::move(operation));
     if (!answer) co_return answer.error() == make_error_code(Errc::not_found) ? "nothing" : answer.error().message();
     co_return answer->data(0)->flatten().to_string();
-  }
-  /// Of whoever is the PG's primary.
-  Task<Answer> ask(unsigned seed, std::string command, std::string more = "") {
-    std::string request = fmt::format(R"({{"prefix": "pg", "pgid": "{}.{:x}", "cmd": "{}"{}, "format": "json"}})",
-                                      cluster.pool, seed, command, more);
-    Answer answer;
-    for (unsigned osd = 0; osd < 3; ++osd) {
-      if (!cluster.runs(osd)) continue;
-      answer = co_await cluster.osd(osd).commands().run(request);
-      if (answer.text.find("pgid") == std::string::npos) break;
-    }
-    co_return answer;
   }
   Task<> command(std::string text) { (void)co_await cluster.command("{" + text + "}"); }
 };
@@ -78,22 +66,18 @@ Task<> lose(Unfound& world) {
   co_await cluster.pass(60s);
 }
 
-/// (objects listed as unfound, their number by the sums of pg query)
-Task<std::pair<std::set<std::string>, std::int64_t>> listed(Unfound& world) {
-  std::pair<std::set<std::string>, std::int64_t> all;
+Task<std::set<std::string>> listed(Unfound& world) {
+  std::set<std::string> all;
   for (unsigned seed = 0; seed < pgs; ++seed) {
-    Answer list = co_await world.ask(seed, "list_unfound");
+    Answer list = co_await world.cluster.ask(seed, "list_unfound");
     EXPECT_EQ(list.result, 0) << list.text;
     json::value value = json::parse(list.output);
     for (const auto& each : value.at("objects").as_array()) {
-      all.first.insert(std::string(each.at("oid").at("oid").as_string()));
+      all.insert(std::string(each.at("oid").at("oid").as_string()));
       EXPECT_NE(each.at("need").as_string(), each.at("have").as_string());
       EXPECT_EQ(value.at("might_have_unfound").at(0).at("osd").as_string(), "0");
       EXPECT_EQ(value.at("might_have_unfound").at(0).at("status").as_string(), "osd is down");
     }
-    Answer query = co_await world.ask(seed, "query");
-    EXPECT_EQ(query.result, 0) << query.text;
-    all.second += json::parse(query.output).at("info").at("stats").at("stat_sum").at("num_objects_unfound").as_int64();
   }
   co_return all;
 }
@@ -103,9 +87,8 @@ Task<> give_up(Unfound& world, bool revert) {
   co_await cluster.start();
   co_await lose(world);
   std::set<std::string> expected{"a", "n", "s"};
-  auto [names, count] = co_await listed(world);
-  EXPECT_EQ(names, expected);
-  EXPECT_EQ(count, 3);
+  EXPECT_EQ(co_await listed(world), expected);
+  EXPECT_EQ(co_await cluster.sum("num_objects_unfound"), 3);
   EXPECT_EQ(co_await world.content("untouched"), "one");
   std::string health = co_await cluster.command(R"({"prefix": "health", "detail": "detail"})");
   EXPECT_NE(health.find("OBJECT_UNFOUND"), std::string::npos) << health;
@@ -117,22 +100,22 @@ Task<> give_up(Unfound& world, bool revert) {
   std::string how = fmt::format(R"(, "mulcmd": "{}")", revert ? "revert" : "delete");
   unsigned refused = 0;
   for (unsigned seed = 0; seed < pgs; ++seed) {
-    Answer answer = co_await world.ask(seed, "mark_unfound_lost", how);
+    Answer answer = co_await world.cluster.ask(seed, "mark_unfound_lost", how);
     refused += answer.result == -EINVAL;
     if (answer.result == 0) EXPECT_EQ(answer.text, "pg has no unfound objects");
-    EXPECT_EQ((co_await world.ask(seed, "mark_unfound_lost", R"(, "mulcmd": "both")")).result, -EINVAL);
+    EXPECT_EQ((co_await world.cluster.ask(seed, "mark_unfound_lost", R"(, "mulcmd": "both")")).result, -EINVAL);
   }
   EXPECT_GT(refused, 0u) << "osd.0 may still come";
 
   co_await world.command(R"("prefix": "osd lost", "id": 0, "yes_i_really_mean_it": true)");
   co_await cluster.pass(5s);
   for (unsigned seed = 0; seed < pgs; ++seed) {
-    Answer answer = co_await world.ask(seed, "mark_unfound_lost", how);
+    Answer answer = co_await world.cluster.ask(seed, "mark_unfound_lost", how);
     EXPECT_EQ(answer.result, 0) << answer.text;
   }
   co_await world.command(R"("prefix": "osd unset", "key": "norecover")");
   co_await waiting.join();
-  EXPECT_TRUE((co_await listed(world)).first.empty());
+  EXPECT_TRUE((co_await listed(world)).empty());
   EXPECT_EQ(world.heard, revert ? "one" : "nothing");
   // And when the lost one comes after all, nothing changes.
   for (bool again : {false, true}) {
@@ -148,15 +131,9 @@ Task<> give_up(Unfound& world, bool revert) {
     EXPECT_EQ(co_await world.content("untouched"), "one");
   }
   EXPECT_EQ(co_await cluster.compare_copies(), "");
-  std::int64_t objects = 0, stored = 0;
-  for (unsigned seed = 0; seed < pgs; ++seed) {
-    Answer query = co_await world.ask(seed, "query");
-    json::value sums = json::parse(query.output).at("info").at("stats").at("stat_sum");
-    objects += sums.at("num_objects").as_int64();
-    stored += sums.at("num_bytes").as_int64();
-  }
-  EXPECT_EQ(objects, revert ? 4 : 3);  // a, s with its clone, untouched; or the clone, its whiteout, untouched
-  EXPECT_EQ(stored, revert ? 3 + 7 + 3 + 3 : 3 + 3);
+  // a, s with its clone, untouched; or the clone, its whiteout, untouched
+  EXPECT_EQ(co_await cluster.sum("num_objects"), revert ? 4 : 3);
+  EXPECT_EQ(co_await cluster.sum("num_bytes"), revert ? 3 + 7 + 3 + 3 : 3 + 3);
   // They go on as objects do.
   EXPECT_TRUE(co_await cluster.objecter().append(world.object("a"), bytes("!")));
   EXPECT_EQ(co_await world.content("a"), revert ? "one!" : "!");
