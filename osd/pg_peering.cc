@@ -123,66 +123,50 @@ Task<> PlacementGroup::change_interval() {
   for (auto& action : std::exchange(after_reset_, {})) action();
 }
 
+/// What the collection's metadata has under keys from `first` on, but before `end`.
+Task<Result<>> PlacementGroup::for_each_key(std::string first, std::string end, VisitKey visit) {
+  constexpr std::size_t page_size = 1024;
+  for (bool more = true; more;) {
+    auto page = co_await host_.store().collection_list(collection(), first, page_size);
+    CO_TRY(page);
+    more = page->more;
+    for (const auto& [key, value] : page->entries) {
+      if (key >= end) co_return Result<>{};
+      CO_TRY(visit(key, value));
+      first = key;
+    }
+  }
+  co_return Result<>{};
+}
+
 Task<Result<>> PlacementGroup::load_log() {
-  constexpr std::size_t page = 1024;
   log_ = {};
   missing_.clear();
   std::set<std::string> wanted{PgLog::tail_key};
   auto values = co_await host_.store().collection_get(collection(), std::move(wanted));
   CO_TRY(values);
   if (auto tail = values->find(PgLog::tail_key); tail != values->end()) CO_TRY(log_.load_tail(tail->second));
-  std::string after = PgLog::entries_first;
-  for (bool more = true; more;) {
-    auto entries = co_await host_.store().collection_list(collection(), after, page);
-    CO_TRY(entries);
-    more = entries->more;
-    for (const auto& [key, value] : entries->entries) {
-      after = key;
-      if (key >= PgLog::entries_end) {
-        more = false;
-        break;
-      }
-      CO_TRY(log_.load(key, value));
-    }
-  }
-  after = missing_first;
-  for (bool more = true; more;) {
-    auto entries = co_await host_.store().collection_list(collection(), after, page);
-    CO_TRY(entries);
-    more = entries->more;
-    for (const auto& [key, value] : entries->entries) {
-      after = key;
-      if (!key.starts_with(missing_first)) {
-        more = false;
-        break;
-      }
-      CO_TRY(auto missing, read_missing(key, value));
-      missing_.insert(std::move(missing));
-    }
-  }
+  VisitKey load_entry = [this](const std::string& key, const Buffer& value) { return log_.load(key, value); };
+  CO_TRY(co_await for_each_key(PgLog::entries_first, PgLog::entries_end, std::move(load_entry)));
+  VisitKey load_missing = [this](const std::string& key, const Buffer& value) -> Result<> {
+    TRY(auto missing, read_missing(key, value));
+    missing_.insert(std::move(missing));
+    return {};
+  };
+  CO_TRY(co_await for_each_key(missing_first, missing_end, std::move(load_missing)));
   version_ = log_.head().version;
   user_version_ = log_.last_user_version();
   co_return Result<>{};
 }
 
 Task<Result<std::vector<PgLogEntry>>> PlacementGroup::read_log() {
-  constexpr std::size_t page = 1024;
   std::vector<PgLogEntry> all;
-  std::string after = PgLog::entries_first;
-  for (bool more = true; more;) {
-    auto entries = co_await host_.store().collection_list(collection(), after, page);
-    CO_TRY(entries);
-    more = entries->more;
-    for (const auto& [key, value] : entries->entries) {
-      after = key;
-      if (key >= PgLog::entries_end) {
-        more = false;
-        break;
-      }
-      CO_TRY(auto entry, decode<PgLogEntry>(value));
-      all.push_back(std::move(entry));
-    }
-  }
+  VisitKey take = [&all](const std::string&, const Buffer& value) -> Result<> {
+    TRY(auto entry, decode<PgLogEntry>(value));
+    all.push_back(std::move(entry));
+    return {};
+  };
+  CO_TRY(co_await for_each_key(PgLog::entries_first, PgLog::entries_end, std::move(take)));
   co_return all;
 }
 

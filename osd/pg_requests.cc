@@ -113,8 +113,8 @@ Task<> PlacementGroup::load_and_decide(ClientOpRef op, ObjectContext& object, Ho
   auto state = decode_state(attributes);
   auto snaps = decode_snaps(attributes);
   if (!state || !snaps) {
-    log_error("osd", "pg {}: info of {} does not decode: {}", id_.describe(), object.head.describe(),
-              state ? snaps.error().message() : state.error().message());
+    log_error("osd", "pg {}: info of {}: {}", id_.describe(), object.head.describe(),
+              attributes ? "missing or does not decode" : attributes.error().message());
     reply_result(*op, -EIO, {}, 0);
     finish(op, object, hold);
     co_return;

@@ -1,5 +1,6 @@
 #pragma once
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -187,6 +188,8 @@ class PlacementGroup {
   // pg_peering.cc
   void begin_interval();
   Task<> change_interval();
+  using VisitKey = std::function<Result<>(const std::string& key, const Buffer& value)>;
+  Task<Result<>> for_each_key(std::string first, std::string end, VisitKey visit);
   Task<Result<>> load_log();
   Task<> peer();
   Task<Result<bool>> try_peering();
