@@ -68,17 +68,8 @@ Result<> Applier::write_if_large() {
 Result<> Applier::write_out() {
   for (Object* object : dirty_) {
     if (object->onode) {
+      TRY(write_out_checksums(*object));
       batch_.put(object->key, encode(*object->onode).view());
-      for (auto& [number, dirty] : object->chunks_dirty) {
-        if (!dirty) continue;
-        const ChecksumChunk& chunk = object->chunks[number];
-        std::string key = key::checksums(object->onode->own_checksums(), number);
-        if (chunk.empty() && !object->onode->shared_checksums) {
-          batch_.remove(key);
-        } else {
-          batch_.put(key, chunk.row());
-        }
-      }
       if (object->inline_dirty) batch_.put(key::inline_data(object->onode->id), *object->inline_data);
     } else {
       batch_.remove(object->key);
@@ -92,6 +83,30 @@ Result<> Applier::write_out() {
   if (!batch_.empty()) {
     TRY(index_.write(batch_));
     batch_.clear();
+  }
+  return {};
+}
+
+Result<> Applier::write_out_checksums(Object& object) {
+  Onode& onode = *object.onode;
+  if (onode.block_checksums) {
+    if (blocks_in(onode.size) <= limits::onode_blocks_max) {
+      if (object.chunks_dirty.contains(0)) onode.block_checksums = object.chunks[0].front();
+      return {};
+    }
+    TRY(chunk(object, 0));  // it has outgrown its onode
+    object.chunks_dirty[0] = true;
+    onode.block_checksums.reset();
+  }
+  for (auto& [number, dirty] : object.chunks_dirty) {
+    if (!dirty) continue;
+    const ChecksumChunk& chunk = object.chunks[number];
+    std::string key = key::checksums(onode.own_checksums(), number);
+    if (chunk.empty() && !onode.shared_checksums) {
+      batch_.remove(key);
+    } else {
+      batch_.put(key, chunk.row());
+    }
   }
   return {};
 }
@@ -258,6 +273,7 @@ Result<> Applier::move_to_file(const ObjectId& id, Object& object) {
   TRY(std::string * data, inline_data(object));
   TRY(auto file, files_.create(onode.id, id));
   onode.has_file = true;
+  if (files_.keeps_checksums()) onode.block_checksums.emplace();
   if (onode.has_inline) {
     onode.has_inline = false;
     batch_.remove(key::inline_data(onode.id));
@@ -495,13 +511,13 @@ Result<> Applier::truncate(const ObjectId& id, Object& object, std::uint64_t siz
 }
 
 Result<> Applier::remove(Object& object) {
-  Onode onode = *object.onode;
-  if (onode.has_omap) TRY(remove_rows(key::omap_entries(onode.id)));
+  if (object.onode->has_omap) TRY(remove_rows(key::omap_entries(object.onode->id)));
+  Onode onode = *object.onode;  // writing out may have changed where its checksums are
   if (onode.has_header) batch_.remove(key::omap_header(onode.id));
   if (onode.has_inline) batch_.remove(key::inline_data(onode.id));
   if (onode.has_file) {
     std::uint64_t chunks = (onode.size + limits::chunk_bytes - 1) / limits::chunk_bytes;
-    if (!files_.keeps_checksums() && !onode.has_damage) chunks = 0;
+    if ((!files_.keeps_checksums() && !onode.has_damage) || onode.block_checksums) chunks = 0;
     if (chunks <= 64 && !onode.shared_checksums) {
       for (std::uint32_t number = 0; number < chunks; ++number)
         batch_.remove(key::checksums(onode.own_checksums(), number));
@@ -510,7 +526,7 @@ Result<> Applier::remove(Object& object) {
     }
     // Rows that a truncation in this batch has emptied lie beyond the size, and are in the index still.
     for (const auto& [number, dirty] : object.chunks_dirty)
-      if (number >= chunks) batch_.remove(key::checksums(onode.own_checksums(), number));
+      if (number >= chunks && !onode.block_checksums) batch_.remove(key::checksums(onode.own_checksums(), number));
     if (onode.shared_checksums) TRY(count_shares(onode.shared_checksums, -1));
     TRY(files_.remove(onode.id));
   }
@@ -582,6 +598,7 @@ Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Ob
     TRY(auto target_file, files_.create(id, target_id));
     TRY(target_file->share(source_file->fd(), 0, 0, 0));
     bool stay_together = source_id.pool == target_id.pool && source_id.hash == target_id.hash;
+    if (from.block_checksums) return write_out();
     if (files_.keeps_checksums() && stay_together && from.size >= shared_checksums_min_) {
       TRY(clone_checksums(*source, target));
     } else if (files_.keeps_checksums() || from.has_damage) {

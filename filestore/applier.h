@@ -101,6 +101,7 @@ class Applier {
   Result<> flush_if_large();
   Result<> write_if_large();
   Result<> write_out();
+  Result<> write_out_checksums(Object& object);
 
   Index& index_;
   DataFiles& files_;

@@ -226,6 +226,9 @@ Result<std::unique_ptr<Index>> Index::open(const std::string& path, std::uint64_
   options.max_open_files = open_tables_max;
   options.table_cache_numshardbits = 2;
   // Batches are sorted: the place of the last row of a kind is near the next one's.
+  // Most keys that are asked for are not in a memtable, and finding that out by its order takes long.
+  options.memtable_whole_key_filtering = true;
+  options.memtable_prefix_bloom_size_ratio = 0.02;
   options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   options.compression = rocksdb::kNoCompression;
   options.allow_fallocate = false;  // preallocated extents on copy-on-write files cost and gain nothing

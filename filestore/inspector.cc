@@ -234,7 +234,10 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     if (!onode->has_file && onode->size > limits::inline_bytes_max) say(*id, "is too large to have no file");
     if (onode->id >= point_.next_id) say(*id, "has an id that was not given out yet");
     if (!by_id.emplace(onode->id, Entry{*id, *onode}).second) say(*id, "shares its id with another object");
-    if (onode->has_file) {
+    if (onode->block_checksums) {
+      if (!onode->has_file || onode->shared_checksums || onode->block_checksums->size() > limits::onode_blocks_max)
+        say(*id, "has checksums in its row that do not belong there");
+    } else if (onode->has_file) {
       if (!checksums.insert(onode->own_checksums()).second) say(*id, "has its own checksums where another's are");
       if (onode->shared_checksums) ++shares[onode->shared_checksums];
       if (std::max(onode->own_checksums(), onode->shared_checksums) >= point_.next_id)

@@ -1,5 +1,7 @@
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -190,6 +192,45 @@ TEST_P(IntegrityTest, digests_agree_with_those_of_another_store) {
     if (ours) EXPECT_EQ(*ours, *run(model->digest(entry.id, 0, everything))) << entry.id.name;
     return true;
   }));
+}
+
+TEST_P(IntegrityTest, checksums_of_a_few_blocks_stand_in_the_row_of_their_object) {
+  constexpr std::uint64_t few = limits::onode_blocks_max * limits::block_bytes, many = 1 << 20;
+  auto later = [this](auto change) {
+    Transaction t;
+    change(t);
+    ASSERT_TRUE(submit(std::move(t)));
+    ASSERT_TRUE(run(store_->commit()));
+  };
+  later([](Transaction& t) {
+    t.create_collection(0);
+    for (const char* name : {"small", "grown", "shrunk", "moved", "gone", "gone at once"})
+      t.write(named(name), 0, pattern(few, 1)).omap_set(named(name), {{"key", Buffer::copy_of("value")}});
+  });
+  later([](Transaction& t) {
+    t.write(named("grown"), few, pattern(many - few, 2)).write(named("shrunk"), 0, pattern(many, 3));
+    t.clone(named("small"), named("clone")).add(named("renamed"), Transaction::Rename{named("moved")});
+    t.remove(named("gone"));
+    // It grows out of its row in the batch that removes it.
+    t.write(named("gone at once"), 0, pattern(many, 4)).remove(named("gone at once"));
+  });
+  later([](Transaction& t) { t.truncate(named("shrunk"), few).write(named("clone"), 0, pattern(10, 5)); });
+  for (const auto& [name, size] : {std::pair{"small", few}, {"grown", many}, {"shrunk", few}, {"renamed", few}})
+    EXPECT_EQ(run(store_->read(named(name), 0, everything))->size(), size) << name;
+  close();
+  auto inspector = Inspector::open(disk_->mount_point(), std::nullopt);
+  ASSERT_TRUE(inspector);
+  std::map<std::string, bool> inside;
+  ASSERT_TRUE((*inspector)->objects([&](const Inspector::Entry& entry) {
+    inside[entry.id.name] = entry.onode.block_checksums.has_value();
+    return true;
+  }));
+  bool ours = GetParam() == Integrity::index_checksums;
+  EXPECT_EQ(inside, (std::map<std::string, bool>{
+                        {"small", ours}, {"grown", false}, {"shrunk", false}, {"renamed", ours}, {"clone", ours}}));
+  auto problems = (*inspector)->check(true);
+  ASSERT_TRUE(problems);
+  EXPECT_EQ(fmt::format("{}", fmt::join(*problems, "\n")), "");
 }
 
 TEST_P(IntegrityTest, a_media_check_keeps_its_pace_and_goes_on_where_it_stopped) {

@@ -28,6 +28,8 @@ inline constexpr std::uint64_t block_bytes = 4096;
 /// Checksums are kept in rows of this many blocks (256 KiB of data, 256 bytes of row): a 4 KiB overwrite rewrites one.
 inline constexpr std::uint64_t blocks_per_chunk = 64;
 inline constexpr std::uint64_t chunk_bytes = block_bytes * blocks_per_chunk;
+/// A file of so many blocks at most has its checksums in its object's own row, which is read and written anyway.
+inline constexpr std::uint64_t onode_blocks_max = 4;
 /// Clones of objects of at least this size share their rows of checksums, which costs two other rows; those of smaller
 /// ones have copies.
 inline constexpr std::uint64_t shared_checksums_min = 1 << 20;

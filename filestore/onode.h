@@ -1,10 +1,13 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/buffer.h"
 #include "base/codec.h"
@@ -14,7 +17,7 @@ namespace spirula::filestore {
 
 /// What the index knows about one object; its attributes with it, because nearly every operation reads or writes some.
 struct Onode {
-  static constexpr std::uint8_t version = 3, compat = 3;
+  static constexpr std::uint8_t version = 4, compat = 4;
   std::uint64_t id = 0;
   std::uint64_t size = 0;
   bool has_file = false;    ///< data in objects/xx/id (and, unless btrfs keeps them, checksums in the index)
@@ -28,6 +31,9 @@ struct Onode {
   /// long as a row of the index counts objects that share them. While an object shares rows, one of its own is there
   /// for each that it has changed, even if all of it is a hole.
   std::uint64_t checksums = 0, shared_checksums = 0;
+  /// Of a file of a few blocks (limits::onode_blocks_max), as a row would have them from its first block on: then there
+  /// are no rows, and none that it shares. Nothing: they are in rows.
+  std::optional<std::vector<std::uint32_t>> block_checksums;
   std::uint64_t own_checksums() const { return checksums ? checksums : id; }
   static void fields(auto& self, auto& wire) {
     wire(self.id);
@@ -40,6 +46,7 @@ struct Onode {
     wire.since(2, self.has_damage);
     wire.since(3, self.checksums);
     wire.since(3, self.shared_checksums);
+    wire.since(4, self.block_checksums);
   }
 };
 
@@ -55,11 +62,18 @@ struct ChecksumChunk {
     return chunk;
   }
   std::string_view row() const { return {reinterpret_cast<const char*>(crc.data()), sizeof crc}; }
-  bool empty() const {
-    for (std::uint32_t each : crc)
-      if (each) return false;
-    return true;
+  static ChecksumChunk from_front(std::span<const std::uint32_t> front) {
+    ChecksumChunk chunk;
+    std::ranges::copy(front.first(std::min(front.size(), chunk.crc.size())), chunk.crc.begin());
+    return chunk;
   }
+  /// Without the holes at its end.
+  std::vector<std::uint32_t> front() const {
+    std::size_t end = crc.size();
+    while (end > 0 && crc[end - 1] == 0) --end;
+    return {crc.begin(), crc.begin() + static_cast<std::ptrdiff_t>(end)};
+  }
+  bool empty() const { return std::ranges::all_of(crc, [](std::uint32_t each) { return each == 0; }); }
 };
 
 /// Never 0; see ChecksumChunk.
