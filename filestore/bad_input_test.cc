@@ -53,6 +53,7 @@ class BadInputTest : public testing::StoreFixture {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
   }
   static void make_newer(std::string& bytes) { bytes[12] = bytes[13] = 99; }
+  static void make_older(std::string& bytes) { bytes[12] = bytes[13] = 1; }
 };
 
 TEST_F(BadInputTest, a_place_that_is_no_store) {
@@ -78,6 +79,9 @@ TEST_F(BadInputTest, formats_of_the_future) {
   close();
   shell("cp " + in_store("superblock") + " " + in_store("kept"));
   forge(in_store("superblock"), make_newer);
+  EXPECT_EQ(answer(), -EOPNOTSUPP);
+  shell("cp " + in_store("kept") + " " + in_store("superblock"));
+  forge(in_store("superblock"), make_older);  // whose data files are elsewhere
   EXPECT_EQ(answer(), -EOPNOTSUPP);
   shell("cp " + in_store("kept") + " " + in_store("superblock"));
   forge(in_store("superblock"), [](std::string& bytes) { bytes.back() = 7; });  // the integrity mode

@@ -25,10 +25,27 @@
 namespace spirula::filestore {
 namespace {
 
-constexpr unsigned directories = 256;
+/// Neighbours in time stand in one directory: making them changes few nodes of btrfs's trees, and a commit writes
+/// those.
+constexpr unsigned files_per_directory = 4096;
 
+std::string directory_of(std::uint64_t id) {
+  return fmt::format("{:x}", id / files_per_directory);
+}
 std::string path_of(std::uint64_t id) {
-  return fmt::format("{:02x}/{:x}", id % directories, id);
+  return fmt::format("{:x}/{:x}", id / files_per_directory, id);
+}
+
+Result<std::vector<std::string>> names_in(int at, const std::string& directory) {
+  int fd = ::openat(at, directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return last_errno();
+  DIR* listing = ::fdopendir(fd);
+  if (!listing) return last_errno();
+  std::vector<std::string> names;
+  while (const dirent* each = ::readdir(listing))
+    if (std::string_view name = each->d_name; name != "." && name != "..") names.emplace_back(name);
+  ::closedir(listing);
+  return names;
 }
 
 }  // namespace
@@ -122,10 +139,7 @@ Result<std::vector<Extent>> DataFile::extents(std::uint64_t offset, std::uint64_
 }
 
 Result<> DataFiles::format(int objects, Integrity integrity) {
-  if (integrity == Integrity::index_checksums) TRY(btrfs::disable_checksums(objects));
-  for (unsigned i = 0; i < directories; ++i)
-    if (::mkdirat(objects, fmt::format("{:02x}", i).c_str(), 0700) < 0) return last_errno();
-  return {};
+  return integrity == Integrity::index_checksums ? btrfs::disable_checksums(objects) : Result<>{};
 }
 
 void DataFiles::remember(std::uint64_t id, std::shared_ptr<DataFile> file) {
@@ -146,8 +160,13 @@ void DataFiles::remember(std::uint64_t id, std::shared_ptr<DataFile> file) {
 Result<std::shared_ptr<DataFile>> DataFiles::create(std::uint64_t id, const ObjectId& owner) {
   FileDescriptor fd;
   TRY(btrfs::insist(objects_.get(), [&]() -> Result<> {
-    fd = FileDescriptor(::openat(objects_.get(), path_of(id).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    return fd ? Result<>() : Result<>(last_errno());
+    for (;;) {
+      fd = FileDescriptor(::openat(objects_.get(), path_of(id).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      if (fd) return {};
+      if (errno != ENOENT) return last_errno();
+      // There is no such directory yet, or its last file was removed a moment ago.
+      if (::mkdirat(objects_.get(), directory_of(id).c_str(), 0700) < 0 && errno != EEXIST) return last_errno();
+    }
   }));
   std::string name = key::object(owner);
   TRY(btrfs::insist(objects_.get(), [&]() -> Result<> {
@@ -196,22 +215,21 @@ Result<> for_each_data_file(
     int objects, const std::function<Result<>(std::string_view path, std::optional<std::uint64_t> id)>& visit) {
   // Collected first: `visit` may change what is there.
   std::vector<std::pair<std::string, std::optional<std::uint64_t>>> entries;
-  for (unsigned i = 0; i < directories; ++i) {
-    std::string name = fmt::format("{:02x}", i);
-    int fd = ::openat(objects, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return last_errno();
-    DIR* listing = ::fdopendir(fd);
-    if (!listing) return last_errno();
-    while (const dirent* each = ::readdir(listing)) {
-      std::string_view file = each->d_name;
-      if (file == "." || file == "..") continue;
+  TRY(std::vector<std::string> directories, names_in(objects, "."));
+  for (const std::string& directory : directories) {
+    auto files = names_in(objects, directory);
+    if (!files && files.error() == std::errc::not_a_directory) {
+      entries.emplace_back(directory, std::nullopt);
+      continue;
+    }
+    TRY(files);
+    for (const std::string& file : *files) {
+      std::string path = directory + "/" + file;
       std::uint64_t id = 0;
       auto [end, error] = std::from_chars(file.data(), file.data() + file.size(), id, 16);
-      bool ours =
-          error == std::errc{} && end == file.data() + file.size() && path_of(id) == fmt::format("{}/{}", name, file);
-      entries.emplace_back(fmt::format("{}/{}", name, file), ours ? std::optional(id) : std::nullopt);
+      bool ours = error == std::errc{} && end == file.data() + file.size() && path_of(id) == path;
+      entries.emplace_back(std::move(path), ours ? std::optional(id) : std::nullopt);
     }
-    ::closedir(listing);
   }
   for (const auto& [path, id] : entries) TRY(visit(path, id));
   return {};
@@ -228,7 +246,9 @@ Result<> DataFiles::remove(std::uint64_t id) {
     }
   }
   return btrfs::insist(objects_.get(), [&]() -> Result<> {
-    return ::unlinkat(objects_.get(), path_of(id).c_str(), 0) < 0 ? Result<>(last_errno()) : Result<>();
+    if (::unlinkat(objects_.get(), path_of(id).c_str(), 0) < 0) return last_errno();
+    (void)::unlinkat(objects_.get(), directory_of(id).c_str(), AT_REMOVEDIR);  // it was the last, or it was not
+    return {};
   });
 }
 

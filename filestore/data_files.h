@@ -77,7 +77,7 @@ class DataFiles {
   enum class Mode : std::uint8_t { read_write, read_only };
   DataFiles(FileDescriptor objects, Integrity integrity, Mode mode = Mode::read_write)
       : objects_(std::move(objects)), integrity_(integrity), mode_(mode) {}
-  /// Makes the directories below an empty objects/ and sets how files in them keep their data.
+  /// Sets how files in an empty objects/ will keep their data.
   static Result<> format(int objects, Integrity integrity);
   /// Whether the store keeps the checksums of blocks itself.
   bool keeps_checksums() const { return integrity_ == Integrity::index_checksums; }

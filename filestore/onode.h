@@ -20,7 +20,7 @@ struct Onode {
   static constexpr std::uint8_t version = 4, compat = 4;
   std::uint64_t id = 0;
   std::uint64_t size = 0;
-  bool has_file = false;    ///< data in objects/xx/id (and, unless btrfs keeps them, checksums in the index)
+  bool has_file = false;    ///< data in a file of objects/ (and, unless btrfs keeps them, checksums in the index)
   bool has_inline = false;  ///< data in the index; neither: all of it is a hole
   bool has_omap = false;    ///< false: there are no entries; true: there may be
   bool has_header = false;

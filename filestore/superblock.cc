@@ -36,7 +36,9 @@ Result<T> unseal(std::uint64_t magic, const Buffer& bytes) {
   if (wire.read<std::uint64_t>() != magic) return Errc::malformed;
   auto crc = wire.read<std::uint32_t>();
   if (wire.failed() || crc != crc32c(~0u, bytes.slice(12).view())) return Errc::malformed;
-  if (bytes.size() >= 14 && std::to_integer<unsigned>(bytes.data()[13]) > T::version) return Errc::unsupported;
+  unsigned version = bytes.size() >= 14 ? std::to_integer<unsigned>(bytes.data()[12]) : 0;
+  unsigned compat = bytes.size() >= 14 ? std::to_integer<unsigned>(bytes.data()[13]) : 0;
+  if (compat > T::version || version < T::compat) return Errc::unsupported;
   T value;
   wire(value);
   TRY(wire.finish());

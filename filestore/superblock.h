@@ -16,7 +16,7 @@ inline constexpr char objects_name[] = "objects", index_name[] = "index", commit
 
 /// `superblock` in the store's directory; written last by mkfs, so its presence means a whole store.
 struct StoreSuperblock {
-  static constexpr std::uint8_t version = 1, compat = 1;
+  static constexpr std::uint8_t version = 2, compat = 2;  ///< 1: data files in 256 directories
   StoreUuid store{};
   std::string owner, cluster_fsid;
   Integrity integrity = Integrity::index_checksums;

@@ -121,16 +121,18 @@ TEST_P(ToolTest, fsck_names_what_is_wrong) {
   std::string snapshot = newest_snapshot();
   std::string file = testing::shell("find " + snapshot + "/objects -type f -size -1000 | head -1");
   std::string other = testing::shell("find " + snapshot + "/objects -type f -size +1000 | head -1");
-  testing::shell("touch " + snapshot + "/objects/07/stranger " + snapshot + "/objects/00/1fff00");
+  testing::shell("touch " + snapshot + "/objects/0/stranger " + snapshot + "/objects/0/1fff00 " + snapshot +
+                 "/objects/loose");
   testing::shell("setfattr -n user.spirula.object -v x " + other);
   testing::shell("fallocate -p -o 8192 -l 4096 " + file + " && truncate -s 10M " + file);
   Answer found = tool("fsck" + at_ + "--quick");
   EXPECT_NE(found.status, 0);
-  EXPECT_TRUE(found.has("objects/07/stranger belongs to nobody") && found.has("objects/00/1fff00 belongs to nobody"))
+  EXPECT_TRUE(found.has("objects/0/stranger belongs to nobody") && found.has("objects/0/1fff00 belongs to nobody") &&
+              found.has("objects/loose belongs to nobody"))
       << found.text;
   EXPECT_TRUE(found.has("its data file names another object")) << found.text;
   EXPECT_TRUE(found.has("its data file has 10485760 bytes")) << found.text;
-  EXPECT_TRUE(found.has("4 objects, 4 problems")) << found.text;
+  EXPECT_TRUE(found.has("4 objects, 5 problems")) << found.text;
   testing::shell("truncate -s 503808 " + file);
   found = tool("fsck" + at_ + "--quick");
   // A hole where data were: only the index can know.
