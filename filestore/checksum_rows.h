@@ -9,7 +9,8 @@
 namespace spirula::filestore {
 
 /// A walk over the rows of checksums of an object's data file, in order: those it has of its own, and where it has none
-/// those that it shares (see Onode); what stands in the onode counts as one. Only rows that exist are walked, so a large hole costs nothing.
+/// those that it shares (see Onode); what stands in the onode counts as one. Only rows that exist are walked, so a
+/// large hole costs nothing.
 class ChecksumRows {
  public:
   /// Rows that hold blocks [first, end). `onode` is not kept.
@@ -32,7 +33,7 @@ class ChecksumRows {
                                                    Access access, const Index::Moment* moment = nullptr);
 
  private:
-  std::optional<ChecksumChunk> inside_;       ///< the onode's, before the walk has passed it
+  std::optional<ChecksumChunk> inside_;        ///< the onode's, before the walk has passed it
   std::unique_ptr<IndexCursor> own_, shared_;  ///< none: there are no such rows
 };
 

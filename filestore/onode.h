@@ -73,7 +73,9 @@ struct ChecksumChunk {
     while (end > 0 && crc[end - 1] == 0) --end;
     return {crc.begin(), crc.begin() + static_cast<std::ptrdiff_t>(end)};
   }
-  bool empty() const { return std::ranges::all_of(crc, [](std::uint32_t each) { return each == 0; }); }
+  bool empty() const {
+    return std::ranges::all_of(crc, [](std::uint32_t each) { return each == 0; });
+  }
 };
 
 /// Never 0; see ChecksumChunk.
