@@ -151,6 +151,9 @@ Result<> apply_layout(Tree& tree, Inode& inode, const msg::FileLayout& layout, A
 Result<> set_virtual(Tree& tree, Inode& inode, std::string_view name, const ClientRequest& request, Attempt& attempt,
                      Outcome& outcome) {
   const std::string_view prefix = inode.is_dir() ? "ceph.dir.layout" : "ceph.file.layout";
+  // No folder has one: there is nothing to remove, and nothing that would heed it.
+  if (inode.is_dir() && (name.starts_with("ceph.quota") || name.starts_with("ceph.dir.pin")))
+    return request.op == MdsOp::remove_xattr ? Errc::no_data : Errc::unsupported;
   if (!name.starts_with(prefix) || (!inode.is_dir() && !inode.record.is_file())) return Errc::invalid;
   std::string_view field = name.substr(prefix.size());
   if (!field.empty() && field[0] != '.') return Errc::invalid;

@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/task_group.h"
 #include "mds/load_session.h"
 #include "mds/types.h"
@@ -21,6 +22,9 @@ using namespace spirula;
 using mds::LoadSession;
 using msg::ClientRequest;
 using msg::MdsOp;
+
+constexpr const char* usage =
+    "usage: mds-load -c CONF [--sessions N] [--depth N] [--seconds N] [--count N] [--files N] create|stat|unlink\n";
 
 constexpr Option tool_options[] = {
     {.name = "sessions",
@@ -203,10 +207,7 @@ int main(int argc, char** argv) {
   log_set_level("", LogLevel::warning);
   Config config("client", "admin");
   config.add(tool_options);
-  if (!config.parse(argc, argv)) {
-    fmt::print(stderr, "{}\n", config.problem());
-    return 1;
-  }
+  if (auto status = read_command_line(config, usage, argc, argv)) return *status;
   const auto& words = config.positional();
   std::optional<Verb> verb;
   if (words.size() == 1) {
@@ -215,8 +216,7 @@ int main(int argc, char** argv) {
     if (words[0] == "unlink") verb = Verb::unlink;
   }
   if (!verb) {
-    fmt::print(stderr, "usage: mds-load -c CONF [--sessions N] [--depth N] [--seconds N] create|stat|unlink\n{}",
-               config.help());
+    fmt::print(stderr, "{}", usage);
     return 1;
   }
   return run_main([&config, verb](Shard& shard) { return run(shard, config, *verb); });

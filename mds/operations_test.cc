@@ -224,6 +224,23 @@ TEST_F(Operations, xattrs_and_layouts) {
   EXPECT_EQ(outcome.target->record.layout.stripe_count, 2u) << "inherited";
 }
 
+TEST_F(Operations, quotas_and_pins_are_refused_as_what_is_not_offered) {
+  EXPECT_EQ(mkdir("d"), ok);
+  EXPECT_EQ(create("f"), ok);
+  for (const char* name : {"ceph.quota", "ceph.quota.max_bytes", "ceph.quota.max_files", "ceph.dir.pin",
+                           "ceph.dir.pin.random", "ceph.dir.pin.distributed"}) {
+    ClientRequest set = make(MdsOp::set_xattr, "d");
+    set.path2 = {0, name};
+    set.data = BufferList(Buffer::copy_of("1"));
+    EXPECT_EQ(run(set), E(Errc::unsupported)) << name;
+    set.path.path = "f";
+    EXPECT_EQ(run(set), E(Errc::invalid)) << name << " of a file";
+    ClientRequest remove = make(MdsOp::remove_xattr, "d");
+    remove.path2 = {0, name};
+    EXPECT_EQ(run(remove), E(Errc::no_data)) << name;
+  }
+}
+
 TEST_F(Operations, what_others_have_not_journaled_is_not_seen) {
   EXPECT_EQ(mkdir("d"), ok);
   Attempt attempt;

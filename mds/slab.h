@@ -7,7 +7,7 @@ namespace spirula::mds {
 
 /// Memory for objects of one size, in blocks that hold nothing else; a block that is empty goes back. Inodes and names
 /// live long, and what is on its way to the store between them does not: out of one heap, its holes would stay. Belongs
-/// to a thread.
+/// to a thread and lives as long: the last block never goes back.
 class Slab {
  public:
   explicit constexpr Slab(std::size_t object_bytes) : object_bytes_((object_bytes + 15) / 16 * 16) {}

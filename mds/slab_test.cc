@@ -11,7 +11,7 @@ namespace spirula::mds {
 namespace {
 
 TEST(Slab, objects_do_not_overlap_and_memory_goes_back) {
-  Slab slab(100);
+  static Slab slab(100);
   std::mt19937 random(1);
   std::vector<unsigned char*> taken;
   unsigned char next = 0;
@@ -42,7 +42,7 @@ TEST(Slab, objects_do_not_overlap_and_memory_goes_back) {
 }
 
 TEST(Slab, a_stranger_is_noticed) {
-  Slab one(64), other(64);
+  static Slab one(64), other(64);
   void* object = one.take();
   EXPECT_DEATH(other.give(object), "");
   one.give(object);
