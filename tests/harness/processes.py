@@ -10,14 +10,20 @@ import time
 MARK = "SPIRULA_TEST_RUN"
 
 
-def start_time(pid):
-    """Clock ticks since boot at which `pid` started; None when there is no such process (or only its zombie)."""
+def state_and_start(pid):
+    """A letter, and the clock ticks since boot at which `pid` started; None, None when there is no such process."""
     try:
         with open(f"/proc/{pid}/stat") as f:
             fields = f.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
+        return None, None
+    return fields[0], int(fields[19])
+
+
+def start_time(pid):
+    """As above; None also when there is only its zombie."""
+    state, start = state_and_start(pid)
+    return None if state in ("Z", "X") else start
 
 
 class Process:
@@ -44,24 +50,25 @@ class Process:
             os.close(descriptor)
 
     def wait(self, seconds):
-        """True once it is gone (reaped, when it is our child)."""
-        deadline = time.monotonic() + seconds
+        """True once it is gone with all its threads, of which the first may be a zombie long before the last lets go of
+        the files (reaped, when it is our child)."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return True
         try:
-            if self.alive():
-                poll = select.poll()
-                poll.register(descriptor, select.POLLIN)
-                poll.poll(max(0, deadline - time.monotonic()) * 1000)
+            if self.start is None or state_and_start(self.pid)[1] != self.start:
+                return True
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            gone = bool(poll.poll(seconds * 1000))
         finally:
             os.close(descriptor)
         try:
             os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
             pass
-        return not self.alive()
+        return gone
 
     def cpu_seconds(self):
         """User and system time so far, finer than /proc says it in ticks (clock_getcpuclockid(3))."""
