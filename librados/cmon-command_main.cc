@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "librados/cluster.h"
 
 /// cmon-command -c CONF [--in-file FILE] '{"prefix": "osd pool ls"}': one command to the monitor, for tests
@@ -16,6 +17,8 @@
 namespace {
 
 using namespace spirula;
+
+constexpr const char* usage = "usage: cmon-command -c CONF '{\"prefix\": ...}'\n";
 
 constexpr Option tool_options[] = {
     {"in_file", OptionType::text, "", "send this file with the command; - for standard input"},
@@ -67,13 +70,10 @@ int main(int argc, char** argv) {
   log_set_level("", LogLevel::warning);
   Config config("client", "admin");
   config.add(tool_options);
-  if (!config.parse(argc, argv)) {
-    fmt::print(stderr, "{}\n", config.problem());
+  if (auto status = read_command_line(config, usage, argc, argv)) return *status;
+  if (config.positional().size() != 1) {
+    fmt::print(stderr, "{}", usage);
     return 1;
-  }
-  if (config.flag("help") || config.positional().size() != 1) {
-    fmt::print(stderr, "usage: cmon-command -c CONF '{{\"prefix\": ...}}'\n{}", config.help());
-    return config.flag("help") ? 0 : 1;
   }
   return run_main([&config](Shard& shard) { return run(shard, config); });
 }

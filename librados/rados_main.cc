@@ -11,6 +11,7 @@
 #include "base/config.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "librados/bench.h"
 #include "librados/cluster.h"
 #include "msg/message.h"
@@ -453,17 +454,14 @@ int main(int argc, char** argv) {
   log_set_level("", LogLevel::warning);
   Config config("client", "admin");
   config.add(tool_options);
-  if (!config.parse(argc, argv)) {
-    fmt::print(stderr, "{}\n", config.problem());
-    return 1;
-  }
+  if (auto status = read_command_line(config, usage, argc, argv)) return *status;
   const auto& words = config.positional();
   const Verb* verb = nullptr;
   for (const Verb& each : verbs)
     if (!words.empty() && words[0] == each.name) verb = &each;
-  if (config.flag("help") || !verb || words.size() - 1 < verb->words_min || words.size() - 1 > verb->words_max) {
-    fmt::print(stderr, "{}{}", usage, config.flag("help") ? config.help() : "");
-    return config.flag("help") ? 0 : 1;
+  if (!verb || words.size() - 1 < verb->words_min || words.size() - 1 > verb->words_max) {
+    fmt::print(stderr, "{}", usage);
+    return 1;
   }
   return run_main([&config, verb](Shard& shard) { return run(shard, config, *verb); });
 }

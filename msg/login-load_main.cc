@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/task_group.h"
 #include "base/wait.h"
 #include "msg/cephx_client.h"
@@ -14,6 +15,8 @@
 namespace {
 
 using namespace spirula;
+
+constexpr const char* usage = "usage: login-load -c CONF [--seconds N] [--parallel N]\n";
 
 constexpr Option tool_options[] = {
     {"seconds", OptionType::duration, "3", "how long", 0.1, 3600},
@@ -99,9 +102,6 @@ int main(int argc, char** argv) {
   log_set_level("", LogLevel::warning);
   Config config("client", "admin");
   config.add(tool_options);
-  if (!config.parse(argc, argv)) {
-    fmt::print(stderr, "{}\n", config.problem());
-    return 1;
-  }
+  if (auto status = read_command_line(config, usage, argc, argv)) return *status;
   return run_main([&config](Shard& shard) { return run(shard, config); });
 }
