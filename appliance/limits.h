@@ -36,6 +36,8 @@ inline constexpr std::size_t guessing_addresses_max = 4096, trusted_addresses_ma
 
 /// How long a new address or certificate is tried out before all is as it was.
 inline constexpr std::chrono::seconds trial_seconds{60};
+/// For the answer to who asked, and for the page to load what it then shows: where the new address is.
+inline constexpr std::chrono::seconds address_changes_after{2};
 
 inline constexpr std::size_t jobs_kept_max = 50;
 inline constexpr std::size_t document_bytes_max = 4 << 20;

@@ -57,30 +57,42 @@ Task<> NetworkKeeper::start() {
       }
     }
   }
-  if (tried_)
-    tasks_.spawn(count_down());
-  else
+  if (!tried_) {
     co_await take_back();
+    co_return;
+  }
+  co_await put_in_place();  // the daemon before this one may have ended in between
+  tasks_.spawn(count_down());
 }
 
 Task<> NetworkKeeper::stop() {
   co_await tasks_.stop();
 }
 
-Task<Result<>> NetworkKeeper::put_in_place(NetworkSettings settings) {
+Task<Result<bool>> NetworkKeeper::write(NetworkSettings settings) {
   Result<> done;
+  bool differs = false;
   co_await workers_.run([&] {
     done = make_folder(folder_, 0755);
     const std::string path = folder_ + decided_file, text = networkd_text(settings);
     auto before = read_file(path);
-    if (!done || (before && *before == text)) return;
-    done = write_file(path, text, 0644);
-    std::string words;
-    // Nobody reads it elsewhere, as in a test.
-    if (done && folder_.starts_with("/run/systemd/") && !need_tool({"networkctl", "reload"}, words))
-      log_warning("network", "{}", words);
+    differs = !before || *before != text;
+    if (done && differs) done = write_file(path, text, 0644);
   });
-  co_return done;
+  if (!done) co_return done.error();
+  co_return differs;
+}
+
+Task<> NetworkKeeper::put_in_place() {
+  if (!folder_.starts_with("/run/systemd/")) co_return;  // nobody reads it elsewhere, as in a test
+  co_await workers_.run([] {
+    std::string words;
+    if (!need_tool({"networkctl", "reload"}, words)) log_warning("network", "{}", words);
+  });
+}
+
+Task<> NetworkKeeper::put_in_place_soon() {
+  if (co_await shard_.clock().sleep(limits::address_changes_after)) co_await put_in_place();
 }
 
 Task<Result<>> NetworkKeeper::try_out(NetworkSettings settings) {
@@ -94,7 +106,10 @@ Task<Result<>> NetworkKeeper::try_out(NetworkSettings settings) {
   tried_ = settings;
   log_info("network", "trying {}", settings.automatic ? "DHCP" : settings.address);
   if (!counting) tasks_.spawn(count_down());
-  co_return co_await put_in_place(std::move(settings));
+  auto differs = co_await write(std::move(settings));
+  if (!differs) co_return differs.error();
+  if (*differs) tasks_.spawn(put_in_place_soon());
+  co_return Result<>{};
 }
 
 Task<Result<>> NetworkKeeper::keep() {
@@ -119,8 +134,9 @@ Task<> NetworkKeeper::count_down() {
 
 Task<> NetworkKeeper::take_back() {
   ::unlink((folder_ + tried_file).c_str());
-  auto done = co_await put_in_place(documents_.current().network);
-  if (!done) log_error("network", "{}{}: {}", folder_, decided_file, done.error().message());
+  auto differs = co_await write(documents_.current().network);
+  if (!differs) log_error("network", "{}{}: {}", folder_, decided_file, differs.error().message());
+  if (differs && *differs) co_await put_in_place();
 }
 
 std::optional<NetworkKeeper::Trial> NetworkKeeper::trial() const {

@@ -26,6 +26,7 @@ class NetworkKeeper {
 
   bool is_ours() const { return !folder_.empty(); }
   const NetworkSettings& decided() const { return documents_.current().network; }
+  /// The address itself changes limits::address_changes_after later: who asked is to hear of it at the old one.
   /// Errc::unsupported when the network is not ours.
   Task<Result<>> try_out(NetworkSettings settings);
   /// Errc::not_found when nothing is tried out.
@@ -38,7 +39,10 @@ class NetworkKeeper {
   std::optional<Trial> trial() const;
 
  private:
-  Task<Result<>> put_in_place(NetworkSettings settings);
+  /// Whether the file was another one before.
+  Task<Result<bool>> write(NetworkSettings settings);
+  Task<> put_in_place();
+  Task<> put_in_place_soon();
   Task<> count_down();
   Task<> take_back();
 
