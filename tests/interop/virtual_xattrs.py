@@ -48,13 +48,20 @@ class VirtualXattrs(ClusterTest):
         for name in ("ceph.dir.rbytes", "ceph.dir.nothing"):
             self.refused(errno.EINVAL if name.endswith("nothing") else errno.EOPNOTSUPP, self.top, name, b"1")
 
-    def test_no_folder_has_a_quota_or_a_pin(self):
-        for name in ("ceph.quota", "ceph.quota.max_bytes", "ceph.quota.max_files", "ceph.dir.pin"):
+    def test_no_folder_has_a_quota(self):
+        for name in ("ceph.quota", "ceph.quota.max_bytes", "ceph.quota.max_files"):
             with self.assertRaises(OSError, msg=name) as raised:
                 os.getxattr(self.top, name)
             self.assertEqual(raised.exception.errno, errno.ENODATA, name)
-            if self.cluster.software != "stock":  # ours has none to give
-                self.refused(errno.EOPNOTSUPP, self.top, name, b"max_bytes=1" if name == "ceph.quota" else b"1")
+
+    def test_quotas_and_pins_are_not_offered(self):
+        if self.cluster.software == "stock":  # it has both
+            return
+        for name in ("ceph.quota", "ceph.quota.max_bytes", "ceph.quota.max_files", "ceph.dir.pin"):
+            self.refused(errno.EOPNOTSUPP, self.top, name, b"max_bytes=1" if name == "ceph.quota" else b"1")
+        with self.assertRaises(OSError) as raised:
+            os.getxattr(self.top, "ceph.dir.pin")
+        self.assertEqual(raised.exception.errno, errno.ENODATA)
 
     def test_layout_of_a_file(self):
         path = f"{self.top}/new"
