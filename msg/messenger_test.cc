@@ -471,6 +471,40 @@ TEST(Messenger, reads_no_more_than_it_may_hold_over_ipv6) {
   });
 }
 
+TEST(Messenger, answers_come_although_requests_fill_the_budget) {
+  run_main([](Shard& shard) -> Task<int> {
+    NoneService admits([] { return std::uint64_t{1}; });
+    NoneClient claims(*KeyName::parse("client.a"));
+    Hoarder hoarder;
+    Echo echo;
+    Asker asker;
+    auto options_of = [&](EntityName name) {
+      auto all = options(name, true);
+      all.auth_service = &admits;
+      all.auth_client = &claims;
+      all.bytes_in_flight_max = 1000;
+      return all;
+    };
+    auto server = Messenger::create(shard, options_of({EntityType::osd, 0}), hoarder);
+    auto mon = Messenger::create(shard, options_of({EntityType::mon, 0}), echo);
+    for (auto* each : {&server, &mon}) EXPECT_TRUE((*each)->bind(*Endpoint::parse("127.0.0.1")));
+    auto client = Messenger::create(shard, options_of({EntityType::client, 7}), asker);
+    auto c = client->connect(shard, EntityType::osd, server->address());
+    for (std::uint64_t i = 1; i <= 2; ++i) c->send(ask(i, 900));
+    for (int i = 0; i < 100 && hoarder.received < 1; ++i) (void)co_await shard.clock().sleep(10ms);
+    (void)co_await shard.clock().sleep(20ms);
+    EXPECT_EQ(hoarder.received, 1u);
+    auto m = server->connect(shard, EntityType::mon, mon->address());
+    m->send(ask(3, 900));
+    for (int i = 0; i < 100 && hoarder.received < 2; ++i) (void)co_await shard.clock().sleep(10ms);
+    EXPECT_EQ(hoarder.received, 2u);
+    EXPECT_EQ(hoarder.kept.back().tid, 3u) << "what the monitor says may be what the others wait for";
+    hoarder.kept.clear();
+    for (auto* each : {&client, &server, &mon}) co_await (*each)->stop();
+    co_return 0;
+  });
+}
+
 TEST(Messenger, silent_streams_are_closed_and_kept_alive_ones_are_not) {
   run_main([](Shard& shard) -> Task<int> {
     NoneService admits([] { return std::uint64_t{1}; });

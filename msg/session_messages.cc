@@ -19,9 +19,10 @@ std::size_t bytes_of(const Message& message) {
   return message.front.size() + message.middle.size() + message.data.size();
 }
 
-/// What OSDs send each other does not count: their answers let go of what clients sent, and would wait in a circle.
-bool is_budgeted(const MessengerCore& core, EntityType peer) {
-  return peer != EntityType::osd || core.options.name.type != EntityType::osd;
+/// Only what others ask of us counts. Answers and maps come over connections that we made: they let go of what is held,
+/// and would wait in a circle. So would what OSDs send each other.
+bool is_budgeted(const MessengerCore& core, EntityType peer, bool made_by_us) {
+  return !made_by_us && (peer != EntityType::osd || core.options.name.type != EntityType::osd);
 }
 
 }  // namespace
@@ -118,7 +119,7 @@ Task<Result<>> Session::read_messages(std::shared_ptr<Transport> transport) {
       }
       std::size_t bytes = reader.announced();
       ReceiveBudget& budget = *core_.budget;
-      const bool budgeted = is_budgeted(core_, peer_type_);
+      const bool budgeted = is_budgeted(core_, peer_type_, made_by_us_);
       while (budgeted && !budget.try_take(bytes)) {
         budget.wanted = true;
         if (budget.try_take(bytes)) break;  // room came between the two
@@ -164,7 +165,7 @@ Result<> Session::handle_message(Transport& transport) {
   MessageHeader header = MessageHeader::get(frame.control.data());
   std::size_t bytes = frame.segments[0].size() + frame.segments[1].size() + frame.segments[2].size();
   std::shared_ptr<void> hold;
-  if (bytes && is_budgeted(core_, peer_type_)) hold = std::make_shared<BudgetHold>(core_.budget, bytes);
+  if (bytes && is_budgeted(core_, peer_type_, made_by_us_)) hold = std::make_shared<BudgetHold>(core_.budget, bytes);
   acknowledged(header.ack_sequence);
   if (header.sequence <= in_sequence_) return {};  // it came over an earlier stream already
   if (header.sequence != in_sequence_ + 1 && !lossy_)

@@ -40,10 +40,11 @@ Cluster::Cluster(std::uint64_t seed, unsigned osds, unsigned size, unsigned min_
     node.host = &world.add_host();
     node.config = std::make_unique<Config>("osd", std::to_string(i));
     node.config->add(osd::options());
-    EXPECT_TRUE(node.config->parse_file_text(
-        fmt::format("[global]\nmon host = {}\npublic addr = {}\n{}"
-                    "crush location = root=default host=h{}\nosd max pg log entries = 40\n",
-                    at, node.host->address(), no_auth, i)))
+    EXPECT_TRUE(
+        node.config->parse_file_text(fmt::format("[global]\nmon host = {}\npublic addr = {}\n{}"
+                                                 "crush location = root=default host=h{}\nosd max pg log entries = 40\n"
+                                                 "osd client message size cap = 8388608\n",
+                                                 at, node.host->address(), no_auth, i)))
         << node.config->problem();
     node.store = filestore::MemoryStore::make();
     nodes_.push_back(std::move(node));
