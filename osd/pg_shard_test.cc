@@ -125,6 +125,22 @@ TEST(PgShard, what_waits_for_a_map_goes_with_its_connection) {
   });
 }
 
+TEST(PgShard, what_waits_for_more_copies_goes_with_its_connection) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.map.pools[1].min_size = 2;
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(5));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
+    bench.pgs->on_reset(bench.connection);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 0u);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
 TEST(PgShard, who_waits_for_a_pg_that_finds_no_room_is_told) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);

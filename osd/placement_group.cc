@@ -92,6 +92,8 @@ msg::PgReport PlacementGroup::report() const {
 void PlacementGroup::on_reset(const msg::ConnectionRef& connection) {
   MonotonicTime now = host_.shard().clock().now();
   for (ObjectContext* object : watched_) object->watches.disconnected(connection, now);
+  // They will be sent again, and must not keep room for requests until then.
+  std::erase_if(waiting_for_active_, [&](const ClientOpRef& op) { return op->connection == connection; });
 }
 
 void PlacementGroup::tick() {

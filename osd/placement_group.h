@@ -85,7 +85,7 @@ class PlacementGroup {
   void on_map(OsdMapRef map, bool serving = true);
   /// Works on it when its turn comes; takes it over. The caller has checked the sender's rights.
   void submit(ClientOpRef op);
-  /// Connections that broke: watches run into their timeouts.
+  /// Connections that broke: watches run into their timeouts, requests that wait for the PG are forgotten.
   void on_reset(const msg::ConnectionRef& connection);
   // From other OSDs; of an epoch that we have.
   void on_request(PeerRequest request);
