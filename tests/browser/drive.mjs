@@ -33,7 +33,8 @@ function totp(secret) {
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
 const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: desktop, permissions: ["clipboard-read", "clipboard-write"] });
 const page = await context.newPage();
-page.setDefaultTimeout(Number(process.env.SPIRULA_PATIENCE ?? 60) * 1000);
+const patience = Number(process.env.SPIRULA_PATIENCE ?? 60) * 1000;
+page.setDefaultTimeout(patience);
 const complaints = [];
 page.on("console", (message) => {
   // A refused request is the page's to explain; anything else is a mistake in it.
@@ -85,11 +86,26 @@ async function press(name) {
 }
 const heading = (text) => page.getByRole("heading", { level: 1, name: text }).waitFor();
 
+/** How long it takes, in ms, until a browser that knows nothing of the page shows it; of five, in order. */
+async function firstViews() {
+  const views = [];
+  for (let i = 0; i < 5; ++i) {
+    const stranger = await browser.newContext({ ignoreHTTPSErrors: true, viewport: desktop });
+    const first = await stranger.newPage();
+    first.setDefaultTimeout(patience);
+    const asked = performance.now();
+    await first.goto(address);
+    await first.getByRole("heading", { level: 1, name: "Make this box yours" }).waitFor();
+    views.push(Math.round(performance.now() - asked));
+    await stranger.close();
+  }
+  return views.sort((a, b) => a - b);
+}
+
 try {
-  const asked = Date.now();
+  const views = await firstViews();
   await page.goto(address);
   await heading("Make this box yours");
-  const firstView = Date.now() - asked;
   const weight = await page.evaluate(() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")]
     .reduce((sum, entry) => sum + entry.encodedBodySize, 0));
   need(weight > 10_000 && weight < 150 * 1024, `the page weighs ${weight} bytes`);
@@ -333,7 +349,7 @@ try {
 
   need(complaints.length === 0, `the browser complained: ${complaints.join("\n")}`);
   need(spent <= 20, `${spent} clicks and fields`);
-  console.log(JSON.stringify({ ...share, seconds: took, acts: spent, weight, firstView }));
+  console.log(JSON.stringify({ ...share, seconds: took, acts: spent, weight, views }));
 } catch (error) {
   console.error(String(error.message ?? error).slice(0, 4000));
   if (complaints.length) console.error("the browser complained: " + complaints.join("\n"));

@@ -53,7 +53,7 @@ class ApplianceBrowserTest(unittest.TestCase):
         self.assertRegex(shown["kernel"], r"^mount -t ceph 127\.0\.0\.1:\d+:/photos /mnt/photos -o name=photos,secret=\S+$")
         self.assertLessEqual(shown["acts"], 20)
         self.assertLess(shown["seconds"], 180)
-        self.assertLess(shown["firstView"], 5000)  # wants to be below 1000, which a busy machine need not reach
+        self.assertLess(shown["views"][0], 1000)  # the quickest: what else runs here is not the page's
         target = os.path.join(self.folder, "mnt")
         os.makedirs(target)
         client = processes.spawn([*shlex.split(shown["fuse"])[:-1], "-f", target], self.folder, self.output)
@@ -66,5 +66,5 @@ class ApplianceBrowserTest(unittest.TestCase):
         with open(os.path.join(target, "file")) as f:
             self.assertEqual(f.read(), "kept\n")
         subprocess.run(["umount", target], check=True, timeout=60)
-        print(f"     the page: {shown['weight'] // 1024} KiB, first view {shown['firstView']} ms, claim to share "
+        print(f"     the page: {shown['weight'] // 1024} KiB, first view {shown['views'][2]} ms (of five), claim to share "
               f"{shown['seconds']:.0f} s and {shown['acts']} clicks or fields")

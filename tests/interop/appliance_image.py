@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from harness.suite import SLOW
@@ -41,5 +42,11 @@ if SLOW:
         self.run_it("sh", "-c", f"cd {folder} && sha256sum --check --quiet spirula.sha256")
         for name in ("spirula.img.xz", "spirula.qcow2"):
             self.assertLess(os.path.getsize(os.path.join(folder, name)), PACKED_MIB_MAX << 20, name)
+        self.run_it("bash", "-c", f"set -o pipefail; xz -dc {_IMAGE}.xz | cmp - {_IMAGE}")
+        self.run_it("qemu-img", "compare", "-f", "raw", "-F", "qcow2", _IMAGE, os.path.join(folder, "spirula.qcow2"))
+        with tempfile.TemporaryDirectory() as scratch:
+            disk = os.path.join(scratch, "disk")
+            self.run_it("bmaptool", "-q", "copy", _IMAGE + ".xz", disk)
+            self.run_it("cmp", _IMAGE, disk)
 
     ApplianceImageTest.test_packed = _packed
