@@ -66,14 +66,14 @@ class Bench:
                 for name, process in self.cluster.running().items()}
 
     def wait_for_rest(self, seconds_max=300):
-        """Until the daemons together keep less than a tenth of a processor busy for a second. RuntimeError."""
+        """Until the daemons together keep less than a tenth of a processor busy for a second, or it took too long."""
         deadline = time.monotonic() + seconds_max
         while time.monotonic() < deadline:
             before = self.cpu_seconds()
             time.sleep(1)
             if sum(self.cpu_seconds(before).values()) < 0.1:
                 return
-        raise RuntimeError(f"{self.cluster.directory}: not at rest after {seconds_max} s")
+        print(f"{self.cluster.software or 'the cluster'}: not at rest after {seconds_max} s", flush=True)
 
     def rados(self, kind, pool, size, depth, seconds=0):
         """The stock `rados bench`: kind is write, seq or rand. Reads find what they read, written before."""
