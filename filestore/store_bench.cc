@@ -364,7 +364,7 @@ class Bench {
       CollectionId pg = pg_of(id);
       Transaction& part = parts[pg];
       part.set_attributes(std::move(id), {{"_", attribute}});
-      if (part.operations().size() == 1000) rig.submit(pg, std::exchange(part, {}));
+      if (part.operations().size() == 100) rig.submit(pg, std::exchange(part, {}));
     }
     for (auto& [pg, part] : parts)
       if (!part.empty()) rig.submit(pg, std::move(part));
