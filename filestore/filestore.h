@@ -49,10 +49,13 @@ class Filestore : public ObjectStore {
 
   Task<Result<>> submit(CollectionId collection, Transaction transaction) override;
   Task<Result<BufferList>> read(ObjectId object, std::uint64_t offset, std::uint64_t length) override;
+  std::optional<Result<BufferList>> read_now(const ObjectId& object, std::uint64_t offset,
+                                             std::uint64_t length) override;
   Task<Result<ObjectStat>> stat(ObjectId object) override;
   Task<Result<std::vector<Extent>>> extents(ObjectId object, std::uint64_t offset, std::uint64_t length) override;
   Task<Result<Buffer>> get_attribute(ObjectId object, std::string name) override;
   Task<Result<std::map<std::string, Buffer>>> get_attributes(ObjectId object) override;
+  std::optional<Result<std::map<std::string, Buffer>>> get_attributes_now(const ObjectId& object) override;
   Task<Result<Buffer>> omap_header(ObjectId object) override;
   Task<Result<std::map<std::string, Buffer>>> omap_get(ObjectId object, std::set<std::string> keys) override;
   Task<Result<OmapPage>> omap_list(ObjectId object, std::string after, std::string from, std::size_t count_max,
@@ -108,6 +111,9 @@ class Filestore : public ObjectStore {
   Result<T> insist(const F& evaluate);
   template <class T, class F>
   Task<Result<T>> observe(bool try_here, F evaluate);
+  /// From memory, or nothing.
+  template <class T, class F>
+  std::optional<Result<T>> observe_now(const F& evaluate);
   template <class T, class F>
   static auto of_object(ObjectId object, F evaluate);
   std::optional<unsigned> bits_of(const CollectionId& collection) const;

@@ -67,13 +67,18 @@ Result<T> Filestore::insist(const F& evaluate) {
 }
 
 template <class T, class F>
+std::optional<Result<T>> Filestore::observe_now(const F& evaluate) {
+  bool again = false;
+  std::string damage;
+  Result<T> result = attempt<T>(Access::cached, evaluate, again, damage);
+  if (again) return std::nullopt;
+  return result;
+}
+
+template <class T, class F>
 Task<Result<T>> Filestore::observe(bool try_here, F evaluate) {
-  if (try_here) {
-    bool again = false;
-    std::string damage;
-    Result<T> result = attempt<T>(Access::cached, evaluate, again, damage);
-    if (!again) co_return result;
-  }
+  if (try_here)
+    if (auto result = observe_now<T>(evaluate)) co_return std::move(*result);
   Result<T> result = Errc::again;
   co_await read_pool_->run([&] { result = insist<T>(evaluate); });
   co_return result;
@@ -92,11 +97,29 @@ auto Filestore::of_object(ObjectId object, F evaluate) {
   };
 }
 
+namespace {
+
+auto bytes_of(std::uint64_t offset, std::uint64_t length) {
+  return [offset, length](View& view, PendingPlan& plan) { return view.read(plan, offset, length); };
+}
+
+Result<std::map<std::string, Buffer>> attributes_of(View& view, PendingPlan& plan) {
+  TRY(View::Meta meta, view.meta(plan, true));
+  if (!meta.exists) return Errc::not_found;
+  return std::move(meta.attributes);
+}
+
+}  // namespace
+
 Task<Result<BufferList>> Filestore::read(ObjectId object, std::uint64_t offset, std::uint64_t length) {
   return observe<BufferList>(length <= limits::inline_read_bytes_max,
-                             of_object<BufferList>(std::move(object), [offset, length](View& view, PendingPlan& plan) {
-                               return view.read(plan, offset, length);
-                             }));
+                             of_object<BufferList>(std::move(object), bytes_of(offset, length)));
+}
+
+std::optional<Result<BufferList>> Filestore::read_now(const ObjectId& object, std::uint64_t offset,
+                                                      std::uint64_t length) {
+  if (length > limits::inline_read_bytes_max) return std::nullopt;
+  return observe_now<BufferList>(of_object<BufferList>(object, bytes_of(offset, length)));
 }
 
 Task<Result<ObjectStat>> Filestore::stat(ObjectId object) {
@@ -129,12 +152,12 @@ Task<Result<Buffer>> Filestore::get_attribute(ObjectId object, std::string name)
 
 Task<Result<std::map<std::string, Buffer>>> Filestore::get_attributes(ObjectId object) {
   using Answer = std::map<std::string, Buffer>;
-  return observe<Answer>(true, of_object<Answer>(std::move(object), [](View& view, PendingPlan& plan) {
-                           Result<View::Meta> meta = view.meta(plan, true);
-                           if (!meta) return Result<Answer>(meta.error());
-                           if (!meta->exists) return Result<Answer>(Errc::not_found);
-                           return Result<Answer>(std::move(meta->attributes));
-                         }));
+  return observe<Answer>(true, of_object<Answer>(std::move(object), attributes_of));
+}
+
+std::optional<Result<std::map<std::string, Buffer>>> Filestore::get_attributes_now(const ObjectId& object) {
+  using Answer = std::map<std::string, Buffer>;
+  return observe_now<Answer>(of_object<Answer>(object, attributes_of));
 }
 
 Task<Result<Buffer>> Filestore::omap_header(ObjectId object) {

@@ -63,12 +63,22 @@ class ObjectStore {
   /// At most `length` bytes from `offset`; short at the object's end; holes read as zeros. Errc::not_found; Errc::io
   /// when a block does not verify: never as data.
   virtual Task<Result<BufferList>> read(ObjectId object, std::uint64_t offset, std::uint64_t length) = 0;
+  /// The same, of at most limits::inline_read_bytes_max, if nothing has to be waited for: the task of each request is
+  /// dearer than what memory answers. Nothing: ask again with read().
+  virtual std::optional<Result<BufferList>> read_now(const ObjectId& /*object*/, std::uint64_t /*offset*/,
+                                                     std::uint64_t /*length*/) {
+    return std::nullopt;
+  }
   virtual Task<Result<ObjectStat>> stat(ObjectId object) = 0;
   /// Allocated ranges within the asked one, ascending.
   virtual Task<Result<std::vector<Extent>>> extents(ObjectId object, std::uint64_t offset, std::uint64_t length) = 0;
   /// Errc::not_found: no object; Errc::no_data: no such attribute.
   virtual Task<Result<Buffer>> get_attribute(ObjectId object, std::string name) = 0;
   virtual Task<Result<std::map<std::string, Buffer>>> get_attributes(ObjectId object) = 0;
+  /// As read_now().
+  virtual std::optional<Result<std::map<std::string, Buffer>>> get_attributes_now(const ObjectId& /*object*/) {
+    return std::nullopt;
+  }
 
   virtual Task<Result<Buffer>> omap_header(ObjectId object) = 0;
   /// Those of `keys` that exist.

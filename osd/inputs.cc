@@ -111,6 +111,21 @@ Task<> Inputs::fetch_one(ObjectStore& store, CollectionId collection, Entry& ent
   }
 }
 
+bool Inputs::fetch_now(ObjectStore& store) {
+  for (Entry& entry : entries_) {
+    if (!std::holds_alternative<std::monostate>(entry.answer)) continue;
+    const Question& q = entry.question;
+    if (q.kind == Kind::data) {
+      if (auto data = store.read_now(q.object, q.offset, q.length)) entry.answer = std::move(*data);
+    } else if (q.kind == Kind::attributes) {
+      if (auto attributes = store.get_attributes_now(q.object)) entry.answer = std::move(*attributes);
+    }
+    if (std::holds_alternative<std::monostate>(entry.answer)) return false;
+    held_bytes_ += entry.answer_bytes();
+  }
+  return !too_large();
+}
+
 Task<> Inputs::fetch(ObjectStore& store, CollectionId collection) {
   // Grows only in ask(): stable while we wait.
   for (Entry& entry : entries_) {

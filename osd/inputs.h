@@ -48,6 +48,8 @@ class Inputs {
   std::uint64_t data_bytes() const { return data_bytes_; }
   /// What was fetched exceeds limits::read_size_max: the request is refused with -E2BIG.
   bool too_large() const { return held_bytes_ > limits::read_size_max; }
+  /// Reads what memory has of what was asked for. False: something is missing still, or it gets too large.
+  bool fetch_now(ObjectStore& store);
   /// Reads all that was asked for and is not there yet; stops when it gets too large.
   Task<> fetch(ObjectStore& store, CollectionId collection);
 

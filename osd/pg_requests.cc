@@ -93,12 +93,18 @@ void PlacementGroup::begin(const ClientOpRef& op, ObjectContext& object, Hold ho
   if (op->connection && op->connection->closed()) return finish(op, object, hold);  // it will be sent again
   if (op->nature.changes && answer_repeated(op)) return finish(op, object, hold);
   if (!object.loaded) {
-    op->stage = "reading the object's info";
-    work_->spawn(load_and_decide(op, object, hold));
-    return;
+    auto attributes = host_.store().get_attributes_now(object.head);
+    if (!attributes) {
+      op->stage = "reading the object's info";
+      work_->spawn(load_and_decide(op, object, hold));
+      return;
+    }
+    if (!take_loaded(op, object, hold, *attributes)) return;
   }
   Inputs inputs;
   Outcome outcome = interpret(op->object, object.state, object.snaps, host_.classes(), inputs);
+  if (inputs.incomplete() && inputs.fetch_now(host_.store()))
+    outcome = interpret(op->object, object.state, object.snaps, host_.classes(), inputs);
   if (inputs.incomplete()) {
     op->stage = "reading";
     work_->spawn(fetch_and_decide(op, object, hold, std::move(inputs)));
@@ -107,9 +113,9 @@ void PlacementGroup::begin(const ClientOpRef& op, ObjectContext& object, Hold ho
   act(op, object, hold, std::move(outcome));
 }
 
-Task<> PlacementGroup::load_and_decide(ClientOpRef op, ObjectContext& object, Hold hold) {
-  auto attributes = co_await host_.store().get_attributes(object.head);
-  if (halted()) co_return;
+/// False: what the store has of the object cannot be used, and the request is answered.
+bool PlacementGroup::take_loaded(const ClientOpRef& op, ObjectContext& object, Hold& hold,
+                                 const Result<Attributes>& attributes) {
   auto state = decode_state(attributes);
   auto snaps = decode_snaps(attributes);
   if (!state || !snaps) {
@@ -117,7 +123,7 @@ Task<> PlacementGroup::load_and_decide(ClientOpRef op, ObjectContext& object, Ho
               attributes ? "missing or does not decode" : attributes.error().message());
     reply_result(*op, -EIO, {}, 0);
     finish(op, object, hold);
-    co_return;
+    return false;
   }
   object.state = std::move(*state);
   object.snaps = std::move(*snaps);
@@ -127,11 +133,18 @@ Task<> PlacementGroup::load_and_decide(ClientOpRef op, ObjectContext& object, Ho
     watched_.insert(&object);
   }
   // From "alone" down to what the request needs.
-  Hold enough = hold_for(*op, object);
   object.release(hold);
-  object.take(enough);
+  hold = hold_for(*op, object);
+  object.take(hold);
+  return true;
+}
+
+Task<> PlacementGroup::load_and_decide(ClientOpRef op, ObjectContext& object, Hold hold) {
+  auto attributes = co_await host_.store().get_attributes(object.head);
+  if (halted()) co_return;
+  if (!take_loaded(op, object, hold, attributes)) co_return;
   object.starting = true;  // keeps it alive while begin() may already finish
-  begin(op, object, enough);
+  begin(op, object, hold);
   object.starting = false;
   start_queued(object);
 }

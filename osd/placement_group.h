@@ -168,6 +168,7 @@ class PlacementGroup {
   Hold hold_for(const ClientOp& op, const ObjectContext& object) const;
   void start_queued(ObjectContext& object);
   void begin(const ClientOpRef& op, ObjectContext& object, Hold hold);
+  bool take_loaded(const ClientOpRef& op, ObjectContext& object, Hold& hold, const Result<Attributes>& attributes);
   Task<> load_and_decide(ClientOpRef op, ObjectContext& object, Hold hold);
   Task<> fetch_and_decide(ClientOpRef op, ObjectContext& object, Hold hold, Inputs inputs);
   void act(const ClientOpRef& op, ObjectContext& object, Hold hold, Outcome outcome);
