@@ -115,7 +115,7 @@ class KernelIo(ClusterTest):
                      "other": other, "rounds": ROUNDS}
             guest = Guest(self.world.netns, (MOUNT + TOGETHER + LEAVE).format(**words), index=index,
                           memory_mib=512, mark=self.world.folder)
-            return guest.run(deadline=self.seconds_max - 10)
+            return guest.run(deadline=self.seconds_max - 30)  # so that what it said so far is still shown
 
         self.together(boot, (0, "one", "two", "crc"), (1, "two", "one", "secure"))
 
