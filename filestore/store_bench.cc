@@ -219,8 +219,9 @@ class Bench {
     Rig& rig = filled();
     constexpr std::uint32_t warm = 32;
     rig.commit();
-    for (std::uint32_t i = 0; i < warm; ++i)
-      CHECK(rig.run(rig.store().read(object_name(i), 0, Rig::large_bytes)).has_value());
+    for (int pass = 0; pass < 2; ++pass)  // the first leaves nothing in the page cache
+      for (std::uint32_t i = 0; i < warm; ++i)
+        CHECK(rig.run(rig.store().read(object_name(i), 0, Rig::large_bytes)).has_value());
     auto unread = [](SeededRandom& random) {
       ObjectId id = object_name(static_cast<std::uint32_t>(random.below(warm)));
       return nothing();
