@@ -5,26 +5,27 @@
 namespace spirula::osd {
 
 ObjectContext& ObjectContexts::get(const ObjectId& head) {
-  auto& slot = objects_[head];
-  if (!slot) {
-    slot = std::make_unique<ObjectContext>();
-    slot->head = head;
-  } else if (slot->idle) {
-    idle_.erase(slot->idle_place);
-    slot->idle = false;
+  auto found = objects_.find(head);
+  if (found == objects_.end()) {
+    auto made = std::make_unique<ObjectContext>();
+    made->head = head;
+    return **objects_.insert(std::move(made)).first;
   }
-  return *slot;
+  ObjectContext& object = **found;
+  if (object.idle) idle_.erase(object.idle_place);
+  object.idle = false;
+  return object;
 }
 
 ObjectContext* ObjectContexts::find(const ObjectId& head) {
   auto found = objects_.find(head);
-  return found == objects_.end() ? nullptr : found->second.get();
+  return found == objects_.end() ? nullptr : found->get();
 }
 
 void ObjectContexts::release(ObjectContext& object) {
   if (object.in_use() || object.idle) return;
   if (!object.loaded) {
-    objects_.erase(ObjectId(object.head));
+    objects_.erase(objects_.find(object.head));
     return;
   }
   object.idle_place = idle_.insert(idle_.end(), &object);
@@ -32,7 +33,7 @@ void ObjectContexts::release(ObjectContext& object) {
   while (idle_.size() > idle_max_) {
     ObjectContext* oldest = idle_.front();
     idle_.pop_front();
-    objects_.erase(ObjectId(oldest->head));
+    objects_.erase(objects_.find(oldest->head));
   }
 }
 

@@ -1,10 +1,8 @@
 #pragma once
-#include <deque>
 #include <functional>
 #include <list>
-#include <map>
 #include <memory>
-#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "osd/client_op.h"
@@ -28,11 +26,12 @@ struct ObjectContext {
 
   unsigned readers = 0, changers = 0;
   bool alone = false;
-  std::deque<ClientOpRef> queue;
+  // Lists: most contexts are idle, and an empty deque takes 600 bytes.
+  std::list<ClientOpRef> queue;
   bool starting = false;  ///< queued requests are being started further up the stack
   /// Changes given to the store, and those of them that are durable. An answer that depends on a change waits for it.
   std::uint64_t submitted = 0, completed = 0;
-  std::deque<std::pair<std::uint64_t, std::move_only_function<void()>>> after_commit;
+  std::list<std::pair<std::uint64_t, std::move_only_function<void()>>> after_commit;
   ObjectWatches watches;
   std::list<ObjectContext*>::iterator idle_place;
   bool idle = false;
@@ -61,10 +60,19 @@ struct ObjectContext {
   bool in_use() const { return readers || changers || alone || !queue.empty() || starting || !watches.empty(); }
 };
 
-struct ObjectIdHash {
+/// Contexts are found by the object they belong to, whose name they hold once.
+struct ObjectContextHash {
+  using is_transparent = void;
   std::size_t operator()(const ObjectId& id) const noexcept {
     return std::hash<std::string>{}(id.name) ^ (std::size_t{id.hash} << 1);
   }
+  std::size_t operator()(const std::unique_ptr<ObjectContext>& object) const noexcept { return (*this)(object->head); }
+};
+struct ObjectContextEqual {
+  using is_transparent = void;
+  static const ObjectId& id(const ObjectId& id) { return id; }
+  static const ObjectId& id(const std::unique_ptr<ObjectContext>& object) { return object->head; }
+  bool operator()(const auto& a, const auto& b) const { return id(a) == id(b); }
 };
 
 /// The contexts of a PG; the idle ones up to a bound.
@@ -80,21 +88,21 @@ class ObjectContexts {
   std::size_t size() const { return objects_.size(); }
   template <class F>
   void for_each(F&& visit) {
-    for (auto& [id, object] : objects_) visit(*object);
+    for (auto& object : objects_) visit(*object);
   }
   /// Those with requests queued; the visit may change them.
   template <class F>
   void for_each_waiting(F&& visit) {
     std::vector<ObjectId> waiting;
-    for (auto& [id, object] : objects_)
-      if (!object->queue.empty()) waiting.push_back(id);
+    for (auto& object : objects_)
+      if (!object->queue.empty()) waiting.push_back(object->head);
     for (const ObjectId& id : waiting)
       if (ObjectContext* object = find(id)) visit(*object);
   }
   void set_idle_max(std::size_t count) { idle_max_ = count; }
 
  private:
-  std::unordered_map<ObjectId, std::unique_ptr<ObjectContext>, ObjectIdHash> objects_;
+  std::unordered_set<std::unique_ptr<ObjectContext>, ObjectContextHash, ObjectContextEqual> objects_;
   std::list<ObjectContext*> idle_;  ///< least recently used first
   std::size_t idle_max_ = limits::idle_objects_min;
 };

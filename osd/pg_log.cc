@@ -17,23 +17,51 @@ void PgLog::index(const PgLogEntry& entry) {
   head_ = entry.at;
   last_user_version_ = std::max(last_user_version_, entry.user_version);
   totals_ = entry.totals;
-  entries_.push_back({entry.at, entry.request});
-  if (entry.request.client.number >= 0)
-    answers_.insert_or_assign(entry.request, Answer{entry.at, entry.user_version, entry.result});
+  entries_.push_back({.version = entry.at.version,
+                      .user_version = entry.user_version,
+                      .tid = entry.request.tid,
+                      .client = entry.request.client.number,
+                      .epoch = entry.at.epoch.value,
+                      .incarnation = entry.request.incarnation,
+                      .client_type = entry.request.client.type});
+  std::size_t last = first_ + entries_.size() - 1;
+  if (last * 4 <= table_.size() * 3) return enter(static_cast<std::uint32_t>(last));
+  table_.assign(std::max<std::size_t>(2 * entries_.size(), 16), 0);
+  first_ = 1;
+  for (std::uint32_t position = 1; position <= entries_.size(); ++position) enter(position);
+}
+
+void PgLog::enter(std::uint32_t position) {
+  const Place& entry = entries_[position - first_];
+  if (entry.client < 0) return;
+  std::size_t slot = RequestIdHash{}(entry.request()) % table_.size();
+  while (table_[slot] != 0) slot = slot + 1 == table_.size() ? 0 : slot + 1;
+  table_[slot] = position;
+}
+
+std::optional<std::size_t> PgLog::look_up(const RequestId& request) const {
+  if (table_.empty()) return std::nullopt;
+  std::optional<std::size_t> newest;
+  std::size_t slot = RequestIdHash{}(request) % table_.size();
+  for (; table_[slot] != 0; slot = slot + 1 == table_.size() ? 0 : slot + 1) {
+    if (table_[slot] < first_) continue;  // forgotten
+    std::size_t index = table_[slot] - first_;
+    if (index >= newest.value_or(0) && entries_[index].request() == request) newest = index;
+  }
+  return newest;
 }
 
 void PgLog::forget_before(Version keep_from) {
-  while (entries_.front().at < keep_from) {
-    auto answer = answers_.find(entries_.front().request);
-    if (answer != answers_.end() && answer->second.at == entries_.front().at) answers_.erase(answer);
-    tail_ = entries_.front().at;
+  while (entries_.front().at() < keep_from) {
+    tail_ = entries_.front().at();
     entries_.pop_front();
+    ++first_;
   }
 }
 
 bool PgLog::contains(Version at) const {
-  auto found = std::ranges::lower_bound(entries_, at, {}, &Indexed::at);
-  return at == tail_ || (found != entries_.end() && found->at == at);
+  auto found = std::ranges::lower_bound(entries_, at, {}, &Place::at);
+  return at == tail_ || (found != entries_.end() && found->at() == at);
 }
 
 void PgLog::follow(const PgLogEntry& entry, Version keep_from) {
@@ -51,7 +79,7 @@ Version PgLog::append(PgLogEntry& entry, const PgTotals& delta, std::size_t entr
   transaction.collection_set(std::move(values));
   index(entry);
   if (entries_.size() < entries_max + limits::log_trim_batch) return {};
-  Version keep_from = entries_[entries_.size() - entries_max].at;
+  Version keep_from = entries_[entries_.size() - entries_max].at();
   forget_before(keep_from);
   transaction.add(filestore::Transaction::CollectionRemoveRange{entries_first, entry_key(keep_from)});
   transaction.collection_set({{tail_key, encode(tail_)}});
@@ -65,8 +93,8 @@ Result<> PgLog::load_tail(const Buffer& value) {
 }
 
 void PgLog::retract(const RequestId& request, Version at, const PgTotals& delta) {
-  auto answer = answers_.find(request);
-  if (answer != answers_.end() && answer->second.at == at) answers_.erase(answer);
+  auto index = look_up(request);
+  if (index && entries_[*index].at() == at) entries_[*index].client = -1;
   totals_.bytes -= delta.bytes;
   totals_.objects -= delta.objects;
   totals_.clones -= delta.clones;
@@ -74,9 +102,9 @@ void PgLog::retract(const RequestId& request, Version at, const PgTotals& delta)
 }
 
 std::optional<PgLog::Answer> PgLog::find(const RequestId& request) const {
-  auto it = answers_.find(request);
-  if (it == answers_.end()) return std::nullopt;
-  return it->second;
+  auto index = look_up(request);
+  if (!index) return std::nullopt;
+  return Answer{entries_[*index].at(), entries_[*index].user_version};
 }
 
 Result<> PgLog::load(const std::string& key, const Buffer& value) {

@@ -4,7 +4,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/buffer.h"
@@ -74,16 +73,16 @@ struct RequestIdHash {
   }
 };
 
-/// The log of one PG: an index in memory over the newest entries, for recognising requests that come twice; the
-/// entries themselves are in the store. Plain data: the PG puts them into its transactions.
+/// The log of one PG: in memory what recognises requests that come twice and says whether it has a version; the
+/// entries themselves are in the store. Plain data: the PG puts them into its transactions. It takes about 52 bytes an
+/// entry: 41 in blocks of twelve, and a place in a table of positions by request id.
 /// Invariants: versions ascend; after a restart the log holds exactly the entries whose transactions are durable.
 class PgLog {
  public:
-  /// What a repeated request is told.
+  /// What a repeated request is told: that it succeeded, since nothing else gets into the log.
   struct Answer {
     Version at;
     std::uint64_t user_version = 0;
-    std::int32_t result = 0;
   };
 
   /// The newest version given out, durable or not.
@@ -118,18 +117,31 @@ class PgLog {
   static constexpr const char* entries_end = "log/";
 
  private:
-  struct Indexed {
-    Version at;
-    RequestId request;
+  /// An entry without its padding.
+  struct [[gnu::packed]] Place {
+    std::uint64_t version, user_version, tid;
+    std::int64_t client;  ///< negative: nobody's request, or one that failed
+    std::uint32_t epoch;
+    std::int32_t incarnation;
+    msg::EntityType client_type;
+    Version at() const { return {msg::Epoch(epoch), version}; }
+    RequestId request() const { return {{client_type, client}, tid, incarnation}; }
   };
   void index(const PgLogEntry& entry);
   void forget_before(Version keep_from);
+  void enter(std::uint32_t position);
+  /// Of the newest entry with it in entries_.
+  std::optional<std::size_t> look_up(const RequestId& request) const;
 
   Version head_, tail_;
   std::uint64_t last_user_version_ = 0;
   PgTotals totals_;
-  std::deque<Indexed> entries_;  ///< ascending
-  std::unordered_map<RequestId, Answer, RequestIdHash> answers_;
+  std::deque<Place> entries_;  ///< ascending
+  /// A hash table with open addressing: positions of entries, 0 where it is empty. Positions count on from `first_`,
+  /// that of entries_.front(), and what lies before it is forgotten. When three quarters are taken the table is made
+  /// again, twice as large as the log is then, and positions start at 1: so it never runs full, and nothing is removed.
+  std::vector<std::uint32_t> table_;
+  std::uint32_t first_ = 1;
 };
 
 }  // namespace spirula::osd

@@ -321,7 +321,7 @@ bool PlacementGroup::answer_repeated(const ClientOpRef& op) {
   }
   auto answer = log_.find(op->object.id);
   if (!answer) return false;
-  reply_result(*op, answer->result, answer->at, answer->user_version);
+  reply_result(*op, 0, answer->at, answer->user_version);
   return true;
 }
 
