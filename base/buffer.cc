@@ -20,7 +20,7 @@ namespace {
 class BlockPool {
  public:
   static constexpr std::size_t alignment = 4096;
-  static constexpr std::size_t step = 64 << 10, block_bytes_max = 8 << 20, bytes_max = 44 << 20;
+  static constexpr std::size_t step = 64 << 10, block_bytes_max = 8 << 20, bytes_max = 36 << 20;
   static bool serves(std::size_t size) { return size >= step / 2 && size <= block_bytes_max; }
 
   std::byte* take(std::size_t size) {
