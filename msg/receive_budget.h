@@ -18,6 +18,8 @@ class ReceiveBudget {
   void give(std::size_t bytes);
   /// Counts more for a message that is in flight, whether there is room or not.
   void add(std::size_t bytes) { used_ += static_cast<std::int64_t>(bytes); }
+  /// What cannot be worked on soon should go.
+  bool is_half_used() const { return used_ > bytes_max_ / 2; }
   /// Set by who could not take: the next give() calls `wake` once.
   std::atomic<bool> wanted{false};
   std::function<void()> wake;
@@ -38,6 +40,11 @@ struct BudgetHold {
   void add(std::size_t more) {
     bytes += more;
     budget->add(more);
+  }
+  /// It will have to be begun anew.
+  void take_back(std::size_t less) {
+    bytes -= less;
+    budget->give(less);
   }
 };
 

@@ -26,12 +26,17 @@ struct ClientOp {
   std::uint64_t room_attempt = 0;  ///< the attempt to make room that it waits or waited for; 0: none
   const char* stage = "received";  ///< where it waits, for people
   std::shared_ptr<void> budget_hold;
+  std::size_t read_bytes = 0;  ///< counted in it for what answering will hold in memory, once that has begun
   /// Of our own requests, which have no connection: gets the reply.
   std::move_only_function<void(msg::OsdReply)> done;
   /// The same request sent again while this one is being worked on; they get the same answer.
   std::vector<std::shared_ptr<ClientOp>> duplicates;
 
   std::string describe() const;
+  void begin_reading();
+  void take_back_reading();
+  /// Half of what requests may take is taken.
+  bool is_room_short() const;
 };
 using ClientOpRef = std::shared_ptr<ClientOp>;
 

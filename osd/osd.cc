@@ -49,6 +49,7 @@ Osd::Osd(Shard& home, Config& config, std::unique_ptr<filestore::ObjectStore> st
   commons_.store = store_.get();
   commons_.count = static_cast<unsigned>(config.integer("osd_shards"));
   commons_.log_entries_max = static_cast<std::size_t>(config.integer("osd_max_pg_log_entries"));
+  commons_.backoff_on_peering = config.flag("osd_backoff_on_peering");
   commons_.figures = &figures_;
   commons_.on_store_failed = [this](std::error_code why) {
     log_error("osd", "the store takes no more writes: {}", why.message());

@@ -63,6 +63,7 @@ class Osd : public msg::Dispatcher {
  private:
   // sessions.cc
   void on_request(const msg::ConnectionRef& connection, ClientSession& session, msg::Message& message);
+  void on_backoff(const msg::ConnectionRef& connection, ClientSession& session, const msg::Message& message);
   void start(ClientOpRef op, ClientSession& session);
   std::int32_t check(ClientOp& op, const ClientSession& session, const maps::OsdMap& map, const maps::Pool& pool) const;
   void refuse(ClientOp& op, std::int32_t error, Epoch epoch);

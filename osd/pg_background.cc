@@ -157,6 +157,7 @@ Task<Result<>> PlacementGroup::trim_one(SnapId snap, SnapId clone, ObjectId head
 Task<Result<>> PlacementGroup::remove() {
   active_ = primary_ = false;
   waiting_for_active_.clear();
+  backoffs_.end_all(true);
   if (!info_.removing) {
     info_.removing = true;
     stopping_ = true;

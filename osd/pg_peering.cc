@@ -79,6 +79,7 @@ Task<> PlacementGroup::change_interval() {
     // Requests that are not answered yet wait with the rest: what they may have done is in the log.
     for (auto& [pointer, op] : in_flight_) {
       for (auto& again : std::exchange(op->duplicates, {})) waiting_for_active_.push_back(std::move(again));
+      op->take_back_reading();
       waiting_for_active_.push_back(op);
     }
     for (const auto& op : waiting_for_active_) op->stage = "waiting for peering";
@@ -115,11 +116,14 @@ Task<> PlacementGroup::change_interval() {
     }
   }
   changing_ = resetting_ = false;
-  if (!primary_) waiting_for_active_.clear();  // the map tells clients whom to ask
-  if (primary_)
+  if (primary_) {
+    back_off_waiting();
     work_->spawn(peer());
-  else
+  } else {
+    waiting_for_active_.clear();  // the map tells clients whom to ask
+    backoffs_.end_all();
     notify_primary();
+  }
   for (auto& action : std::exchange(after_reset_, {})) action();
 }
 
@@ -348,6 +352,7 @@ void PlacementGroup::decide_serving() {
   log_debug("osd", "pg {}: active in the interval of epoch {}", id_.describe(), info_.interval_since.value);
   auto queued = std::exchange(waiting_for_active_, {});
   for (auto& op : queued) submit(std::move(op));
+  backoffs_.end_all();
   note_snaps();
 }
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/coroutine.h"
 #include "base/log.h"
+#include "msg/receive_budget.h"
 #include "osd/interpreter.h"
 #include "osd/placement_group.h"
 
@@ -26,10 +27,32 @@ std::string ClientOp::describe() const {
   return text + "])";
 }
 
+/// As far as the request tells: a length of 0 is all that there is, and longer than most objects are many ask for to be
+/// sure to get all.
+void ClientOp::begin_reading() {
+  if (!budget_hold || read_bytes > 0) return;
+  for (const OsdOp& op : object.ops) {
+    if (op.code != OpCode::read && op.code != OpCode::sync_read && op.code != OpCode::sparse_read) continue;
+    std::uint64_t length = op.extent().length;
+    read_bytes += length == 0 ? limits::read_size_counted_max : std::min(length, limits::read_size_counted_max);
+  }
+  if (read_bytes > 0) static_cast<msg::BudgetHold*>(budget_hold.get())->add(read_bytes);
+}
+
+void ClientOp::take_back_reading() {
+  if (read_bytes > 0) static_cast<msg::BudgetHold*>(budget_hold.get())->take_back(std::exchange(read_bytes, 0));
+}
+
+bool ClientOp::is_room_short() const {
+  return budget_hold && static_cast<msg::BudgetHold*>(budget_hold.get())->budget->is_half_used();
+}
+
 void PlacementGroup::submit(ClientOpRef op) {
   if (stopping_ || info_.removing || !primary_) return;  // a newer map tells the client whom to ask
+  if (backoffs_.hold(op->connection)) return;            // it will be sent again
   if (op->arrival == 0) op->arrival = ++arrivals_;
   if (!active_ || resetting_) {
+    if (is_to_back_off(*op)) return back_off(*op);
     op->stage = "waiting for peering";
     if (waiting_for_active_.size() >= limits::waiting_operations_max) waiting_for_active_.pop_front();
     waiting_for_active_.push_back(std::move(op));
@@ -49,6 +72,31 @@ void PlacementGroup::submit(ClientOpRef op) {
   op->stage = "waiting for its object";
   object.queue.push_back(std::move(op));
   start_queued(object);
+}
+
+/// What waits must leave room for requests to other PGs.
+bool PlacementGroup::is_to_back_off(const ClientOp& op) const {
+  if (!op.connection || !Backoffs::understood_by(*op.connection)) return false;
+  return host_.backs_off_at_once() || waiting_for_active_.size() >= limits::waiting_for_active_max ||
+         op.is_room_short();
+}
+
+void PlacementGroup::back_off(const ClientOp& op) {
+  msg::ConnectionRef connection = op.connection;
+  backoffs_.begin(connection, op.wire.pg, host_.epoch(), host_.next_notify_id());
+  host_.count_backoff();
+  std::erase_if(waiting_for_active_, [&](const ClientOpRef& each) { return each->connection == connection; });
+}
+
+/// Of what was under way when the interval ended, which may be more than half of all that there is room for.
+void PlacementGroup::back_off_waiting() {
+  std::erase_if(waiting_for_active_, [this](const ClientOpRef& op) { return backoffs_.hold(op->connection); });
+  for (;;) {
+    auto found =
+        std::ranges::find_if(waiting_for_active_, [this](const ClientOpRef& op) { return is_to_back_off(*op); });
+    if (found == waiting_for_active_.end()) return;
+    back_off(**found);
+  }
 }
 
 Hold PlacementGroup::hold_for(const ClientOp& op, const ObjectContext& object) const {
@@ -92,6 +140,7 @@ void PlacementGroup::finish(const ClientOpRef& op, ObjectContext& object, Hold h
 void PlacementGroup::begin(const ClientOpRef& op, ObjectContext& object, Hold hold) {
   if (op->connection && op->connection->closed()) return finish(op, object, hold);  // it will be sent again
   if (op->nature.changes && answer_repeated(op)) return finish(op, object, hold);
+  op->begin_reading();
   if (!object.loaded) {
     auto attributes = host_.store().get_attributes_now(object.head);
     if (!attributes) {

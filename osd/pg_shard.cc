@@ -17,6 +17,7 @@ OsdFigures::OsdFigures(Metrics& metrics)
       written_bytes(metrics.counter("osd", "op_in_bytes", "bytes received from clients")),
       dropped(metrics.counter("osd", "op_dropped", "requests that clients have to send elsewhere or again")),
       refused(metrics.counter("osd", "op_refused", "requests without the right to it, or malformed")),
+      backoffs(metrics.counter("osd", "backoffs", "clients asked to keep their requests to a PG that is not active")),
       read_latency(metrics.timing("osd", "op_r_latency", "from a read's arrival to its reply")),
       write_latency(metrics.timing("osd", "op_w_latency", "from a change's arrival to its reply")) {}
 
@@ -255,6 +256,24 @@ void PgShard::on_reset(const msg::ConnectionRef& connection) {
   std::erase_if(waiting_for_map_, [&](const ClientOpRef& op) { return op->connection == connection; });
   for (auto& [id, slot] : pgs_)
     if (slot.ready) slot.pg->on_reset(connection);
+}
+
+std::uint64_t PgShard::drop_waiting(const msg::ConnectionRef& connection, PgId pg) {
+  std::uint64_t bytes = 0;
+  std::erase_if(waiting_for_map_, [&](const ClientOpRef& op) {
+    if (op->connection != connection || op->wire.pg.pg != pg) return false;
+    bytes += op->waiting_bytes;
+    return true;
+  });
+  return bytes;
+}
+
+void PgShard::on_backoff_acknowledged(const msg::ConnectionRef& connection, PgId pg, std::uint64_t id) {
+  drop_waiting(connection, pg);
+  auto found = pgs_.find(pg);
+  if (found == pgs_.end()) return;
+  std::erase_if(found->second.waiting, [&](const ClientOpRef& op) { return op->connection == connection; });
+  if (found->second.ready) found->second.pg->on_backoff_acknowledged(connection, id);
 }
 
 template <class M>

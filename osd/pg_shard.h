@@ -14,7 +14,7 @@ namespace spirula::osd {
 /// Figures of the daemon that shards count.
 struct OsdFigures {
   explicit OsdFigures(Metrics& metrics);
-  Counter &operations, &reads, &writes, &read_bytes, &written_bytes, &dropped, &refused;
+  Counter &operations, &reads, &writes, &read_bytes, &written_bytes, &dropped, &refused, &backoffs;
   Timing &read_latency, &write_latency;
 };
 
@@ -26,6 +26,7 @@ struct ShardCommons {
   filestore::ObjectStore* store = nullptr;
   unsigned count = 1;
   std::size_t log_entries_max = limits::log_entries_max;
+  bool backoff_on_peering = false;
   OsdFigures* figures = nullptr;
   std::atomic<std::uint64_t> pg_count{0};
   std::atomic<std::uint64_t> next_notify{1};
@@ -63,6 +64,9 @@ class PgShard : public PgHost {
   /// retry.
   void wait_for_map(ClientOpRef op);
   void on_reset(const msg::ConnectionRef& connection);
+  /// Drops requests that wait for a map; returns ClientOp::waiting_bytes of them.
+  std::uint64_t drop_waiting(const msg::ConnectionRef& connection, PgId pg);
+  void on_backoff_acknowledged(const msg::ConnectionRef& connection, PgId pg, std::uint64_t id);
   // From other OSDs.
   void handle_peer(PeerRequest request);
   void handle_peer(PeerReply reply);
@@ -98,6 +102,8 @@ class PgShard : public PgHost {
   std::uint64_t room_attempts() override { return room_attempts_; }
   void store_failed(std::error_code why) override { commons_.on_store_failed(why); }
   std::uint64_t next_notify_id() override;
+  bool backs_off_at_once() override { return commons_.backoff_on_peering; }
+  void count_backoff() override { commons_.figures->backoffs.add(); }
   void send_to_osd(std::int32_t osd, msg::Message message) override;
   bool begin_recovery() override;
   void end_recovery() override { --commons_.recoveries; }

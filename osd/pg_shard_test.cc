@@ -5,6 +5,7 @@
 #include "base/coroutine.h"
 #include "base/shard.h"
 #include "msg/fake_messenger.h"
+#include "msg/receive_budget.h"
 #include "osd/interpreter.h"
 #include "osd/store_for_tests.h"
 
@@ -55,6 +56,18 @@ struct Bench {
     op->object.ops.push_back(create);
     EXPECT_EQ(classify(op->object.ops, ObjectClasses::builtin(), op->nature), 0);
     return op;
+  }
+  /// One that takes `bytes` of the budget.
+  ClientOpRef write(std::uint32_t checked, const std::shared_ptr<msg::ReceiveBudget>& budget, std::size_t bytes) {
+    auto op = write(checked);
+    EXPECT_TRUE(budget->try_take(bytes));
+    op->budget_hold = std::make_shared<msg::BudgetHold>(budget, bytes);
+    return op;
+  }
+  std::optional<msg::OsdBackoff> backoff() {
+    auto message = connection->take();
+    if (message.type != msg::OsdBackoff::message_type) return std::nullopt;
+    return *msg::read_message<msg::OsdBackoff>(message);
   }
   std::optional<std::int32_t> result() {
     auto message = connection->take(msg::OsdReply::message_type);
@@ -136,6 +149,141 @@ TEST(PgShard, what_waits_for_more_copies_goes_with_its_connection) {
     EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
     bench.pgs->on_reset(bench.connection);
     EXPECT_EQ(bench.pgs->operations_in_flight(), 0u);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, clients_keep_requests_to_an_inactive_pg_once_half_the_room_is_taken) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    auto budget = std::make_shared<msg::ReceiveBudget>(1000);
+    bench.map.pools[1].min_size = 2;
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(5, budget, 300));
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
+    EXPECT_FALSE(bench.backoff());
+    bench.pgs->handle(bench.write(5, budget, 300));
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 0u) << "the client sends all of them again";
+    EXPECT_TRUE(budget->try_take(1000)) << "nothing is held";
+    budget->give(1000);
+    auto block = bench.backoff();
+    EXPECT_TRUE(block && block->kind == msg::OsdBackoff::Kind::block);
+    EXPECT_EQ(block->pg.pg, (PgId{1, 0}));
+    EXPECT_TRUE(block->end.is_max);
+    bench.pgs->handle(bench.write(5, budget, 10));
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 0u) << "sent before the client heard of it";
+    EXPECT_FALSE(bench.backoff()) << "it is told once";
+    bench.pgs->on_backoff_acknowledged(bench.connection, {1, 0}, block->id);
+
+    // Another client is not concerned.
+    auto first = std::exchange(bench.connection, Bench::make_connection(shard));
+    bench.pgs->handle(bench.write(5, budget, 300));
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
+
+    bench.map.pools[1].min_size = 1;
+    bench.show(6);
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), 0);
+    bench.connection = first;
+    auto unblock = bench.backoff();
+    EXPECT_TRUE(unblock && unblock->kind == msg::OsdBackoff::Kind::unblock);
+    EXPECT_EQ(unblock->id, block->id);
+    bench.pgs->handle(bench.write(6, budget, 900));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), 0);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, a_backoff_ends_when_the_client_knows_of_it) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.commons.backoff_on_peering = true;
+    bench.map.pools[1].min_size = 2;
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(5));
+    auto block = bench.backoff();
+    bench.map.pools[1].min_size = 1;
+    bench.show(6);
+    co_await Bench::settle(shard);
+    // Under way when the client hears of it: served now, it would come before the one that was dropped.
+    bench.pgs->handle(bench.write(6));
+    auto waits_for_a_map = bench.write(7);
+    bench.pgs->handle(waits_for_a_map);
+    co_await Bench::settle(shard);
+    EXPECT_TRUE(bench.connection->sent.empty());
+    bench.pgs->on_backoff_acknowledged(bench.connection, {1, 0}, block->id + 1);
+    EXPECT_TRUE(bench.connection->sent.empty()) << "of another one";
+    bench.pgs->on_backoff_acknowledged(bench.connection, {1, 0}, block->id);
+    auto unblock = bench.backoff();
+    EXPECT_TRUE(unblock && unblock->kind == msg::OsdBackoff::Kind::unblock);
+    bench.show(7);
+    co_await Bench::settle(shard);
+    EXPECT_FALSE(bench.result()) << "it comes again, in its turn";
+    bench.pgs->handle(bench.write(7));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), 0);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, a_backoff_does_not_outlive_its_connection_or_the_pg) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.commons.backoff_on_peering = true;
+    bench.map.pools[1].min_size = 2;
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(5));
+    EXPECT_TRUE(bench.backoff());
+    bench.pgs->on_reset(bench.connection);
+    bench.pgs->handle(bench.write(5));
+    auto block = bench.backoff();
+    EXPECT_TRUE(block && block->kind == msg::OsdBackoff::Kind::block) << "a new session knows of none";
+    // Nobody is asked for requests to a PG that is somewhere else.
+    bench.map.pools.clear();
+    bench.show(6);
+    co_await Bench::settle(shard);
+    auto unblock = bench.backoff();
+    EXPECT_TRUE(unblock && unblock->kind == msg::OsdBackoff::Kind::unblock && unblock->id == block->id);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
+TEST(PgShard, what_a_read_takes_counts_when_it_begins) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    auto budget = std::make_shared<msg::ReceiveBudget>(limits::read_size_counted_max);
+    bench.map.pools[1].min_size = 2;
+    bench.show(5);
+    co_await Bench::settle(shard);
+    for (int i = 0; i < 10; ++i) {
+      auto read = bench.write(5, budget, 100);
+      read->object.ops = {OsdOp(OpCode::read)};
+      EXPECT_EQ(classify(read->object.ops, ObjectClasses::builtin(), read->nature), 0);
+      bench.pgs->handle(std::move(read));
+    }
+    EXPECT_FALSE(budget->is_half_used());
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 10u);
+    bench.map.pools[1].min_size = 1;
+    bench.show(6);
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 0u);
+    EXPECT_TRUE(budget->try_take(limits::read_size_counted_max)) << "all is given back";
+    budget->give(limits::read_size_counted_max);
+    auto read = bench.write(6, budget, 100);
+    read->object.ops = {OsdOp(OpCode::read)};
+    read->begin_reading();
+    EXPECT_TRUE(budget->is_half_used());
+    read->take_back_reading();
+    EXPECT_FALSE(budget->is_half_used());
+    read.reset();
     co_await bench.pgs->stop();
     co_return 0;
   });

@@ -94,6 +94,7 @@ void PlacementGroup::on_reset(const msg::ConnectionRef& connection) {
   for (ObjectContext* object : watched_) object->watches.disconnected(connection, now);
   // They will be sent again, and must not keep room for requests until then.
   std::erase_if(waiting_for_active_, [&](const ClientOpRef& op) { return op->connection == connection; });
+  backoffs_.forget(connection);
 }
 
 void PlacementGroup::tick() {
@@ -116,6 +117,7 @@ void PlacementGroup::tick() {
 Task<> PlacementGroup::stop() {
   stopping_ = true;
   waiting_for_active_.clear();
+  backoffs_.forget_all();
   after_reset_.clear();
   co_await tasks_.stop();
   co_await work_->stop();

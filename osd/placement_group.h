@@ -14,6 +14,7 @@
 #include "maps/osd_map.h"
 #include "msg/daemon_commands.h"
 #include "msg/daemon_messages.h"
+#include "osd/backoffs.h"
 #include "osd/inputs.h"
 #include "osd/object_context.h"
 #include "osd/peer_messages.h"
@@ -47,7 +48,11 @@ class PgHost {
   virtual std::uint64_t room_attempts() = 0;
   /// The store takes no more writes: the daemon has to stop.
   virtual void store_failed(std::error_code why) = 0;
+  /// Also the ids of backoffs.
   virtual std::uint64_t next_notify_id() = 0;
+  /// Clients keep requests to a PG that is not active, even if there is room for them here.
+  virtual bool backs_off_at_once() { return false; }
+  virtual void count_backoff() {}
   /// To another OSD that the map shows up, in order; lost only if its process ends or its session breaks for good.
   virtual void send_to_osd(std::int32_t osd, msg::Message message) = 0;
   /// Takes one of the places for recovery that all PGs share; false: none is free. end_recovery() gives it back.
@@ -87,6 +92,10 @@ class PlacementGroup {
   void submit(ClientOpRef op);
   /// Connections that broke: watches run into their timeouts, requests that wait for the PG are forgotten.
   void on_reset(const msg::ConnectionRef& connection);
+  /// The client keeps its requests from now on.
+  void on_backoff_acknowledged(const msg::ConnectionRef& connection, std::uint64_t id) {
+    backoffs_.on_acknowledged(connection, id);
+  }
   // From other OSDs; of an epoch that we have.
   void on_request(PeerRequest request);
   void on_reply(PeerReply reply);
@@ -165,6 +174,9 @@ class PlacementGroup {
   static Result<Missing::value_type> read_missing(const std::string& key, const Buffer& value);
 
   // pg_requests.cc
+  bool is_to_back_off(const ClientOp& op) const;
+  void back_off(const ClientOp& op);
+  void back_off_waiting();
   Hold hold_for(const ClientOp& op, const ObjectContext& object) const;
   void start_queued(ObjectContext& object);
   void begin(const ClientOpRef& op, ObjectContext& object, Hold hold);
@@ -326,6 +338,7 @@ class PlacementGroup {
   std::uint64_t state_ = 0;
   Time state_since_;
   std::deque<ClientOpRef> waiting_for_active_;
+  Backoffs backoffs_;
   std::unordered_map<const ClientOp*, ClientOpRef> in_flight_;
   /// Changes decided and not yet durable, by request id.
   std::unordered_map<RequestId, ClientOpRef, RequestIdHash> unstable_;

@@ -1,6 +1,5 @@
 #include "base/log.h"
 #include "msg/osd_messages.h"
-#include "msg/receive_budget.h"
 #include "osd/osd.h"
 
 /// Clients' messages, from the connection to the PG.
@@ -51,8 +50,9 @@ void Osd::on_message(msg::ConnectionRef connection, msg::Message message) {
       return on_request(connection, *session, message);
     case msg::Command::message_type:
       return admin_.on_command(connection, message, session->caps.allows_all());
+    case msg::OsdBackoff::message_type:
+      return on_backoff(connection, *session, message);
     case msg::OsdMapMessage::message_type:
-    case msg::OsdBackoff::message_type:  // we never ask for one
       return;
     default:
       log_warning("osd", "{}: message type {:#x} is not understood", connection->describe(), message.type);
@@ -106,22 +106,6 @@ std::int32_t Osd::check(ClientOp& op, const ClientSession& session, const maps::
   return 0;
 }
 
-namespace {
-
-/// What answering will hold in memory, as far as the request tells: a length of 0 is all that there is, and longer than
-/// most objects are many ask for to be sure to get all.
-std::size_t bytes_to_read(const std::vector<OsdOp>& ops) {
-  std::size_t bytes = 0;
-  for (const OsdOp& op : ops) {
-    if (op.code != OpCode::read && op.code != OpCode::sync_read && op.code != OpCode::sparse_read) continue;
-    std::uint64_t length = op.extent().length;
-    bytes += length == 0 ? limits::read_size_counted_max : std::min(length, limits::read_size_counted_max);
-  }
-  return bytes;
-}
-
-}  // namespace
-
 void Osd::on_request(const msg::ConnectionRef& connection, ClientSession& session, msg::Message& message) {
   auto request = msg::read_osd_request(message);
   if (!request) {
@@ -135,13 +119,30 @@ void Osd::on_request(const msg::ConnectionRef& connection, ClientSession& sessio
   op->tid = message.tid;
   op->received = session.local->shard().clock().now();
   op->budget_hold = std::move(message.budget_hold);
-  if (op->budget_hold) static_cast<msg::BudgetHold*>(op->budget_hold.get())->add(bytes_to_read(request->ops));
   op->from_mds = session.from_mds;
   op->wire = std::move(*request);
   op->wire.data.clear();
   op->object.ops = std::move(op->wire.ops);
   op->object.id = op->wire.request_id(connection->peer_name(), message.tid);
   start(std::move(op), session);
+}
+
+/// A client has stopped sending requests to a PG. What it sent before, and waits for a map here, it will send again:
+/// that must not get in front of what has been dropped.
+void Osd::on_backoff(const msg::ConnectionRef& connection, ClientSession& session, const msg::Message& message) {
+  auto body = msg::read_message<msg::OsdBackoff>(message);
+  if (!body) {
+    log_warning("osd", "{}: a backoff that does not decode ends the session", connection->describe());
+    connection->close();
+    return;
+  }
+  if (body->kind != msg::OsdBackoff::Kind::ack_block) return;
+  PgId pg = body->pg.pg;
+  session.waiting_bytes -= session.local->drop_waiting(connection, pg);
+  PgShard* home = session.local;
+  if (!home->owns(pg)) home = shards_[PgShard::index_of(pg, commons_.count)].get();
+  if (home == session.local) return home->on_backoff_acknowledged(connection, pg, body->id);
+  home->shard().post([home, connection, pg, id = body->id] { home->on_backoff_acknowledged(connection, pg, id); });
 }
 
 /// Also where a request goes on that has waited for a map.

@@ -112,6 +112,67 @@ class OsdFailures(ClusterTest):
         ratios(0.85, 0.9, 0.95)
         wait_for(lambda: states().count('"active+clean"') == 4, "it does not go on when there is room", seconds=60)
 
+    def test_requests_to_an_inactive_pg_leave_room_for_others(self):
+        """More than osd_client_message_size_cap of them, from several clients, while the PG waits for a third copy."""
+        world, cluster = self.world, self.three()
+
+        def rados(*words, seconds=20):
+            return subprocess.run([*world.inside(), "rados", "-c", cluster.conf, *words], timeout=seconds,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+        def begin(*words):
+            process = subprocess.Popen([*world.inside(), "rados", "-c", cluster.conf, "-p", "waits", *words],
+                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            return process
+
+        def states():
+            return asked(world, cluster, "pg", "ls-by-pool", "waits").stdout.decode()
+
+        for pool, count, least in (("waits", 1, 3), ("served", 16, 1)):
+            asked(world, cluster, "osd", "pool", "create", pool, count)
+            for name, value in (("size", 3), ("min_size", least)):
+                asked(world, cluster, "osd", "pool", "set", pool, name, value)
+        asked(world, cluster, "osd", "set", "noout")
+        source = world.scratch("source")
+        with open(source, "wb") as f:
+            f.write(os.urandom(16 << 20))
+        for name in range(8):
+            self.assertEqual(rados("-p", "waits", "put", f"old{name}", source).returncode, 0)
+        cluster.kill("osd.1")
+        wait_for(lambda: "peered" in states() and "undersized" in states(), "it goes on with two copies")
+        copies = [world.scratch(f"copy{name}") for name in range(8)]
+        waiting = [begin("bench", "3", "write", "-b", "1048576", "-t", "40", "--no-cleanup", "--run-name", f"run{each}")
+                   for each in range(2)]
+        waiting += [begin("get", f"old{name}", copy) for name, copy in enumerate(copies)]
+        waiting += [begin("put", f"new{name}", source) for name in range(2)]
+        time.sleep(5)
+        started = time.monotonic()
+        for name in range(20):
+            done = rados("-p", "served", "put", f"o{name}", source)
+            self.assertEqual(done.returncode, 0, done.stdout)
+        print(f"     20 objects of 16 MiB in {time.monotonic() - started:.1f} s meanwhile")
+        self.assertTrue(all(process.poll() is None for process in waiting), "some do not wait")
+        asked_to_wait = 0
+        for osd in (0, 2):
+            done = subprocess.run(["ceph", "--admin-daemon", cluster.path("run", f"ceph-osd.{osd}.asok"), "perf", "dump"],
+                                  timeout=20, stdout=subprocess.PIPE, check=True)
+            asked_to_wait += json.loads(done.stdout)["osd"]["backoffs"]
+        print(f"     {asked_to_wait} clients were asked to wait")
+        self.assertGreater(asked_to_wait, 0)
+        cluster.start("osd.1")
+        for process in waiting:
+            said = process.communicate(timeout=90)[0]
+            self.assertEqual(process.returncode, 0, said)
+        for copy in copies:
+            with open(copy, "rb") as f, open(source, "rb") as g:
+                self.assertEqual(f.read(), g.read())
+        for name in range(2):
+            self.assertEqual(rados("-p", "waits", "get", f"new{name}", copies[0]).returncode, 0)
+            with open(copies[0], "rb") as f, open(source, "rb") as g:
+                self.assertEqual(f.read(), g.read())
+
     def test_clients_stay_in_front_of_recovery(self):
         """Small writes, one at a time, beside the recovery of thousands of objects and before it."""
         world, cluster = self.world, self.three()

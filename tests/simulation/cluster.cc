@@ -43,8 +43,9 @@ Cluster::Cluster(std::uint64_t seed, unsigned osds, unsigned size, unsigned min_
     EXPECT_TRUE(
         node.config->parse_file_text(fmt::format("[global]\nmon host = {}\npublic addr = {}\n{}"
                                                  "crush location = root=default host=h{}\nosd max pg log entries = 40\n"
-                                                 "osd client message size cap = 8388608\n",
-                                                 at, node.host->address(), no_auth, i)))
+                                                 "osd client message size cap = 8388608\n"
+                                                 "osd backoff on peering = {}\n",
+                                                 at, node.host->address(), no_auth, i, seed % 2 == 1)))
         << node.config->problem();
     node.store = filestore::MemoryStore::make();
     nodes_.push_back(std::move(node));
