@@ -99,8 +99,9 @@ class Rig {
   std::pair<Outcome, Outcome> drive_with_reader(unsigned depth, const std::function<bool(double seconds)>& more,
                                                 const Operation& operation, const Operation& read);
 
-  /// btrfs lets dirty data grow with the disk, and on one of a few GiB writers wait for metadata that it sets aside.
-  static constexpr std::uint64_t data_bytes = std::uint64_t{200} << 30;
+  /// btrfs lets dirty data grow with the disk: it sets metadata aside for each dirty block, writers wait for that on a
+  /// disk of a few GiB, and on one of 200 GiB it began to write back at 24,000 blocks, in the middle of a burst.
+  static constexpr std::uint64_t data_bytes = std::uint64_t{4} << 40;
   static constexpr testing::TestDisk::Size disk_size{.data_bytes = data_bytes, .journal_bytes = 1 << 30};
   /// For what is compared with a device: all that a load reaches is written before.
   static constexpr testing::TestDisk::Size written_disk_size(std::uint64_t journal_bytes = 1 << 30) {
@@ -153,10 +154,14 @@ class Probe {
   std::thread thread_;
 };
 
-/// The CPU that the system calls and hand-offs of one overwrite cost alone, microseconds: a block to a NOCOW file that
-/// a snapshot shares, and its part, one of `depth`, of a durable O_DIRECT write that one thread starts, another reaps
-/// with libaio and tells the first by eventfd, and of a write to a log.
-double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth);
+/// What the system calls and hand-offs of overwrites reach alone, for so long: of each a block to a NOCOW file that a
+/// snapshot shares, and its part, one of `depth`, of a durable O_DIRECT write that one thread starts, another reaps
+/// with libaio and tells the first by eventfd, and of a write to a log. A third thread writes to the file and the log.
+struct BareStore {
+  double rate = 0;    ///< per second
+  double cpu_us = 0;  ///< for each
+};
+BareStore bare_store(const Rig& rig, const RawDevice& raw, unsigned depth, double seconds);
 
 /// The CPU of what btrfs does for a clone of 4 MiB alone, microseconds: a file made, its name in an xattr, a reflink.
 double clone_floor(const Rig& rig);

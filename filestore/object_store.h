@@ -142,7 +142,7 @@ struct FilestoreOptions {
   std::uint64_t staged_bytes_min = limits::staged_bytes_min;
   std::uint64_t shared_checksums_min = limits::shared_checksums_min;
   unsigned apply_threads = 2, read_threads = 4;
-  std::chrono::milliseconds commit_interval_min{1'000}, commit_interval_max{30'000};
+  std::chrono::milliseconds commit_interval_min{5'000}, commit_interval_max{30'000};
 };
 struct FilestoreFormat {
   std::string owner;  ///< whose store this is: "osd.3"

@@ -13,12 +13,16 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <cerrno>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <thread>
 
 #include "base/check.h"
 #include "filestore/bench_rig.h"
+#include "filestore/limits.h"
 
 namespace spirula::filestore::bench {
 
@@ -291,9 +295,10 @@ Probe::Found Probe::stop() {
   return std::move(found_);
 }
 
-double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth) {
+BareStore bare_store(const Rig& rig, const RawDevice& raw, unsigned depth, double seconds) {
   constexpr std::uint64_t file_bytes = 256 << 20;
-  std::string base = rig.disk().mount_point() + "/floor";
+  constexpr unsigned logged_together = 32, logged_bytes = 600, record_bytes = 4'800;
+  std::string base = rig.disk().mount_point() + "/bare";
   shell(
       fmt::format("btrfs -q subvolume create {0} && chattr +C {0} && "
                   "dd if=/dev/zero of={0}/file bs=1M count={1} conv=notrunc status=none && sync -f {0} && "
@@ -309,40 +314,71 @@ double system_call_floor(const Rig& rig, const RawDevice& raw, unsigned depth) {
   io_context_t context = nullptr;
   CHECK(io_setup(8, &context) == 0);
   Buffer data = random_buffer(1 << 20);
-  SeededRandom random(7);
-  constexpr unsigned count = 8'192, logged_together = 32, logged_bytes = 600, record_bytes = 4'800;
+
+  std::mutex mutex;
+  std::condition_variable work;
+  std::uint64_t started = 0, durable = 0;
+  bool over = false;
   double cpu = cpu_seconds();
+  auto begin = Time::now();
   std::thread reaper([&] {
-    for (unsigned i = 0; i < count; i += depth) {
+    for (;;) {
       io_event done{};
       int got;
       do got = io_getevents(context, 1, 1, &done, nullptr);
       while (got == -EINTR);
       CHECK(got == 1 && static_cast<std::int64_t>(done.res) > 0);
+      {
+        std::lock_guard lock(mutex);
+        durable += depth;
+        if (durable == started && over) return work.notify_one();
+      }
+      work.notify_one();
       std::uint64_t one = 1;
       CHECK(::write(event, &one, sizeof one) == sizeof one);
     }
   });
-  for (unsigned i = 0; i < count; i += depth) {
+  std::thread applier([&] {
+    SeededRandom random(8);
+    for (std::uint64_t applied = 0;;) {
+      std::uint64_t until;
+      {
+        std::unique_lock lock(mutex);
+        work.wait(lock, [&] { return durable - applied >= limits::lane_batch_transactions_wanted || over; });
+        if (over) return;
+        until = durable;
+      }
+      for (; applied < until; ++applied) {
+        CHECK(::pwrite(file, data.data(), 4096, static_cast<off_t>(random.below(file_bytes / 4096) * 4096)) == 4096);
+        if (applied % logged_together == 0) CHECK(::write(log, data.data(), logged_together * logged_bytes) > 0);
+      }
+    }
+  });
+  SeededRandom random(7);
+  for (bool last = false; !last;) {
     iocb write;
     iocb* writes[] = {&write};
     io_prep_pwrite(&write, journal, const_cast<std::byte*>(data.data()), (depth * record_bytes + 4095) / 4096 * 4096,
                    static_cast<long long>(random.below(1 << 17) * 4096));
     write.aio_rw_flags = RWF_DSYNC;
+    last = seconds_since(begin) >= seconds;
+    {
+      std::lock_guard lock(mutex);
+      started += depth;
+      over = last;
+    }
     CHECK(io_submit(context, 1, writes) == 1);
     epoll_event got;
-    while (::epoll_wait(poll, &got, 1, -1) < 0) CHECK(errno == EINTR);
-    for (unsigned j = i; j < i + depth; ++j) {
-      CHECK(::pwrite(file, data.data(), 4096, static_cast<off_t>(random.below(file_bytes / 4096) * 4096)) == 4096);
-      if (j % logged_together == 0) CHECK(::write(log, data.data(), logged_together * logged_bytes) > 0);
-    }
+    while (!last && ::epoll_wait(poll, &got, 1, -1) < 0) CHECK(errno == EINTR);
   }
   reaper.join();
-  cpu = cpu_seconds() - cpu;
+  applier.join();
+  BareStore found{.rate = static_cast<double>(started) / seconds_since(begin),
+                  .cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(started)};
   io_destroy(context);
   for (int each : {file, log, journal, event, poll}) ::close(each);
   shell(fmt::format("btrfs -q subvolume delete {0} {0}.snap", base));
-  return cpu * 1e6 / count;
+  return found;
 }
 
 double clone_floor(const Rig& rig) {

@@ -19,7 +19,7 @@
 /// format (inline_threshold, staging_threshold) is measured when it is named. The table at the end is the one of
 /// docs/benchmarks.md.
 ///
-/// The disk of the store is a sparse file of 200 GiB (see Rig::data_bytes). For the figures that stand beside a
+/// The disk of the store is a sparse file of 4 TiB (see Rig::data_bytes). For the figures that stand beside a
 /// device's its front is written before: else the file system below it, which has to allocate and to journal that, is
 /// measured.
 namespace spirula::filestore::bench {
@@ -126,10 +126,12 @@ class Bench {
                  fmt::format("processors idle meanwhile {:.0f}%, with fio {:.0f}%", 100 * middle(idle),
                              100 * middle(fio_idle)),
                  number(middle(device) / middle(fio), 2), "", {});
-      double floor = system_call_floor(rig, raw_, depth);
+      BareStore bare = bare_store(rig, raw_, depth, settings_.seconds);
+      table_.row(fmt::format("- the system calls and hand-offs of such a store alone, depth {} (/s)", depth),
+                 number(bare.rate), "", number(bare.rate / middle(fio), 2), "", {});
       table_.row(fmt::format("- CPU for each, depth {} (µs)", depth), number(middle(cpu), 1),
-                 number(floor, 1) + " its system calls and hand-offs alone; load itself " + number(load, 1),
-                 number(middle(cpu) / floor, 2), "25 or the floor", middle(cpu) <= std::max(25.0, floor));
+                 number(bare.cpu_us, 1) + " its system calls and hand-offs alone; load itself " + number(load, 1),
+                 number(middle(cpu) / bare.cpu_us, 2), "25 or the floor", middle(cpu) <= std::max(25.0, bare.cpu_us));
       table_.row(fmt::format("- by thread, depth {} (µs; changes of context)", depth), by_thread(last), "", "", "", {});
     }
   }
