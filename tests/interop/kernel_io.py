@@ -43,12 +43,17 @@ say ready
 : > ready-{me}
 while [ ! -e ready-{other} ]; do sleep 0.1; done
 say begins
+strange=0
 for i in $(seq 1 {rounds}); do
   echo "content of {me} $i" > {me}-$i || fail "create $i"
   mv {me}-$i {me}-moved-$i || fail "move $i"
   ln {me}-moved-$i {me}-linked-$i || fail "link $i"
   until mkdir lock 2>/dev/null; do sleep 0.02; done
-  echo $(($(cat counter) + 1)) > counter.new && mv counter.new counter && echo "{me} $i" >> log || fail "counter $i"
+  n=$(cat counter) || fail "read counter $i"
+  while case "$n" in ""|*[!0-9]*) true;; *) false;; esac; do
+    strange=$((strange + 1)); sleep 0.02; n=$(cat counter)
+  done
+  echo $((n + 1)) > counter.new && mv counter.new counter && echo "{me} $i" >> log || fail "counter $i"
   rmdir lock || fail unlock
   [ $((i % 10)) = 0 ] && say round $i
   for o in {other}-moved-*; do
@@ -59,6 +64,7 @@ for i in $(seq 1 {rounds}); do
 done
 : > done-{me}
 while [ ! -e done-{other} ]; do sleep 0.1; done
+say strange $strange
 say counter $(cat counter)
 say lines $(grep -c . log)
 say mine $(ls | grep -c '^{me}-') theirs $(ls | grep -c '^{other}-')
@@ -153,6 +159,10 @@ class KernelIo(ClusterTest):
         self.assertEqual(troubles, [], "\n".join(troubles))
         names = 2 * ROUNDS - ROUNDS // 3
         for report in reports:
+            if self.cluster.software == "stock":  # Debian's kernel then reads nothing, or the content twice
+                print(f"     the size of what the other has renamed was not known {report.get('strange')} times")
+            else:
+                self.assertEqual(report.get("strange"), "0")
             self.assertEqual(report.get("counter"), str(2 * ROUNDS))
             self.assertEqual(report.get("lines"), str(2 * ROUNDS))
             self.assertEqual(report.get("mine"), f"{names} theirs {names}")
