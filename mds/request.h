@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+
 #include "base/clock.h"
 #include "mds/server.h"
 
@@ -9,7 +11,9 @@ struct Server::Request {
   std::shared_ptr<Session> session;
   std::uint64_t tid = 0;
   msg::ClientRequest body;
+  std::size_t bytes = 0;  ///< of its message, and its own
   std::shared_ptr<void> budget_hold;
+  std::optional<msg::BudgetHold> waits_of_session, waits;  ///< its room among those that wait for others
   MonotonicTime started{};
   bool completed_before = false;
   Ino made_before;                                       ///< by the earlier run of the same request

@@ -163,6 +163,7 @@ class Server {
 
   // server_requests.cc
   void handle_request(const SessionRef& session, msg::Message message);
+  bool may_wait(Request& request);
   void start_request(RequestRef request);
   bool try_request(const RequestRef& request);
   Task<> run_request(RequestRef request);
@@ -239,7 +240,8 @@ class Server {
   std::map<ClientId, SessionRef> sessions_;
   std::unordered_map<Ino, std::unique_ptr<WaitList>> cap_waiters_;
   std::map<Ino, std::unique_ptr<WaitList>> loading_;
-  std::list<RequestRef> running_;             ///< those that something stands in the way of
+  std::list<RequestRef> running_;  ///< those that something stands in the way of
+  std::shared_ptr<msg::ReceiveBudget> waiting_ = std::make_shared<msg::ReceiveBudget>(limits::waiting_bytes_max);
   std::vector<RequestRef> replayed_, early_;  ///< come before we are active: resent ones first
   /// What a client says about one inode's cap: a message, or one item of a release.
   struct CapsMessage {

@@ -5,6 +5,7 @@
 #include "base/log_capture.h"
 #include "mds/request.h"
 #include "mds/test_client.h"
+#include "msg/receive_budget.h"
 
 /// What happens at the server's limits, and to clients that do not keep theirs.
 namespace spirula::mds {
@@ -149,6 +150,62 @@ TEST(ServerLimits, a_client_that_never_forgets_its_flushes_is_evicted_and_we_sta
   SessionProgress progress;
   for (std::uint64_t tid = 0; tid < limits::session_completed_max + 5'000; ++tid) progress.flushes.insert(tid);
   EXPECT_TRUE(decode<SessionProgress>(encode(progress))) << "what was let in comes back";
+}
+
+/// They would fill the room for messages, and what the other client has to say would not be read.
+TEST(ServerLimits, requests_that_wait_for_another_client_leave_room_for_its_messages) {
+  serve([](Fresh& fresh) -> Task<> {
+    auto& [shard, store, server] = fresh;
+    auto budget = std::make_shared<msg::ReceiveBudget>(msg::MessengerOptions().bytes_in_flight_max);
+    Client holder(shard, server, 7);
+    co_await holder.open();
+    ParsedReply made = co_await holder.call(Client::create("f"));
+    EXPECT_TRUE(made.target);
+    EXPECT_TRUE(co_await server.flush_journal());
+    if (!made.target) co_return;
+    // Thousands of requests from several clients.
+    constexpr std::size_t bytes = 60'000;
+    std::vector<std::unique_ptr<Client>> clients;
+    std::size_t refused = 0, sent = 0;
+    for (int i = 0; i < 6; ++i) {
+      Client& client = *clients.emplace_back(std::make_unique<Client>(shard, server, 10 + i));
+      co_await client.open();
+      for (; sent < (i + 1) * (limits::session_waiting_bytes_max / bytes + 100); ++sent) {
+        ClientRequest body = set_xattr("f", "user.a", bytes);
+        msg::Message message = msg::make_message(body, sent + 1);
+        const std::size_t size = message.front.size() + message.data.size();
+        EXPECT_TRUE(budget->try_take(size)) << "nothing would be read any more";
+        message.budget_hold = std::make_shared<msg::BudgetHold>(budget, size);
+        server.on_message(client.connection, std::move(message));
+      }
+      (void)co_await shard.clock().sleep(5ms);
+      for (const msg::Message& reply : client.take(ClientReply::message_type)) {
+        EXPECT_EQ(Client::parse(reply).head.result, -16);
+        ++refused;
+      }
+    }
+    EXPECT_GT(refused, 600u);
+    EXPECT_LT(refused, sent);
+    EXPECT_FALSE(budget->is_half_used());
+    auto caps = holder.caps();
+    EXPECT_FALSE(caps.empty());
+    msg::ClientCapRelease release;
+    Inode* inode = server.tree().find(Ino{made.target->ino});
+    release.items.push_back({made.target->ino, made.target->cap.cap_id, 0, inode->caps.find(ClientId{7})->sequence});
+    server.on_message(holder.connection, msg::make_message(release));
+    (void)co_await shard.clock().sleep(5ms);
+    EXPECT_TRUE(co_await server.flush_journal());
+    ParsedReply after = co_await holder.call(Client::request(MdsOp::mkdir, "after"));
+    EXPECT_EQ(after.head.result, 0);
+    std::size_t done = 0;
+    for (auto& client : clients) {
+      for (const msg::Message& reply : client->take(ClientReply::message_type)) {
+        EXPECT_EQ(Client::parse(reply).head.result, 0);
+        ++done;
+      }
+    }
+    EXPECT_GT(done, 0u);
+  });
 }
 
 TEST(ServerLimits, a_key_that_only_reads_gets_no_cap_to_write_with) {

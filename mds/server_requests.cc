@@ -20,13 +20,29 @@ void Server::handle_request(const SessionRef& session, msg::Message message) {
   auto request = std::make_shared<Request>();
   request->session = session;
   request->tid = message.tid;
+  request->bytes = sizeof(Request) + message.front.size() + message.middle.size() + message.data.size();
   request->body = *std::move(body);
   request->budget_hold = std::move(message.budget_hold);
   if (phase_ != Phase::active) {  // what the client had an early reply for comes before everything else
+    if (!request->body.is_replay() && !may_wait(*request)) return reply_bare(*request, make_error_code(Errc::busy));
     (request->body.is_replay() ? replayed_ : early_).push_back(std::move(request));
     return;
   }
   start_request(std::move(request));
+}
+
+/// Takes room among the requests that wait for what other clients have to say: were there no bound to it, what they say
+/// would not be read any more.
+bool Server::may_wait(Request& request) {
+  if (request.waits) return true;
+  auto& of_session = request.session->waiting;
+  if (!request.waits_of_session) {
+    if (!of_session->try_take(request.bytes)) return false;
+    request.waits_of_session.emplace(of_session, request.bytes);
+  }
+  if (!waiting_->try_take(request.bytes)) return false;
+  request.waits.emplace(waiting_, request.bytes);
+  return true;
 }
 
 void Server::start_request(RequestRef request) {
@@ -241,6 +257,7 @@ Task<Result<>> Server::remove_obstacle(RequestRef request) {
       co_return co_await wait_for_commit(attempt.wait_for);
     case Attempt::Obstacle::claims: {
       request->waiting_for = "caps of others";
+      if (!may_wait(*request)) co_return Errc::busy;
       std::set<Ino> claimed;
       for (const auto& needed : attempt.claims) {
         Inode* inode = tree_.find(needed.first);
@@ -468,6 +485,10 @@ bool Server::try_file_lock(const RequestRef& request) {
   if (!args.wait) {
     Result<> set = inode.locks->set(rule, lock);
     reply_bare(*request, set ? std::error_code{} : set.error());
+    return true;
+  }
+  if (!may_wait(*request)) {
+    reply_bare(*request, std::make_error_code(std::errc::no_lock_available));
     return true;
   }
   Result<bool> set = inode.locks->set_or_wait(rule, lock, request->tid);

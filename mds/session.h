@@ -8,6 +8,7 @@
 #include "mds/batch.h"
 #include "msg/caps_mds.h"
 #include "msg/messenger.h"
+#include "msg/receive_budget.h"
 
 namespace spirula::mds {
 
@@ -43,6 +44,8 @@ struct Session {
   bool reconnected = false;
   std::size_t reported = 0;  ///< caps it brought back
   bool evicting = false;
+  std::shared_ptr<msg::ReceiveBudget> waiting =
+      std::make_shared<msg::ReceiveBudget>(limits::session_waiting_bytes_max);  ///< Server::may_wait()
   std::size_t early_bytes = 0;  ///< of its cap messages that wait until we have started
   /// Caps it brought back for inodes that a request of its own, sent again, has yet to make anew.
   std::map<Ino, msg::CapReconnect> unmatched;

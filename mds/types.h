@@ -78,8 +78,12 @@ inline constexpr std::size_t batch_bytes_max = 8 << 20;
 inline constexpr std::size_t batches_waiting_max = 4;           ///< full ones; changes wait until there are fewer
 inline constexpr std::size_t names_update_bytes_max = 4 << 20;  ///< of names and records in one message to an OSD
 inline constexpr std::size_t readdir_bytes_max = 512 << 10;     ///< of one reply (mds_max_... as stock sends them)
-inline constexpr std::size_t early_caps_bytes_max = 16 << 20;   ///< of a client's cap messages while we start
-inline constexpr std::size_t file_locks_max = 16'384;           ///< of one file, waiting ones included; then ENOLCK
+/// Of requests that wait for what other clients have to say, of one client and of all; then EBUSY. Half of what
+/// messages being worked on may take (MessengerOptions::bytes_in_flight_max): the other half is for what ends the
+/// waiting.
+inline constexpr std::size_t session_waiting_bytes_max = 32 << 20, waiting_bytes_max = 128 << 20;
+inline constexpr std::size_t early_caps_bytes_max = 16 << 20;  ///< of a client's cap messages while we start
+inline constexpr std::size_t file_locks_max = 16'384;          ///< of one file, waiting ones included; then ENOLCK
 inline constexpr std::size_t readdir_entries_max = 8192;
 }  // namespace limits
 
