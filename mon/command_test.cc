@@ -34,6 +34,7 @@ struct CommandTest : testing::Test, TestState {
   std::unique_ptr<Decider> decider;
   std::unique_ptr<ClusterLog> log;
   std::unique_ptr<MdsWatch> mds;
+  std::uint64_t sequence = 0;
 
   CommandTest() {
     config.add(options());
@@ -249,6 +250,41 @@ TEST_F(CommandTest, configuration_by_place_and_class) {
         << who;
   run(R"({"prefix": "config rm", "who": "osd/host:h0", "name": "debug_osd"})");
   EXPECT_EQ(run(R"({"prefix": "config get", "who": "osd.0", "key": "debug_osd"})").output, "2\n");
+}
+
+TEST_F(CommandTest, health_names_pgs_that_find_no_room) {
+  ASSERT_TRUE(boot(0, 6800));
+  ASSERT_EQ(run(R"({"prefix": "osd pool create", "pool": "p", "pg_num": 4})").result, 0);
+  const std::int64_t pool = state.osd().map().pools.rbegin()->first;
+  auto report = [&](std::uint32_t seed, std::uint64_t bits) {
+    msg::OsdBeacon beacon;
+    msg::PgReport each;
+    each.pg = {pool, seed};
+    each.state = msg::pg_state::active | msg::pg_state::degraded | bits;
+    each.up = each.acting = {0};
+    each.reported_epoch = state.osd().map().epoch;
+    each.reported_sequence = ++sequence;
+    beacon.pgs.push_back(each);
+    stats.take(beacon, MonotonicTime{});
+  };
+  auto health = [&] {
+    return assess(state, {now, {}, 1.0, system_random(), config, options(), stats, *mds, sessions, *decider, metrics});
+  };
+  EXPECT_FALSE(health().checks.contains("PG_RECOVERY_FULL") || health().checks.contains("PG_BACKFILL_FULL"));
+  report(0, msg::pg_state::recovery_toofull);
+  report(1, msg::pg_state::backfill_toofull);
+  report(2, msg::pg_state::backfill_toofull);
+  report(3, 0);
+  auto checks = health().checks;
+  EXPECT_EQ(checks.at("PG_RECOVERY_FULL").severity, HealthStatus::error);
+  EXPECT_EQ(checks.at("PG_RECOVERY_FULL").summary, "Full OSDs blocking recovery: 1 pg recovery_toofull");
+  EXPECT_EQ(checks.at("PG_BACKFILL_FULL").severity, HealthStatus::warning);
+  EXPECT_EQ(checks.at("PG_BACKFILL_FULL").summary,
+            "Low space hindering backfill (add storage if this doesn't resolve itself): 2 pgs backfill_toofull");
+  EXPECT_EQ(checks.at("PG_BACKFILL_FULL").detail.size(), 2u);
+  EXPECT_EQ(checks.at("PG_BACKFILL_FULL").count, 2u);
+  report(0, 0);
+  EXPECT_FALSE(health().checks.contains("PG_RECOVERY_FULL"));
 }
 
 TEST_F(CommandTest, muted_checks_do_not_count) {

@@ -124,7 +124,7 @@ class Assessor {
 
   void placement() {
     std::map<std::string, std::vector<std::string>> inactive, damaged;
-    std::vector<std::string> degraded_pgs;
+    std::vector<std::string> degraded_pgs, recovery_full, backfill_full;
     for (const auto& [id, pool] : map_.pools)
       for (std::uint32_t seed = 0; seed < pool.pg_num; ++seed) {
         msg::PgId pg{id, seed};
@@ -139,6 +139,8 @@ class Assessor {
               .push_back(line);
         if (bits & (inconsistent | failed_repair | snaptrim_error)) damaged["inconsistent"].push_back(line);
         if (bits & (degraded | undersized)) degraded_pgs.push_back(line);
+        if (bits & recovery_toofull) recovery_full.push_back(line);
+        if (bits & backfill_toofull) backfill_full.push_back(line);
       }
     std::uint64_t count = 0;
     std::string kinds;
@@ -162,6 +164,17 @@ class Assessor {
                fmt::format("{} pg{} degraded or undersized", degraded_pgs.size(), degraded_pgs.size() == 1 ? "" : "s"),
            degraded_pgs);
     }
+    auto pgs = [](const std::vector<std::string>& those) {
+      return fmt::format("{} pg{}", those.size(), those.size() == 1 ? "" : "s");
+    };
+    if (!recovery_full.empty())
+      add("PG_RECOVERY_FULL", HealthStatus::error, recovery_full.size(),
+          fmt::format("Full OSDs blocking recovery: {} recovery_toofull", pgs(recovery_full)), recovery_full);
+    if (!backfill_full.empty())
+      warn("PG_BACKFILL_FULL", backfill_full.size(),
+           fmt::format("Low space hindering backfill (add storage if this doesn't resolve itself): {} backfill_toofull",
+                       pgs(backfill_full)),
+           backfill_full);
     if (sum.unfound) warn("OBJECT_UNFOUND", sum.unfound, fmt::format("{} objects unfound", sum.unfound));
     if (sum.scrub_errors)
       add("OSD_SCRUB_ERRORS", HealthStatus::error, sum.scrub_errors, fmt::format("{} scrub errors", sum.scrub_errors));

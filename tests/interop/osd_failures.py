@@ -109,6 +109,9 @@ class OsdFailures(ClusterTest):
         wait_for(lambda: "recovery_toofull" in states(), "it does not say that it waits for room")
         time.sleep(3)
         self.assertIn("recovery_toofull", states(), "it goes on although there is no room")
+        said = json.loads(asked(world, cluster, "health", "-f", "json").stdout)["checks"]["PG_RECOVERY_FULL"]
+        self.assertEqual(said["severity"], "HEALTH_ERR")
+        self.assertRegex(said["summary"]["message"], r"^Full OSDs blocking recovery: \d pgs? recovery_toofull$")
         ratios(0.85, 0.9, 0.95)
         wait_for(lambda: states().count('"active+clean"') == 4, "it does not go on when there is room", seconds=60)
 
