@@ -1,26 +1,57 @@
 #include "filestore/apply_lanes.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 
 #include "base/check.h"
 #include "filestore/limits.h"
 
 namespace spirula::filestore {
+namespace {
+
+/// Some processors are left to the journal and to whoever submits: nobody waits for an apply, and everybody for them.
+unsigned lane_count(unsigned wanted) {
+  if (wanted == 0) wanted = std::min(std::thread::hardware_concurrency() / 2, limits::lanes_max);
+  return std::bit_floor(std::max(wanted, 1u));
+}
+
+/// struct sched_attr of sched_setattr(2), which no header of the C library has yet.
+struct SchedulingAttributes {
+  std::uint32_t size, policy;
+  std::uint64_t flags;
+  std::int32_t nice;
+  std::uint32_t priority;
+  std::uint64_t runtime, deadline, period;  ///< nanoseconds
+};
+
+/// Whoever wakes up beside this thread runs at once and not at the end of its slice, at no cost to its share of the
+/// processor: it asks for the longest slice, 100 ms (since Linux 6.12; earlier ones take no notice).
+void make_way_for_the_woken() {
+  SchedulingAttributes attributes{};
+  if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) < 0) return;
+  attributes.runtime = 100'000'000;
+  (void)::syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+}  // namespace
 
 ApplyLanes::ApplyLanes(const JournalPosition& from, Index& index, DataFiles& files, StagingFiles& staging,
                        ApplyCounters& counters, const FilestoreOptions& options, OnApplied on_applied,
                        OnFailed on_failed)
     : reached_(from), on_applied_(std::move(on_applied)), on_failed_(std::move(on_failed)) {
-  for (unsigned i = 0; i < std::bit_floor(std::max(options.apply_threads, 1u)); ++i) {
+  for (unsigned i = lane_count(options.apply_threads); i > 0; --i) {
     lanes_.push_back(std::make_unique<Lane>());
     lanes_.back()->applier = std::make_unique<Applier>(index, files, staging, counters, options);
   }
   for (auto& lane : lanes_)
     lane->thread = std::thread([this, &lane = *lane] {
       pthread_setname_np(pthread_self(), "apply");
+      make_way_for_the_woken();
       run(lane);
     });
 }

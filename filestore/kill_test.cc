@@ -39,6 +39,7 @@ FilestoreOptions options_of(const std::string& path, const std::string& journal)
   options.shared_checksums_min = 0;
   options.path = path;
   options.journal = journal;
+  options.apply_threads = 2;
   options.commit_interval_min = options.commit_interval_max = std::chrono::milliseconds(120);
   return options;
 }

@@ -44,6 +44,8 @@ inline constexpr std::size_t open_files_max = 8192;
 inline constexpr int open_tables_max = 1024;
 /// Objects whose onode an apply lane keeps between batches, with a row of checksums for each on average.
 inline constexpr std::size_t lane_objects_max = 2048;
+/// Apply lanes, where the processors decide.
+inline constexpr unsigned lanes_max = 4;
 /// Transactions an apply lane takes at once.
 inline constexpr std::size_t lane_batch_transactions_max = 256;
 /// So many, or so many bytes, are worth a batch at once; fewer wait this long for company. Nobody waits for them: reads

@@ -129,6 +129,7 @@ Rig::Rig(const TestDisk::Size& size, const std::function<void(FilestoreOptions&)
     : disk_(size), journal_bytes_(size.journal_bytes) {
   disk_.format(integrity);
   options_ = disk_.options();
+  options_.apply_threads = 0;
   if (change) change(options_);
   open();
   for (std::uint32_t seed = 0; seed < 1u << pg_bits; ++seed) {

@@ -122,6 +122,7 @@ FilestoreOptions TestDisk::options() const {
   FilestoreOptions options;
   options.path = mount_point_;
   options.journal = journal_device_;
+  options.apply_threads = 2;  // what lanes do to each other is tested on any machine
   return options;
 }
 

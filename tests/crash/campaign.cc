@@ -67,6 +67,7 @@ filestore::FilestoreOptions options_for(const auto& disk) {
   options.path = disk.mount_point();
   options.journal = disk.journal();
   options.memory_bytes_max = 32 * mebibyte;
+  options.apply_threads = 2;
   options.staging_ring_bytes = 8 * mebibyte;  // goes round several times
   options.shared_checksums_min = 0;
   options.commit_interval_min = 300ms;
