@@ -93,10 +93,13 @@ class KernelMount(ClusterTest):
         self.write_kill_read("secure")
 
     def test_goes_on_after_a_crash(self):
-        """The client stays mounted while every daemon dies and comes back, and while another MDS takes over."""
+        """The client stays mounted while every daemon dies and comes back, and while another MDS takes over. Placement
+        groups that are not active yet ask it to keep its requests."""
         def crash(marker, words):
             if marker == "crash":
                 self.cluster.kill()
+                with open(self.cluster.conf, "a") as conf:
+                    conf.write("[osd]\nosd_backoff_on_peering = true\n")
                 self.cluster.start_all()
             if marker == "takeover":
                 serves = json.loads(self.world.client("ceph", "status", "-f", "json").stdout)["fsmap"]["by_rank"][0]["name"]
@@ -106,6 +109,9 @@ class KernelMount(ClusterTest):
         self.cluster.add_standby("mds.b")
         reports = self.boot("prefer-crc", MOUNT + GO_ON + MOUNT + COMPARE, crash, deadline=120)
         self.assertIn(("written", ""), reports)
+        if not self.stock:
+            figures = self.world.client("ceph", "daemon", "osd.0", "perf", "dump").stdout
+            print(f"     asked to keep requests {json.loads(figures)['osd']['backoffs']} times")
         self.cluster.remove_standby("mds.b")
         self.world.client("ceph", "config", "rm", "global", "mds_beacon_grace")
 
