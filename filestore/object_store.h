@@ -143,7 +143,7 @@ struct FilestoreOptions {
   std::uint64_t shared_checksums_min = limits::shared_checksums_min;
   unsigned apply_threads = 0;  ///< lanes, a power of two; 0: half as many as there are processors, at most 4
   unsigned read_threads = 4;
-  std::chrono::milliseconds commit_interval_min{5'000}, commit_interval_max{30'000};
+  std::chrono::milliseconds commit_interval_min{2'000}, commit_interval_max{30'000};
 };
 struct FilestoreFormat {
   std::string owner;  ///< whose store this is: "osd.3"
