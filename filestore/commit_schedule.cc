@@ -7,8 +7,8 @@ namespace {
 
 /// The part of the time that a commit may take.
 constexpr int interval_per_cost = 10;
-/// Of the journal, written since the last commit: two intervals and what arrives during a commit must fit.
-constexpr std::uint64_t journal_part = 4;
+/// Of a ring, written since the last commit: two intervals and what arrives during a commit must fit.
+constexpr std::uint64_t ring_part = 4;
 /// Between commits that only find out what is left on a disk that is nearly full.
 constexpr auto wants_room_pause = std::chrono::milliseconds(200);
 
@@ -25,16 +25,17 @@ void CommitSchedule::start(MonotonicTime now) {
 bool CommitSchedule::due(MonotonicTime now, const Situation& s) const {
   if (s.requested || s.stuck) return true;
   if (s.settled) return false;
-  if (s.journal_bytes - journal_bytes_seen_ > s.journal_size / journal_part) return true;
+  if (s.written.journal - seen_.journal > s.size.journal / ring_part) return true;
+  if (s.written.staging - seen_.staging > s.size.staging / ring_part) return true;
   if (s.dirty_bytes > s.dirty_bytes_max) return true;
   return now - last_ >= (s.wants_room ? std::min<Interval>(interval_, wants_room_pause) : interval_);
 }
 
-void CommitSchedule::committed(MonotonicTime begin, MonotonicTime end, std::uint64_t journal_bytes) {
+void CommitSchedule::committed(MonotonicTime begin, MonotonicTime end, const Rings& written) {
   auto cost = std::chrono::duration_cast<Interval>(end - begin);
   interval_ = std::clamp(cost * interval_per_cost, interval_min_, interval_max_);
   last_ = end;
-  journal_bytes_seen_ = journal_bytes;
+  seen_ = written;
 }
 
 }  // namespace spirula::filestore

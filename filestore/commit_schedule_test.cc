@@ -14,14 +14,14 @@ class CommitScheduleTest : public ::testing::Test {
  protected:
   CommitScheduleTest() {
     schedule_.start(now_);
-    situation_.journal_size = 100 * mebibyte;
+    situation_.size = {.journal = 100 * mebibyte, .staging = 40 * mebibyte};
     situation_.dirty_bytes_max = 32 * mebibyte;
   }
   /// A commit that takes so long, of what the journal has now.
   void commit(Duration cost) {
     MonotonicTime begin = now_;
     now_ += cost;
-    schedule_.committed(begin, now_, situation_.journal_bytes);
+    schedule_.committed(begin, now_, situation_.written);
   }
   bool due() const { return schedule_.due(now_, situation_); }
   /// How long it takes until one is due, if nothing else happens; a year if it never is.
@@ -57,7 +57,7 @@ TEST_F(CommitScheduleTest, the_interval_stays_within_its_bounds) {
   EXPECT_EQ(due_in(), 30s);
   CommitSchedule fixed(1h, 1s);  // the lower bound counts
   fixed.start(now_);
-  fixed.committed(now_, now_ + 1s, 0);
+  fixed.committed(now_, now_ + 1s, {});
   EXPECT_EQ(fixed.interval(), 1h);
 }
 
@@ -70,24 +70,34 @@ TEST_F(CommitScheduleTest, the_interval_begins_when_the_commit_ends) {
 
 TEST_F(CommitScheduleTest, a_quarter_of_the_journal_does_not_wait) {
   commit(3s);
-  situation_.journal_bytes = 25 * mebibyte;
+  situation_.written.journal = 25 * mebibyte;
   EXPECT_FALSE(due());
-  ++situation_.journal_bytes;
+  ++situation_.written.journal;
   EXPECT_TRUE(due());
   commit(3s);
   EXPECT_FALSE(due()) << "what was there when it began is seen";
-  situation_.journal_bytes += 25 * mebibyte;
+  situation_.written.journal += 25 * mebibyte;
   EXPECT_FALSE(due());
-  ++situation_.journal_bytes;
+  ++situation_.written.journal;
   EXPECT_TRUE(due());
-  schedule_.found_nothing(situation_.journal_bytes);
+  schedule_.found_nothing(situation_.written);
+  EXPECT_FALSE(due());
+}
+
+TEST_F(CommitScheduleTest, a_quarter_of_the_staging_rings_does_not_wait) {
+  commit(3s);
+  situation_.written.staging = 10 * mebibyte;
+  EXPECT_FALSE(due());
+  ++situation_.written.staging;
+  EXPECT_TRUE(due());
+  commit(3s);
   EXPECT_FALSE(due());
 }
 
 TEST_F(CommitScheduleTest, what_came_while_it_ran_counts_for_the_next) {
   MonotonicTime begin = now_;
-  std::uint64_t seen = situation_.journal_bytes;
-  situation_.journal_bytes += 26 * mebibyte;
+  CommitSchedule::Rings seen = situation_.written;
+  situation_.written.journal += 26 * mebibyte;
   schedule_.committed(begin, now_, seen);
   EXPECT_TRUE(due());
 }

@@ -19,7 +19,7 @@ class CommitTest : public testing::StoreFixture {
   void SetUp() override {}
   /// A store on a new disk.
   void make(std::chrono::milliseconds interval_min, std::chrono::milliseconds interval_max,
-            std::uint64_t journal_bytes = 128 * mebibyte) {
+            std::uint64_t journal_bytes = 128 * mebibyte, std::uint64_t staging_ring_bytes = 0) {
     if (store_) close();
     disk_.reset();
     disk_ = std::make_unique<testing::TestDisk>(
@@ -28,6 +28,7 @@ class CommitTest : public testing::StoreFixture {
     FilestoreOptions options = disk_->options();
     options.commit_interval_min = interval_min;
     options.commit_interval_max = interval_max;
+    options.staging_ring_bytes = staging_ring_bytes;
     auto opened = Filestore::open(options);
     ASSERT_TRUE(opened) << opened.error().message();
     store_ = std::move(*opened);
@@ -96,6 +97,20 @@ TEST_F(CommitTest, comes_early_when_much_is_dirty) {
   write(20 * mebibyte);
   EXPECT_TRUE(commit_within(10s, before));
   EXPECT_LT(store_->journal_bytes() - journal, 512 * mebibyte / 4) << "the journal alone would not have asked";
+}
+
+TEST_F(CommitTest, comes_before_the_staging_rings_are_full) {
+  make(1h, 1h, 512 * mebibyte, 8 * mebibyte);
+  std::uint64_t before = commits(), journal = store_->journal_bytes();
+  for (unsigned i = 0; i < 40; ++i) {
+    Transaction t;
+    t.write(named(std::to_string(i % 4)), 0, pattern(mebibyte, i));
+    ASSERT_TRUE(submit(std::move(t)));
+    if (i % 5 != 4) continue;
+    ASSERT_TRUE(commit_within(10s, before)) << "after " << i + 1;
+    before = commits();
+  }
+  EXPECT_LT(store_->journal_bytes() - journal, 8 * mebibyte) << "or payloads go through the journal, and are written twice";
 }
 
 }  // namespace

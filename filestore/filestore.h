@@ -122,6 +122,7 @@ class Filestore : public ObjectStore {
 
   // committing (filestore_commit.cc)
   void run_committer();
+  CommitSchedule::Rings rings_written() const;
   bool commit_due_locked() const;
   Result<> commit_now();
   Result<std::optional<std::uint64_t>> append_nothing();

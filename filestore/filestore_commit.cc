@@ -54,14 +54,18 @@ void Filestore::observe_space(std::optional<std::uint64_t> mark) {
   }
 }
 
+CommitSchedule::Rings Filestore::rings_written() const {
+  return {.journal = journal_->bytes_written(), .staging = stager_->bytes_reserved()};
+}
+
 bool Filestore::commit_due_locked() const {
   if (failed_.load()) return false;
   return schedule_.due(Clock::now(), {.requested = commit_requests_ > commits_served_,
                                       .stuck = journal_->starved() && unapplied_bytes_.load() == 0,
                                       .settled = settled_ && lanes_->reached().sequence == kept_.front().sequence,
                                       .wants_room = space_.wants_commit(),
-                                      .journal_bytes = journal_->bytes_written(),
-                                      .journal_size = journal_->ring_size(),
+                                      .written = rings_written(),
+                                      .size = {.journal = journal_->ring_size(), .staging = stager_->size()},
                                       .dirty_bytes = counters_.bytes_written.load(),
                                       .dirty_bytes_max = space_.dirty_bytes_max()});
 }
@@ -140,7 +144,7 @@ Result<> Filestore::commit_now() {
     std::atomic<bool>& flag;
     ~Done() { flag.store(false); }
   } done_committing{committing_};
-  std::uint64_t written = journal_->bytes_written();
+  CommitSchedule::Rings written = rings_written();
   std::uint64_t mark = space_.mark();
   // Most of the data goes to disk here, with nobody held. What is written meanwhile is the hold's to flush and to
   // commit: after a long sync another one makes that less, until they do not get shorter.

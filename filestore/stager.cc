@@ -198,6 +198,13 @@ void Stager::stop() {
     if (ring->thread.joinable()) ring->thread.join();
 }
 
+std::optional<std::uint64_t> Stager::room_for(const Ring& ring, std::uint64_t bytes) const {
+  std::uint64_t begin = ring.head, left = ring_bytes_ - begin % ring_bytes_;
+  if (bytes > left) begin += left;
+  if (begin + bytes - ring.tail > ring_bytes_) return std::nullopt;
+  return begin;
+}
+
 bool Stager::reserve(Submission& submission) {
   std::uint64_t total = 0;
   for (const T::Operation& each : submission.transaction.operations())
@@ -207,11 +214,11 @@ bool Stager::reserve(Submission& submission) {
   if (total == 0) return false;
 
   std::lock_guard lock(mutex_);
-  Ring* ring = std::ranges::min_element(rings_, {}, [](const auto& r) { return r->queued_bytes; })->get();
-  std::uint64_t head = ring->head;
-  if (head % ring_bytes_ + total > ring_bytes_) head += ring_bytes_ - head % ring_bytes_;  // contiguous
-  if (stopping_ || head + total - ring->tail > ring_bytes_) return false;
-  std::uint64_t at = head;
+  Ring* ring = nullptr;
+  for (auto& each : rings_)
+    if (room_for(*each, total) && (!ring || each->queued_bytes < ring->queued_bytes)) ring = each.get();
+  if (stopping_ || !ring) return false;
+  std::uint64_t head = *room_for(*ring, total), at = head;
   Transaction split;
   split.space = submission.transaction.space;
   split.reservation = submission.transaction.reservation;
@@ -241,6 +248,7 @@ bool Stager::reserve(Submission& submission) {
   submission.transaction = std::move(split);
   submission.staged_bytes = total;
   submission.ring = ring->number;
+  bytes_reserved_.fetch_add(head + total - ring->head, std::memory_order_relaxed);
   ring->head = head + total;
   submission.ring_use = std::make_shared<Submission::RingUse>();
   ring->uses.push_back({submission.ring_use, ring->head});

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -64,6 +65,9 @@ class Stager {
   /// Finishes what has begun.
   void stop();
   std::uint64_t bytes_staged() const { return bytes_staged_.load(std::memory_order_relaxed); }
+  /// Of the rings, given to submissions since the start, with what was left over at their ends.
+  std::uint64_t bytes_reserved() const { return bytes_reserved_.load(std::memory_order_relaxed); }
+  std::uint64_t size() const { return ring_bytes_ * rings_.size(); }
 
  private:
   struct Use {
@@ -88,6 +92,8 @@ class Stager {
         staged_bytes_min_(staged_bytes_min),
         checksums_(checksums),
         on_staged_(std::move(on_staged)) {}
+  /// Where so many bytes would begin, side by side; nothing if there is no room.
+  std::optional<std::uint64_t> room_for(const Ring& ring, std::uint64_t bytes) const;
   void run(Ring& ring);
   Result<> write(Ring& ring, StagingWrites& writes, std::span<const SubmissionPointer> batch);
 
@@ -96,7 +102,7 @@ class Stager {
   OnStaged on_staged_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Ring>> rings_;
-  std::atomic<std::uint64_t> bytes_staged_{0};
+  std::atomic<std::uint64_t> bytes_staged_{0}, bytes_reserved_{0};
   bool stopping_ = false;
 };
 
