@@ -43,7 +43,7 @@ void make_way_for_the_woken() {
 ApplyLanes::ApplyLanes(const JournalPosition& from, Index& index, DataFiles& files, StagingFiles& staging,
                        ApplyCounters& counters, const FilestoreOptions& options, OnApplied on_applied,
                        OnFailed on_failed)
-    : reached_(from), on_applied_(std::move(on_applied)), on_failed_(std::move(on_failed)) {
+    : reached_(from), begun_(from), on_applied_(std::move(on_applied)), on_failed_(std::move(on_failed)) {
   for (unsigned i = lane_count(options.apply_threads); i > 0; --i) {
     lanes_.push_back(std::make_unique<Lane>());
     lanes_.back()->applier = std::make_unique<Applier>(index, files, staging, counters, options);
@@ -116,6 +116,10 @@ void ApplyLanes::run(Lane& lane) {
       lane.work.wait(lock, [&] { return abandoned_ || failed_ || may_take_locked(lane); });
       continue;
     }
+    if (keeps_pace_locked() && Clock::now() < paced_until_) {
+      lane.work.wait_until(lock, paced_until_, [&] { return !keeps_pace_locked(); });
+      continue;
+    }
     std::uint64_t bytes = 0;  // they stay in memory until the last of them is applied
     while (batch.size() < limits::lane_batch_transactions_max && may_take_locked(lane)) {
       bool barrier = lane.queue.front()->barrier;
@@ -127,6 +131,10 @@ void ApplyLanes::run(Lane& lane) {
       lane.queue.pop_front();
       if (barrier) break;
     }
+    bytes_begun_ += bytes;
+    if (begun_.sequence < batch.back()->end.sequence) begun_ = batch.back()->end;
+    if (keeps_pace_locked())
+      paced_until_ = std::max(paced_until_, Clock::now()) + std::chrono::microseconds(bytes * 1'000'000 / pace_);
     lock.unlock();
     bool barrier = batch.front()->barrier;
     std::uint64_t first = batch.front()->sequence;
@@ -178,10 +186,21 @@ JournalPosition ApplyLanes::reached() const {
   return reached_;
 }
 
-std::optional<JournalPosition> ApplyLanes::hold() {
+void ApplyLanes::pace(std::uint64_t bytes_per_second) {
+  std::lock_guard lock(mutex_);
+  pace_ = bytes_per_second;
+  for (auto& lane : lanes_) lane->work.notify_one();
+}
+
+std::uint64_t ApplyLanes::bytes_begun() const {
+  std::lock_guard lock(mutex_);
+  return bytes_begun_;
+}
+
+std::optional<JournalPosition> ApplyLanes::hold(std::optional<std::uint64_t> beyond) {
   std::unique_lock lock(mutex_);
   // Chosen under the same lock that lanes take work under: none has begun anything behind it.
-  JournalPosition place = reached_;
+  JournalPosition place = beyond && begun_.sequence > *beyond ? begun_ : reached_;
   std::uint64_t sequence = place.sequence;
   hold_at_ = sequence;
   held_ = true;
@@ -198,6 +217,7 @@ void ApplyLanes::release() {
   std::lock_guard lock(mutex_);
   hold_at_ = ~std::uint64_t{0};
   held_ = false;
+  pace_ = 0;
   for (auto& lane : lanes_) lane->work.notify_one();
 }
 

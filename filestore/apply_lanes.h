@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -38,10 +39,15 @@ class ApplyLanes {
   /// Durable transactions, in the order of their sequences.
   void enqueue(std::span<const SubmissionPointer> submissions);
 
-  /// Applies everything that has been enqueued and stands still there until release(). The place in the journal after
-  /// the last of it; nothing if a lane has failed.
-  std::optional<JournalPosition> hold();
+  /// Stands still until release(), behind everything that has been enqueued. With `beyond`, behind what has begun, which
+  /// is sooner, if that is beyond it. The place in the journal after the last of what is applied; nothing if a lane has
+  /// failed.
+  std::optional<JournalPosition> hold(std::optional<std::uint64_t> beyond = {});
   void release();
+  /// Takes on at most so many bytes of transactions a second until release(), while not held; 0: as many as it can.
+  void pace(std::uint64_t bytes_per_second);
+  /// Of all transactions that it has taken on.
+  std::uint64_t bytes_begun() const;
   /// Finishes what is queued (unless a lane has failed), then ends the threads. abandon(): only what has begun.
   void stop();
   void abandon();
@@ -60,7 +66,9 @@ class ApplyLanes {
     std::condition_variable work;
     std::thread thread;
   };
+  using Clock = std::chrono::steady_clock;
   bool may_take_locked(const Lane& lane) const;
+  bool keeps_pace_locked() const { return pace_ != 0 && !held_ && !stopping_ && !failed_; }
   static bool worth_a_batch(const Lane& lane);
   bool quiet_until_locked(const Lane& lane, std::uint64_t sequence) const;
   void run(Lane& lane);
@@ -70,7 +78,9 @@ class ApplyLanes {
   mutable std::mutex mutex_;
   std::condition_variable quiet_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  JournalPosition reached_;
+  JournalPosition reached_, begun_;  ///< behind the last that was enqueued, and behind the last in any lane's hands
+  std::uint64_t bytes_begun_ = 0, pace_ = 0;
+  Clock::time_point paced_until_;
   OnApplied on_applied_;
   OnFailed on_failed_;
   std::set<std::uint64_t> barriers_;

@@ -124,6 +124,8 @@ class Filestore : public ObjectStore {
   void run_committer();
   CommitSchedule::Rings rings_written() const;
   bool commit_due_locked() const;
+  bool commit_requested() const;
+  void pace_lanes(MonotonicTime begin);
   Result<> commit_now();
   Result<std::optional<std::uint64_t>> append_nothing();
   Result<> drop_old_snapshots();
@@ -166,6 +168,10 @@ class Filestore : public ObjectStore {
   bool stop_committer_ = false;
   CommitStatistics commit_statistics_;
   CommitSchedule schedule_;
+  // The committer's own.
+  MonotonicTime released_at_;           ///< when lanes went on after the last commit
+  std::uint64_t begun_at_release_ = 0;  ///< ApplyLanes::bytes_begun() then
+  double write_back_rate_ = 0;          ///< of transactions that the last commit's first sync had to write, bytes/s
 
   std::unique_ptr<BlockingPool> read_pool_;
   std::unique_ptr<StagingFiles> staging_;

@@ -22,8 +22,13 @@ using std::chrono::microseconds;
 /// A sync this short leaves the hold little more than what a commit costs anyway.
 constexpr auto presync_short = std::chrono::milliseconds(30);
 constexpr int presync_rounds_max = 8;
+/// Of what the disk takes, and of what has come since the last commit, lanes apply so much during these syncs: each has
+/// a part of the one before to write, and the hold little. What more comes waits where it is acknowledged already.
+constexpr std::uint64_t presync_pace_part = 4;
 /// Of the ring: when so much is in use the next commit does not wait for the cleaner any longer.
 constexpr double ring_fill_urgent = 0.6;
+/// Of the journal: the commit has no more time, or what is submitted waits for it.
+constexpr double ring_fill_full = 0.9;
 constexpr auto tick = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -136,6 +141,18 @@ Result<> Filestore::check_write_back() {
   return Errc::io;
 }
 
+bool Filestore::commit_requested() const {
+  std::lock_guard lock(commit_mutex_);
+  return commit_requests_ > commits_served_;
+}
+
+/// For the syncs of the commit that begins.
+void Filestore::pace_lanes(MonotonicTime begin) {
+  double since = std::chrono::duration<double>(begin - released_at_).count();
+  double rate = static_cast<double>(lanes_->bytes_begun() - begun_at_release_) / std::max(since, 1e-3);
+  lanes_->pace(static_cast<std::uint64_t>(std::max(rate, write_back_rate_)) / presync_pace_part);
+}
+
 /// Makes what is durable a commit point. Nobody waits for this but the lanes, from hold() to release().
 Result<> Filestore::commit_now() {
   auto begin = Clock::now();
@@ -148,15 +165,20 @@ Result<> Filestore::commit_now() {
   std::uint64_t mark = space_.mark();
   // Most of the data goes to disk here, with nobody held. What is written meanwhile is the hold's to flush and to
   // commit: after a long sync another one makes that less, until they do not get shorter.
+  std::uint64_t dirty = lanes_->bytes_begun() - begun_at_release_;
+  pace_lanes(begin);
   auto synced = begin;
   auto took = Clock::duration::max();
   for (int round = 0; round < presync_rounds_max; ++round) {
     auto last = synced;
     TRY(btrfs::insist(root_.get(), [&] { return btrfs::sync(root_.get()); }));
     synced = Clock::now();
-    if (round == 0) observe_space(mark);
     auto before = std::exchange(took, synced - last);
-    if (took < presync_short || took > before / 4 * 3 || journal_->starved()) break;
+    if (round == 0) {
+      observe_space(mark);
+      write_back_rate_ = static_cast<double>(dirty) / std::max(std::chrono::duration<double>(took).count(), 1e-3);
+    }
+    if (took < presync_short || took > before / 4 * 3 || journal_->fill() > ring_fill_full) break;
   }
   TRY(check_write_back());
 
@@ -167,6 +189,7 @@ Result<> Filestore::commit_now() {
     nothing_new = position.sequence == kept_.front().sequence;
     if (nothing_new && (settled_ || closing_.load())) {
       schedule_.found_nothing(written);
+      lanes_->release();
       return {};
     }
   }
@@ -178,7 +201,10 @@ Result<> Filestore::commit_now() {
   }
   auto held = synced, released = synced;
   if (!nothing_new) {
-    std::optional<JournalPosition> place = lanes_->hold();
+    // Somebody may wait for all there is to be in the snapshot. Nobody else needs more of it than what is newer.
+    bool all = repeated || closing_.load() || commit_requested();
+    std::optional<JournalPosition> place =
+        lanes_->hold(all ? std::nullopt : std::optional(kept_.front().sequence));
     if (!place) {
       lanes_->release();
       return Errc::io;
@@ -199,7 +225,8 @@ Result<> Filestore::commit_now() {
       done = check_write_back();
       if (!done) (void)btrfs::destroy_subvolume(root_.get(), name);  // or the next opening would take it
     }
-    released = Clock::now();
+    released = released_at_ = Clock::now();
+    begun_at_release_ = lanes_->bytes_begun();
     counters_.bytes_written.store(0);
     lanes_->release();
     TRY(done);

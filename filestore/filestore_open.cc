@@ -263,7 +263,8 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   TRY(stager_,
       Stager::open(*staging_, journal_->incarnation(), ring_bytes, files_->keeps_checksums(), options_.staged_bytes_min,
                    [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
-  schedule_.start(std::chrono::steady_clock::now());
+  released_at_ = std::chrono::steady_clock::now();
+  schedule_.start(released_at_);
   commit_statistics_.interval = schedule_.interval();
   committer_ = std::thread([this] { run_committer(); });
   return {};
