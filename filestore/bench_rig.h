@@ -154,9 +154,10 @@ class Probe {
   std::thread thread_;
 };
 
-/// What the system calls and hand-offs of overwrites reach alone, for so long: of each a block to a NOCOW file that a
-/// snapshot shares, and its part, one of `depth`, of a durable O_DIRECT write that one thread starts, another reaps
-/// with libaio and tells the first by eventfd, and of a write to a log. A third thread writes to the file and the log.
+/// What the system calls and hand-offs of overwrites reach alone, for so long: of each a block to one of as many NOCOW
+/// files of the same size, which a snapshot shares, and its part, one of `depth`, of a durable O_DIRECT write that one
+/// thread starts, another reaps
+/// with libaio and tells the first by eventfd, and of a write to a log. A third thread writes to files and log.
 struct BareStore {
   double rate = 0;    ///< per second
   double cpu_us = 0;  ///< for each

@@ -297,21 +297,22 @@ Probe::Found Probe::stop() {
 }
 
 BareStore bare_store(const Rig& rig, const RawDevice& raw, unsigned depth, double seconds) {
-  constexpr std::uint64_t file_bytes = 256 << 20;
   constexpr unsigned logged_together = 32, logged_bytes = 600, record_bytes = 4'800;
   std::string base = rig.disk().mount_point() + "/bare";
   shell(
       fmt::format("btrfs -q subvolume create {0} && chattr +C {0} && "
-                  "dd if=/dev/zero of={0}/file bs=1M count={1} conv=notrunc status=none && sync -f {0} && "
+                  "dd if=/dev/zero bs={1} count={2} status=none | split -a 4 -d -b {1} - {0}/file && sync -f {0} && "
                   "btrfs -q subvolume snapshot -r {0} {0}.snap",
-                  base, file_bytes >> 20));
-  int file = ::open((base + "/file").c_str(), O_RDWR | O_CLOEXEC);
+                  base, Rig::large_bytes, Rig::large_count));
+  std::vector<int> files;
+  for (std::uint32_t i = 0; i < Rig::large_count; ++i)
+    files.push_back(::open(fmt::format("{}/file{:04}", base, i).c_str(), O_RDWR | O_CLOEXEC));
   int log = ::open((base + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   int journal = ::open(raw.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
   int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), poll = ::epoll_create1(EPOLL_CLOEXEC);
   epoll_event want{};
   want.events = EPOLLIN | EPOLLET;
-  CHECK(file >= 0 && log >= 0 && journal >= 0 && ::epoll_ctl(poll, EPOLL_CTL_ADD, event, &want) == 0);
+  CHECK(files.back() >= 0 && log >= 0 && journal >= 0 && ::epoll_ctl(poll, EPOLL_CTL_ADD, event, &want) == 0);
   io_context_t context = nullptr;
   CHECK(io_setup(8, &context) == 0);
   Buffer data = random_buffer(1 << 20);
@@ -350,7 +351,9 @@ BareStore bare_store(const Rig& rig, const RawDevice& raw, unsigned depth, doubl
         until = durable;
       }
       for (; applied < until; ++applied) {
-        CHECK(::pwrite(file, data.data(), 4096, static_cast<off_t>(random.below(file_bytes / 4096) * 4096)) == 4096);
+        int file = files[random.below(files.size())];
+        CHECK(::pwrite(file, data.data(), 4096, static_cast<off_t>(random.below(Rig::large_bytes / 4096) * 4096)) ==
+              4096);
         if (applied % logged_together == 0) CHECK(::write(log, data.data(), logged_together * logged_bytes) > 0);
       }
     }
@@ -377,7 +380,8 @@ BareStore bare_store(const Rig& rig, const RawDevice& raw, unsigned depth, doubl
   BareStore found{.rate = static_cast<double>(started) / seconds_since(begin),
                   .cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(started)};
   io_destroy(context);
-  for (int each : {file, log, journal, event, poll}) ::close(each);
+  for (int each : files) ::close(each);
+  for (int each : {log, journal, event, poll}) ::close(each);
   shell(fmt::format("btrfs -q subvolume delete {0} {0}.snap", base));
   return found;
 }
