@@ -76,7 +76,8 @@ void interleaved(std::uint64_t& a, const std::byte*& p, std::size_t& left) {
     std::uint64_t b = 0, c = 0;
     for (std::size_t i = 0; i < stride; i += 8) {
       if (i % line == 0)
-        for (std::size_t k = 0; k < 3; ++k) __builtin_prefetch(p + 3 * i + k * line + ahead);  // past the end: no matter
+        for (std::size_t k = 0; k < 3; ++k)
+          __builtin_prefetch(p + 3 * i + k * line + ahead);  // past the end: no matter
       a = _mm_crc32_u64(a, load(p + i));
       b = _mm_crc32_u64(b, load(p + stride + i));
       c = _mm_crc32_u64(c, load(p + 2 * stride + i));

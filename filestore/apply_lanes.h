@@ -39,9 +39,9 @@ class ApplyLanes {
   /// Durable transactions, in the order of their sequences.
   void enqueue(std::span<const SubmissionPointer> submissions);
 
-  /// Stands still until release(), behind everything that has been enqueued. With `beyond`, behind what has begun, which
-  /// is sooner, if that is beyond it. The place in the journal after the last of what is applied; nothing if a lane has
-  /// failed.
+  /// Stands still until release(), behind everything that has been enqueued. With `beyond`, behind what has begun,
+  /// which is sooner, if that is beyond it. The place in the journal after the last of what is applied; nothing if a
+  /// lane has failed.
   std::optional<JournalPosition> hold(std::optional<std::uint64_t> beyond = {});
   void release();
   /// Takes on at most so many bytes of transactions a second until release(), while not held; 0: as many as it can.

@@ -20,10 +20,10 @@ class CommitSchedule {
   };
   /// How things stand.
   struct Situation {
-    bool requested = false;           ///< somebody waits for a commit
-    bool stuck = false;               ///< the journal has no room for what waits, and nothing is left to be applied
-    bool settled = false;             ///< both kept snapshots contain everything there is
-    bool wants_room = false;          ///< the disk is nearly full, and a commit would give some of it back
+    bool requested = false;   ///< somebody waits for a commit
+    bool stuck = false;       ///< the journal has no room for what waits, and nothing is left to be applied
+    bool settled = false;     ///< both kept snapshots contain everything there is
+    bool wants_room = false;  ///< the disk is nearly full, and a commit would give some of it back
     Rings written, size;
     std::uint64_t dirty_bytes = 0;  ///< written into data files since the last commit
     std::uint64_t dirty_bytes_max = 0;

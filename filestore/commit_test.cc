@@ -110,7 +110,8 @@ TEST_F(CommitTest, comes_before_the_staging_rings_are_full) {
     ASSERT_TRUE(commit_within(10s, before)) << "after " << i + 1;
     before = commits();
   }
-  EXPECT_LT(store_->journal_bytes() - journal, 8 * mebibyte) << "or payloads go through the journal, and are written twice";
+  EXPECT_LT(store_->journal_bytes() - journal, 8 * mebibyte)
+      << "or payloads go through the journal, and are written twice";
 }
 
 }  // namespace

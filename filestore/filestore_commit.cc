@@ -203,8 +203,7 @@ Result<> Filestore::commit_now() {
   if (!nothing_new) {
     // Somebody may wait for all there is to be in the snapshot. Nobody else needs more of it than what is newer.
     bool all = repeated || closing_.load() || commit_requested();
-    std::optional<JournalPosition> place =
-        lanes_->hold(all ? std::nullopt : std::optional(kept_.front().sequence));
+    std::optional<JournalPosition> place = lanes_->hold(all ? std::nullopt : std::optional(kept_.front().sequence));
     if (!place) {
       lanes_->release();
       return Errc::io;
