@@ -139,6 +139,7 @@ Outcome Execution::run() {
     if (code < 0 && !inputs_.incomplete()) break;
   }
   if (inputs_.incomplete()) return std::move(out_);
+  if (out_.result >= 0 && out_.changes && (request_.flags & msg::request_flag::return_vector)) bound_output();
   if (out_.result < 0) {
     out_.changes = false;
     out_.watches.clear();
@@ -152,6 +153,15 @@ Outcome Execution::run() {
     out_.result = error;
   }
   return std::move(out_);
+}
+
+/// A change answers little, or does not happen (Ceph: osd_max_write_op_reply_len).
+void Execution::bound_output() {
+  for (OpResult& each : out_.ops) {
+    if (each.output.size() <= limits::write_reply_max) continue;
+    out_.result = each.result = -EOVERFLOW;
+    each.output.clear();
+  }
 }
 
 std::int32_t Execution::execute(const OsdOp& op, OpResult& result) {

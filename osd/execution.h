@@ -20,6 +20,7 @@ class Execution {
   friend class ExecutionMethods;
   bool choose_object();
   std::int32_t execute(const OsdOp& op, OpResult& result);
+  void bound_output();
 
   // data
   std::int32_t read(const OsdOp& op, OpResult& result);

@@ -93,6 +93,7 @@ class Interpreter : public ::testing::Test {
     request.now = now_;
     request.client = client_;
     request.id = {client_, ++tid_, 0};
+    request.flags = flags_;
     request.copy_source = copy_source_;
     Outcome outcome;
     run_main([&](Shard&) -> Task<int> {
@@ -132,6 +133,7 @@ class Interpreter : public ::testing::Test {
   SnapContext snap_context_;
   msg::EntityName client_{msg::EntityType::client, 4100};
   Time now_{2000, 0};
+  std::uint32_t flags_ = 0;
   std::shared_ptr<const CopySource> copy_source_;
   std::uint64_t tid_ = 0, version_ = 0, user_version_ = 0;
   PgTotals totals_;
@@ -374,6 +376,23 @@ TEST_F(Interpreter, versions) {
   EXPECT_EQ(result({at(1)}), -ERANGE);
   EXPECT_EQ(result({at(3)}), -EOVERFLOW);
   EXPECT_EQ(result({at(0)}), -EINVAL);
+}
+
+TEST_F(Interpreter, a_change_that_would_answer_too_much_does_not_happen) {
+  std::string fits(limits::write_reply_max, 'x');
+  EXPECT_EQ(result({write_full(fits)}), 0);
+  flags_ = msg::request_flag::return_vector;
+  Outcome changed = run({read(), write_full(fits + "!")});
+  EXPECT_EQ(changed.result, 0);
+  EXPECT_EQ(changed.ops.at(0).output.flatten().to_string(), fits);
+  Outcome refused = run({read(), write_full("lost")});
+  EXPECT_EQ(refused.result, -EOVERFLOW);
+  EXPECT_EQ(refused.ops.at(0).result, -EOVERFLOW);
+  EXPECT_TRUE(refused.ops.at(0).output.empty());
+  EXPECT_EQ(output(read()), fits + "!") << "those that only read may answer more";
+  flags_ = 0;
+  EXPECT_EQ(result({read(), write_full("changed")}), 0) << "its output goes to nobody";
+  EXPECT_EQ(output(read()), "changed");
 }
 
 TEST_F(Interpreter, snapshots) {

@@ -428,11 +428,6 @@ void PlacementGroup::reply(ClientOp& op, Outcome& outcome, Version at, std::uint
   if (wrote) {
     keep_output = op.wire.flags & msg::request_flag::return_vector;
     reply.result = keep_output ? outcome.result : 0;
-    for (auto& each : outcome.ops) {
-      if (!keep_output || each.output.size() <= limits::write_reply_max) continue;
-      reply.result = each.result = -EOVERFLOW;
-      each.output.clear();
-    }
   }
   reply.ops = std::move(op.object.ops);
   for (std::size_t i = 0; i < reply.ops.size(); ++i) {
