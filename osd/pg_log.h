@@ -39,28 +39,28 @@ struct PgTotals {
 /// One change of one object (Ceph: pg_log_entry_t). Written to the collection's metadata in the transaction that makes
 /// the change, under a key that sorts by version.
 struct PgLogEntry {
-  static constexpr std::uint8_t version = 2, compat = 1;
+  static constexpr std::uint8_t version = 3, compat = 3;
   enum class Kind : std::uint8_t { modify = 1, remove = 2, trim = 3 };
   Kind kind = Kind::modify;
   ObjectId object;
   Version at, prior;
   std::uint64_t user_version = 0;
   RequestId request;
-  std::int32_t result = 0;  ///< what the client was told
   Time modified;
   PgTotals totals;     ///< of the PG, after this entry
   bool stored = true;  ///< the store has the head after it, maybe as a whiteout
   static void fields(auto& self, auto& wire) {
+    if constexpr (decodes<decltype(wire)>)
+      if (wire.version() < version) return wire.fail();  // nobody has a store with older ones
     wire(self.kind);
     wire(self.object);
     wire(self.at);
     wire(self.prior);
     wire(self.user_version);
     wire(self.request);
-    wire(self.result);
     wire(self.modified);
     wire(self.totals);
-    wire.since(2, self.stored);
+    wire(self.stored);
   }
   friend bool operator==(const PgLogEntry&, const PgLogEntry&) = default;
 };

@@ -81,5 +81,13 @@ TEST(PgLog, the_newest_of_two_with_one_id_answers) {
   EXPECT_EQ(log.find(request(4100, 9))->user_version, 1u);
 }
 
+TEST(PgLog, entries_of_older_formats_are_refused) {
+  PgLogEntry entry = entry_of(request(4100, 1), 1);
+  std::string bytes = encode(entry).to_string();
+  EXPECT_TRUE(*decode<PgLogEntry>(Buffer::copy_of(bytes)) == entry);
+  bytes[0] = PgLogEntry::version - 1;
+  EXPECT_FALSE(decode<PgLogEntry>(Buffer::copy_of(bytes)));
+}
+
 }  // namespace
 }  // namespace spirula::osd

@@ -290,7 +290,6 @@ void PlacementGroup::write(const ClientOpRef& op, ObjectContext& object, Hold ho
   entry.prior = object.state.info.changed;
   entry.user_version = writing->user_version;
   entry.request = op->object.id;
-  entry.result = 0;
   entry.modified = op->object.modified;
   entry.stored = outcome.after.stored;
   Version previous = log_.head();
