@@ -84,11 +84,8 @@ void Objecter::Impl::connection_lost(Session& session) {
 bool Objecter::Impl::backed_off(const Session& session, const Op& op) const {
   auto pg = session.backoffs.find(op.target.pg);
   if (pg == session.backoffs.end()) return false;
-  msg::HObject place = op.target.place(op.operation.snap);
-  auto after = pg->second.upper_bound(place);
-  if (after == pg->second.begin()) return false;
-  const Backoff& backoff = std::prev(after)->second;
-  return place < backoff.end || place == backoff.begin;
+  return std::ranges::any_of(pg->second,
+                             [place = op.target.place()](const auto& each) { return each.second.covers(place); });
 }
 
 void Objecter::Impl::send(Op& op) {
@@ -192,7 +189,7 @@ void Objecter::Impl::take_backoff(Session& session, const Message& message) {
   auto& of_pg = session.backoffs[body->pg.pg];
   if (body->kind == msg::OsdBackoff::Kind::block) {
     if (session.backoff_count >= backoffs_per_session_max) return connection_lost(session);
-    if (of_pg.insert_or_assign(body->begin, Backoff{body->id, body->begin, body->end}).second) ++session.backoff_count;
+    if (of_pg.insert_or_assign(body->begin, *body).second) ++session.backoff_count;
     msg::OsdBackoff acknowledgement = *body;
     acknowledgement.kind = msg::OsdBackoff::Kind::ack_block;
     acknowledgement.epoch = feed.epoch();
@@ -202,10 +199,8 @@ void Objecter::Impl::take_backoff(Session& session, const Message& message) {
   if (body->kind != msg::OsdBackoff::Kind::unblock) return;
   session.backoff_count -= std::erase_if(of_pg, [&](const auto& each) { return each.second.id == body->id; });
   if (of_pg.empty()) session.backoffs.erase(body->pg.pg);
-  for (auto& [tid, op] : session.ops) {
-    msg::HObject place = op->target.place(op->operation.snap);
-    if (op->target.pg == body->pg.pg && place >= body->begin && (place < body->end || place == body->begin)) send(*op);
-  }
+  for (auto& [tid, op] : session.ops)
+    if (op->target.pg == body->pg.pg && body->covers(op->target.place())) send(*op);
 }
 
 // --- submitting

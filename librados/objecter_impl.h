@@ -30,18 +30,13 @@ struct Objecter::Impl {
   };
   using OpRef = std::shared_ptr<Op>;
 
-  struct Backoff {
-    std::uint64_t id = 0;
-    msg::HObject begin, end;
-  };
-
   /// One OSD. Its connection is lossy: when it breaks another is made and everything is sent again.
   struct Session {
     std::int32_t osd = -1;
     msg::AddressVector address;
     msg::ConnectionRef connection;
     std::map<std::uint64_t, OpRef> ops;
-    std::map<msg::PgId, std::map<msg::HObject, Backoff>> backoffs;
+    std::map<msg::PgId, std::map<msg::HObject, msg::OsdBackoff>> backoffs;  ///< by where they begin
     std::size_t backoff_count = 0;
     unsigned failures = 0;
     Clock::TimerId reconnect = 0;

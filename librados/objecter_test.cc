@@ -205,6 +205,17 @@ TEST(Objecter, full_holds_writes_back_unless_they_try_or_force) {
   });
 }
 
+msg::OsdBackoff make_backoff(msg::HObject begin, msg::HObject end) {
+  msg::OsdBackoff backoff;
+  backoff.pg = {{pool_id, 0}, -1};
+  backoff.epoch = Epoch{5};
+  backoff.kind = msg::OsdBackoff::Kind::block;
+  backoff.id = 77;
+  backoff.begin = std::move(begin);
+  backoff.end = std::move(end);
+  return backoff;
+}
+
 TEST(Objecter, a_backoff_holds_its_range_until_it_is_lifted) {
   run([](Bench& bench) -> Task<> {
     bench.publish(make_map(5));
@@ -212,12 +223,7 @@ TEST(Objecter, a_backoff_holds_its_range_until_it_is_lifted) {
     co_await bench.pass();
     auto osd = bench.osd(0);
     osd->sent.clear();
-    msg::OsdBackoff backoff;
-    backoff.pg = {{pool_id, 0}, -1};
-    backoff.epoch = Epoch{5};
-    backoff.kind = msg::OsdBackoff::Kind::block;
-    backoff.id = 77;
-    backoff.end = msg::HObject::max();
+    msg::OsdBackoff backoff = make_backoff({}, msg::HObject::max());
     bench.messenger.deliver(osd, backoff);
     auto acknowledged = msg::read_message<msg::OsdBackoff>(osd->take());
     EXPECT_EQ(acknowledged->kind, msg::OsdBackoff::Kind::ack_block);
@@ -234,6 +240,38 @@ TEST(Objecter, a_backoff_holds_its_range_until_it_is_lifted) {
     bench.answer(osd, b);
     co_await bench.pass();
     EXPECT_EQ(bench.outcomes.size(), 2u);
+  });
+}
+
+TEST(Objecter, a_backoff_of_one_object_holds_reads_of_its_snapshots_too) {
+  run([](Bench& bench) -> Task<> {
+    bench.publish(make_map(5));
+    bench.start_write("a");
+    co_await bench.pass();
+    auto osd = bench.osd(0);
+    std::uint32_t hash = msg::read_osd_request(osd->take())->hash;
+    msg::HObject place{"", "a", msg::snap_head, hash, false, "", pool_id};
+    msg::OsdBackoff backoff = make_backoff(place, place);
+    bench.messenger.deliver(osd, backoff);
+    osd->sent.clear();
+    bench.tasks.spawn([](Bench& world) -> Task<> {
+      Operation operation;
+      operation.read(0, 1).snap = SnapId(7);
+      ObjectRef to{pool_id, "a", {}, {}};
+      world.outcomes["read"] = (co_await world.objecter.execute(to, std::move(operation))) ? "ok" : "failed";
+    }(bench));
+    bench.start_write("b");
+    co_await bench.pass();
+    msg::Message b = osd->take();
+    EXPECT_EQ(msg::read_osd_request(b)->object, "b");
+    EXPECT_TRUE(osd->sent.empty());
+    backoff.kind = msg::OsdBackoff::Kind::unblock;
+    bench.messenger.deliver(osd, backoff);
+    msg::Message write = osd->take(), read = osd->take();
+    EXPECT_EQ(msg::read_osd_request(read)->snap, SnapId(7));
+    for (const msg::Message& each : {b, write, read}) bench.answer(osd, each);
+    co_await bench.pass();
+    EXPECT_EQ(bench.outcomes.size(), 3u);
   });
 }
 

@@ -76,11 +76,11 @@ msg::OsdRequest Target::request(const Operation& operation, const maps::OsdMap& 
   return request;
 }
 
-msg::HObject Target::place(SnapId snap) const {
+msg::HObject Target::place() const {
   msg::HObject at;
-  at.key = object.key;
+  at.key = object.key == object.name ? std::string{} : object.key;
   at.name = object.name;
-  at.snap = object.name.empty() ? SnapId{} : snap;
+  at.snap = object.name.empty() ? SnapId{} : msg::snap_head;
   at.hash = hash;
   at.name_space = fixed_pg ? std::string{} : object.name_space;
   at.pool = object.pool;

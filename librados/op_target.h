@@ -26,8 +26,8 @@ class Target {
 
   /// The request as it would be sent now; attempt and, if the operation names none, mtime are the sender's.
   msg::OsdRequest request(const Operation& operation, const maps::OsdMap& map) const;
-  /// Where the operation stands in its pool's order, for backoffs.
-  msg::HObject place(SnapId snap) const;
+  /// Where the operation stands in its pool's order, for backoffs: at the object's head, whichever snapshot it reads.
+  msg::HObject place() const;
 
   ObjectRef object;
   std::optional<msg::PgId> fixed_pg;

@@ -105,7 +105,8 @@ Result<OsdReply> read_osd_reply(const Message& message);
 /// The message of a reply whose operations have their OsdOp::output; sets lengths and data.
 Message make_osd_reply(OsdReply reply, std::uint64_t tid);
 
-/// Ceph: MOSDBackoff. "Do not send me operations on [begin, end) of this PG until I unblock them."
+/// Ceph: MOSDBackoff. "Do not send me operations on [begin, end) of this PG until I unblock them." The object at
+/// `begin` is meant in any case: with end == begin it alone. An object's clones stand where its head does.
 struct OsdBackoff {
   static constexpr std::uint16_t message_type = 61, header_version = 1, header_compat = 1;
   enum class Kind : std::uint8_t { block = 1, ack_block = 2, unblock = 3 };
@@ -114,6 +115,7 @@ struct OsdBackoff {
   Kind kind{};
   std::uint64_t id = 0;
   HObject begin, end;
+  bool covers(const HObject& place) const { return place == begin || (place > begin && place < end); }
   static void fields(auto& self, auto& wire) {
     wire(self.pg);
     wire(self.epoch);

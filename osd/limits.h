@@ -65,9 +65,9 @@ inline constexpr std::size_t operations_in_flight_max = 8192;
 inline constexpr std::size_t damaged_objects_named_max = 100;
 /// Requests that `dump_ops_in_flight` lists, a shard.
 inline constexpr std::size_t operations_shown_max = 1000;
-/// Operations that wait for one inactive PG; beyond it clients are asked to keep them (Backoffs), and as soon as what
-/// waits and what is being worked on takes half of osd_client_message_size_cap.
-inline constexpr std::size_t waiting_for_active_max = 1024;
+/// Operations that wait for one inactive PG, or for one object that nobody has; beyond it clients are asked to keep
+/// them (Backoffs), and as soon as what waits and what is being worked on takes half of osd_client_message_size_cap.
+inline constexpr std::size_t waiting_together_max = 1024;
 /// Operations that wait for a newer map, a shard, or, of clients that know no backoff, for an inactive PG; the oldest
 /// beyond it are dropped (clients resend on the next map).
 inline constexpr std::size_t waiting_operations_max = 65536;

@@ -58,7 +58,7 @@ Outcome interpret_listing(const ObjectRequest& request, std::uint32_t seed, unsi
   }
   msg::HObject handle;
   if (next) {
-    handle = {next->key, next->name, SnapId(next->snap), next->hash, false, next->name_space, next->pool};
+    handle = place_of(*next);
   } else {
     handle = listing_end(request.head.pool, seed, bits);
     out.result = 1;

@@ -4,6 +4,10 @@
 
 namespace spirula::osd {
 
+msg::HObject place_of(const ObjectId& object) {
+  return {object.key, object.name, SnapId(object.snap), object.hash, false, object.name_space, object.pool};
+}
+
 Clone* SnapSet::find(SnapId id) {
   auto it = std::ranges::lower_bound(clones, id, {}, &Clone::id);
   return it != clones.end() && it->id == id ? &*it : nullptr;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "filestore/object_id.h"
+#include "msg/hobject.h"
 #include "msg/types.h"
 #include "osd/interval_set.h"
 #include "osd/limits.h"
@@ -23,6 +24,9 @@ using msg::Version;
 
 inline constexpr const char* info_attribute = "_";
 inline constexpr const char* snap_set_attribute = "snapset";
+
+/// As messages name an object.
+msg::HObject place_of(const ObjectId& object);
 
 /// Who watches an object: a client may watch one object many times, by cookie.
 struct WatchKey {

@@ -14,7 +14,7 @@ constexpr Option rows[] = {
     {"osd_client_message_size_cap", OptionType::size, "32M",
      "bytes that clients' requests being worked on bring and ask for", 8 << 20},
     {"osd_backoff_on_peering", OptionType::boolean, "false",
-     "clients keep their requests to a PG that is not active, instead of having them wait here until room is short"},
+     "clients keep requests to a PG that is not active, or for an object that nobody has, even if there is room here"},
     {"osd_beacon_report_interval", OptionType::duration, "5", "how often the monitor hears from us", 0.5, 300},
     {"osd_op_complaint_time", OptionType::duration, "30", "a request that takes longer is called slow", 0.1, 3600},
     {"osd_max_pg_log_entries", OptionType::integer, "3000",

@@ -350,9 +350,9 @@ void PlacementGroup::decide_serving() {
   update_state();
   if (!begins) return;
   log_debug("osd", "pg {}: active in the interval of epoch {}", id_.describe(), info_.interval_since.value);
+  backoffs_.end_all();
   auto queued = std::exchange(waiting_for_active_, {});
   for (auto& op : queued) submit(std::move(op));
-  backoffs_.end_all();
   note_snaps();
 }
 
@@ -371,10 +371,7 @@ void PlacementGroup::update_state() {
   bool undersized = info_.acting.size() < pool_->size;
   if (undersized) bits |= state::undersized;
   if (undersized || lacking || !complete) bits |= state::degraded;
-  bool lost = std::ranges::any_of(unfound_, [this](const ObjectId& head) {
-    auto missing = missing_.find(head);
-    return missing != missing_.end() && is_unfound(head, missing->second);
-  });
+  bool lost = std::ranges::any_of(unfound_, [this](const ObjectId& head) { return is_unfound(head); });
   auto kept_out = [this](const auto& each) { return !each.second.missing.empty() && is_full(each.first); };
   if ((!missing_.empty() && is_full(host_.whoami())) || std::ranges::any_of(peers_, kept_out))
     bits |= state::recovery_toofull;

@@ -490,7 +490,7 @@ Task<Result<>> PlacementGroup::take_family(FamilyPayload family) {
   if (halted()) co_return Errc::cancelled;
   if (!stored) host_.store_failed(stored.error());
   CO_TRY(stored);
-  if (!family.older) missing_.erase(family.head);
+  if (!family.older) note_found(family.head);
   co_return Result<>{};
 }
 

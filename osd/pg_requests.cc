@@ -48,11 +48,11 @@ bool ClientOp::is_room_short() const {
 }
 
 void PlacementGroup::submit(ClientOpRef op) {
-  if (stopping_ || info_.removing || !primary_) return;  // a newer map tells the client whom to ask
-  if (backoffs_.hold(op->connection)) return;            // it will be sent again
+  if (stopping_ || info_.removing || !primary_) return;         // a newer map tells the client whom to ask
+  if (backoffs_.hold(op->connection, op->object.head)) return;  // it will be sent again
   if (op->arrival == 0) op->arrival = ++arrivals_;
   if (!active_ || resetting_) {
-    if (is_to_back_off(*op)) return back_off(*op);
+    if (is_to_back_off(*op, waiting_for_active_.size())) return back_off(*op);
     op->stage = "waiting for peering";
     if (waiting_for_active_.size() >= limits::waiting_operations_max) waiting_for_active_.pop_front();
     waiting_for_active_.push_back(std::move(op));
@@ -74,29 +74,53 @@ void PlacementGroup::submit(ClientOpRef op) {
   start_queued(object);
 }
 
-/// What waits must leave room for requests to other PGs.
-bool PlacementGroup::is_to_back_off(const ClientOp& op) const {
+/// What waits must leave room for others. `waiting`: how many wait for the same.
+bool PlacementGroup::is_to_back_off(const ClientOp& op, std::size_t waiting) const {
   if (!op.connection || !Backoffs::understood_by(*op.connection)) return false;
-  return host_.backs_off_at_once() || waiting_for_active_.size() >= limits::waiting_for_active_max ||
-         op.is_room_short();
+  return host_.backs_off_at_once() || waiting >= limits::waiting_together_max || op.is_room_short();
+}
+
+void PlacementGroup::begin_backoff(const ClientOp& op, const ObjectId& object) {
+  backoffs_.begin(op.connection, object, op.wire.pg, host_.epoch(), host_.next_notify_id());
+  host_.count_backoff();
 }
 
 void PlacementGroup::back_off(const ClientOp& op) {
   msg::ConnectionRef connection = op.connection;
-  backoffs_.begin(connection, op.wire.pg, host_.epoch(), host_.next_notify_id());
-  host_.count_backoff();
+  begin_backoff(op, Backoffs::whole_pg);
   std::erase_if(waiting_for_active_, [&](const ClientOpRef& each) { return each->connection == connection; });
 }
 
 /// Of what was under way when the interval ended, which may be more than half of all that there is room for.
 void PlacementGroup::back_off_waiting() {
-  std::erase_if(waiting_for_active_, [this](const ClientOpRef& op) { return backoffs_.hold(op->connection); });
+  std::erase_if(waiting_for_active_,
+                [this](const ClientOpRef& op) { return backoffs_.hold(op->connection, op->object.head); });
   for (;;) {
-    auto found =
-        std::ranges::find_if(waiting_for_active_, [this](const ClientOpRef& op) { return is_to_back_off(*op); });
+    auto found = std::ranges::find_if(
+        waiting_for_active_, [this](const ClientOpRef& op) { return is_to_back_off(*op, waiting_for_active_.size()); });
     if (found == waiting_for_active_.end()) return;
     back_off(**found);
   }
+}
+
+/// Of what waits for an object that nobody has.
+void PlacementGroup::back_off_queued(ObjectContext& object) {
+  for (;;) {
+    auto found = std::ranges::find_if(object.queue,
+                                      [&](const ClientOpRef& op) { return is_to_back_off(*op, object.queue.size()); });
+    if (found == object.queue.end()) return;
+    msg::ConnectionRef connection = (*found)->connection;
+    begin_backoff(**found, object.head);
+    drop_queued(object, connection);
+  }
+}
+
+void PlacementGroup::drop_queued(ObjectContext& object, const msg::ConnectionRef& connection) {
+  std::erase_if(object.queue, [&](const ClientOpRef& op) {
+    if (op->connection != connection) return false;
+    in_flight_.erase(op.get());
+    return true;
+  });
 }
 
 Hold PlacementGroup::hold_for(const ClientOp& op, const ObjectContext& object) const {
@@ -114,6 +138,7 @@ void PlacementGroup::start_queued(ObjectContext& object) {
       next.stage = "waiting for its object's recovery";
       wanted_.push_back(object.head);
       recovery_wanted_.set();
+      if (is_unfound(object.head)) back_off_queued(object);
       break;
     }
     if (waits_for_room(next)) {

@@ -17,7 +17,7 @@ OsdFigures::OsdFigures(Metrics& metrics)
       written_bytes(metrics.counter("osd", "op_in_bytes", "bytes received from clients")),
       dropped(metrics.counter("osd", "op_dropped", "requests that clients have to send elsewhere or again")),
       refused(metrics.counter("osd", "op_refused", "requests without the right to it, or malformed")),
-      backoffs(metrics.counter("osd", "backoffs", "clients asked to keep their requests to a PG that is not active")),
+      backoffs(metrics.counter("osd", "backoffs", "clients asked to keep their requests to a PG or for an object")),
       read_latency(metrics.timing("osd", "op_r_latency", "from a read's arrival to its reply")),
       write_latency(metrics.timing("osd", "op_w_latency", "from a change's arrival to its reply")) {}
 
@@ -258,22 +258,29 @@ void PgShard::on_reset(const msg::ConnectionRef& connection) {
     if (slot.ready) slot.pg->on_reset(connection);
 }
 
-std::uint64_t PgShard::drop_waiting(const msg::ConnectionRef& connection, PgId pg) {
+namespace {
+/// Its client, on that connection, sends it again later.
+bool is_kept(const ClientOp& op, const msg::ConnectionRef& connection, const msg::OsdBackoff& backoff) {
+  return op.connection == connection && op.wire.pg.pg == backoff.pg.pg && backoff.covers(place_of(op.object.head));
+}
+}  // namespace
+
+std::uint64_t PgShard::drop_waiting(const msg::ConnectionRef& connection, const msg::OsdBackoff& backoff) {
   std::uint64_t bytes = 0;
   std::erase_if(waiting_for_map_, [&](const ClientOpRef& op) {
-    if (op->connection != connection || op->wire.pg.pg != pg) return false;
+    if (!is_kept(*op, connection, backoff)) return false;
     bytes += op->waiting_bytes;
     return true;
   });
   return bytes;
 }
 
-void PgShard::on_backoff_acknowledged(const msg::ConnectionRef& connection, PgId pg, std::uint64_t id) {
-  drop_waiting(connection, pg);
-  auto found = pgs_.find(pg);
+void PgShard::on_backoff_acknowledged(const msg::ConnectionRef& connection, const msg::OsdBackoff& backoff) {
+  drop_waiting(connection, backoff);
+  auto found = pgs_.find(backoff.pg.pg);
   if (found == pgs_.end()) return;
-  std::erase_if(found->second.waiting, [&](const ClientOpRef& op) { return op->connection == connection; });
-  if (found->second.ready) found->second.pg->on_backoff_acknowledged(connection, id);
+  std::erase_if(found->second.waiting, [&](const ClientOpRef& op) { return is_kept(*op, connection, backoff); });
+  if (found->second.ready) found->second.pg->on_backoff_acknowledged(connection, backoff.id);
 }
 
 template <class M>

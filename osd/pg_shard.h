@@ -64,9 +64,9 @@ class PgShard : public PgHost {
   /// retry.
   void wait_for_map(ClientOpRef op);
   void on_reset(const msg::ConnectionRef& connection);
-  /// Drops requests that wait for a map; returns ClientOp::waiting_bytes of them.
-  std::uint64_t drop_waiting(const msg::ConnectionRef& connection, PgId pg);
-  void on_backoff_acknowledged(const msg::ConnectionRef& connection, PgId pg, std::uint64_t id);
+  /// Drops requests that wait for a map and that the client keeps; returns ClientOp::waiting_bytes of them.
+  std::uint64_t drop_waiting(const msg::ConnectionRef& connection, const msg::OsdBackoff& backoff);
+  void on_backoff_acknowledged(const msg::ConnectionRef& connection, const msg::OsdBackoff& backoff);
   // From other OSDs.
   void handle_peer(PeerRequest request);
   void handle_peer(PeerReply reply);

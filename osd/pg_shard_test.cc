@@ -42,13 +42,21 @@ struct Bench {
     view->map = std::make_shared<const maps::OsdMap>(map);
     pgs->on_map(view, true);
   }
-  ClientOpRef write(std::uint32_t checked) {
+  static ObjectId object(const std::string& name) { return {1, 7, "", "", name, msg::snap_head.value}; }
+  /// From the next map on, a new interval, the PG's log names a version of the object that nobody has.
+  void lose(const std::string& name) {
+    Need need;
+    need.at = {map.epoch, 1};
+    store.metadata[{1, 0}]["missing." + encode(object(name)).to_string()] = encode(need);
+    ++map.osds[0].info.up_from.value;
+  }
+  ClientOpRef write(std::uint32_t checked, const std::string& name = "o") {
     auto op = std::make_shared<ClientOp>();
     op->connection = connection;
     op->tid = ++tid;
     op->checked = Epoch(checked);
     op->wire.pg.pg = {1, 0};
-    op->object.head = {1, 7, "", "", "o", msg::snap_head.value};
+    op->object.head = object(name);
     op->object.id = {{msg::EntityType::client, 4100}, op->tid, 1};
     op->object.client = op->object.id.client;
     op->object.origin = connection->peer_address();
@@ -58,8 +66,9 @@ struct Bench {
     return op;
   }
   /// One that takes `bytes` of the budget.
-  ClientOpRef write(std::uint32_t checked, const std::shared_ptr<msg::ReceiveBudget>& budget, std::size_t bytes) {
-    auto op = write(checked);
+  ClientOpRef write(std::uint32_t checked, const std::string& name, const std::shared_ptr<msg::ReceiveBudget>& budget,
+                    std::size_t bytes) {
+    auto op = write(checked, name);
     EXPECT_TRUE(budget->try_take(bytes));
     op->budget_hold = std::make_shared<msg::BudgetHold>(budget, bytes);
     return op;
@@ -161,10 +170,10 @@ TEST(PgShard, clients_keep_requests_to_an_inactive_pg_once_half_the_room_is_take
     bench.map.pools[1].min_size = 2;
     bench.show(5);
     co_await Bench::settle(shard);
-    bench.pgs->handle(bench.write(5, budget, 300));
+    bench.pgs->handle(bench.write(5, "o", budget, 300));
     EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
     EXPECT_FALSE(bench.backoff());
-    bench.pgs->handle(bench.write(5, budget, 300));
+    bench.pgs->handle(bench.write(5, "o", budget, 300));
     EXPECT_EQ(bench.pgs->operations_in_flight(), 0u) << "the client sends all of them again";
     EXPECT_TRUE(budget->try_take(1000)) << "nothing is held";
     budget->give(1000);
@@ -172,14 +181,14 @@ TEST(PgShard, clients_keep_requests_to_an_inactive_pg_once_half_the_room_is_take
     EXPECT_TRUE(block && block->kind == msg::OsdBackoff::Kind::block);
     EXPECT_EQ(block->pg.pg, (PgId{1, 0}));
     EXPECT_TRUE(block->end.is_max);
-    bench.pgs->handle(bench.write(5, budget, 10));
+    bench.pgs->handle(bench.write(5, "o", budget, 10));
     EXPECT_EQ(bench.pgs->operations_in_flight(), 0u) << "sent before the client heard of it";
     EXPECT_FALSE(bench.backoff()) << "it is told once";
-    bench.pgs->on_backoff_acknowledged(bench.connection, {1, 0}, block->id);
+    bench.pgs->on_backoff_acknowledged(bench.connection, *block);
 
     // Another client is not concerned.
     auto first = std::exchange(bench.connection, Bench::make_connection(shard));
-    bench.pgs->handle(bench.write(5, budget, 300));
+    bench.pgs->handle(bench.write(5, "o", budget, 300));
     EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
 
     bench.map.pools[1].min_size = 1;
@@ -190,7 +199,7 @@ TEST(PgShard, clients_keep_requests_to_an_inactive_pg_once_half_the_room_is_take
     auto unblock = bench.backoff();
     EXPECT_TRUE(unblock && unblock->kind == msg::OsdBackoff::Kind::unblock);
     EXPECT_EQ(unblock->id, block->id);
-    bench.pgs->handle(bench.write(6, budget, 900));
+    bench.pgs->handle(bench.write(6, "o", budget, 900));
     co_await Bench::settle(shard);
     EXPECT_EQ(bench.result(), 0);
     co_await bench.pgs->stop();
@@ -216,9 +225,11 @@ TEST(PgShard, a_backoff_ends_when_the_client_knows_of_it) {
     bench.pgs->handle(waits_for_a_map);
     co_await Bench::settle(shard);
     EXPECT_TRUE(bench.connection->sent.empty());
-    bench.pgs->on_backoff_acknowledged(bench.connection, {1, 0}, block->id + 1);
+    msg::OsdBackoff other = *block;
+    ++other.id;
+    bench.pgs->on_backoff_acknowledged(bench.connection, other);
     EXPECT_TRUE(bench.connection->sent.empty()) << "of another one";
-    bench.pgs->on_backoff_acknowledged(bench.connection, {1, 0}, block->id);
+    bench.pgs->on_backoff_acknowledged(bench.connection, *block);
     auto unblock = bench.backoff();
     EXPECT_TRUE(unblock && unblock->kind == msg::OsdBackoff::Kind::unblock);
     bench.show(7);
@@ -256,6 +267,62 @@ TEST(PgShard, a_backoff_does_not_outlive_its_connection_or_the_pg) {
   });
 }
 
+TEST(PgShard, clients_keep_requests_for_an_object_nobody_has_once_half_the_room_is_taken) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    auto budget = std::make_shared<msg::ReceiveBudget>(1000);
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(5, "lost"));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), 0);
+    bench.lose("lost");
+    bench.show(6);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(6, "lost", budget, 300));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
+    EXPECT_FALSE(bench.backoff());
+    bench.pgs->handle(bench.write(6, "lost", budget, 300));
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 0u) << "the client sends both again";
+    EXPECT_TRUE(budget->try_take(1000)) << "nothing is held";
+    budget->give(1000);
+    auto block = bench.backoff();
+    EXPECT_TRUE(block && block->kind == msg::OsdBackoff::Kind::block);
+    EXPECT_EQ(block->begin, place_of(Bench::object("lost")));
+    EXPECT_EQ(block->end, block->begin) << "that object alone";
+    bench.pgs->handle(bench.write(6, "lost"));
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 0u) << "sent before the client heard of it";
+    bench.pgs->handle(bench.write(6, "o", budget, 900));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), 0) << "others are served";
+
+    // Of what waits for a map the client keeps that object's only.
+    bench.pgs->wait_for_map(bench.write(0, "lost"));
+    bench.pgs->wait_for_map(bench.write(0, "o"));
+    bench.pgs->on_backoff_acknowledged(bench.connection, *block);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
+
+    // It is given up for somebody who waits here.
+    auto first = std::exchange(bench.connection, Bench::make_connection(shard));
+    bench.pgs->handle(bench.write(6, "lost"));
+    co_await Bench::settle(shard);
+    EXPECT_FALSE(bench.result());
+    auto given_up = co_await bench.pgs->command({1, 0}, "mark_unfound_lost", {{"mulcmd", "delete"}});
+    EXPECT_EQ(given_up.result, 0) << given_up.text;
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), 0);
+    bench.connection = first;
+    auto unblock = bench.backoff();
+    EXPECT_TRUE(unblock && unblock->kind == msg::OsdBackoff::Kind::unblock && unblock->id == block->id);
+    bench.pgs->handle(bench.write(6, "lost", budget, 900));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.result(), 0);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
 TEST(PgShard, what_a_read_takes_counts_when_it_begins) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
@@ -264,7 +331,7 @@ TEST(PgShard, what_a_read_takes_counts_when_it_begins) {
     bench.show(5);
     co_await Bench::settle(shard);
     for (int i = 0; i < 10; ++i) {
-      auto read = bench.write(5, budget, 100);
+      auto read = bench.write(5, "o", budget, 100);
       read->object.ops = {OsdOp(OpCode::read)};
       EXPECT_EQ(classify(read->object.ops, ObjectClasses::builtin(), read->nature), 0);
       bench.pgs->handle(std::move(read));
@@ -277,7 +344,7 @@ TEST(PgShard, what_a_read_takes_counts_when_it_begins) {
     EXPECT_EQ(bench.pgs->operations_in_flight(), 0u);
     EXPECT_TRUE(budget->try_take(limits::read_size_counted_max)) << "all is given back";
     budget->give(limits::read_size_counted_max);
-    auto read = bench.write(6, budget, 100);
+    auto read = bench.write(6, "o", budget, 100);
     read->object.ops = {OsdOp(OpCode::read)};
     read->begin_reading();
     EXPECT_TRUE(budget->is_half_used());

@@ -69,6 +69,17 @@ bool PlacementGroup::is_unfound(const ObjectId& head, const Need& need) const {
   });
 }
 
+bool PlacementGroup::is_unfound(const ObjectId& head) const {
+  auto found = missing_.find(head);
+  return found != missing_.end() && is_unfound(head, found->second);
+}
+
+/// It misses here no more: what clients keep for it may come.
+void PlacementGroup::note_found(const ObjectId& head) {
+  missing_.erase(head);
+  backoffs_.end(head);
+}
+
 std::size_t PlacementGroup::count_unfound() const {
   return static_cast<std::size_t>(
       std::ranges::count_if(missing_, [this](const auto& each) { return is_unfound(each.first, each.second); }));
@@ -209,9 +220,8 @@ Task<Result<>> PlacementGroup::give_up(ObjectId head, bool revert) {
     CO_TRY(co_await host_.shard().clock().sleep(5ms));
     if (halted()) co_return Errc::cancelled;
   }
-  auto found = missing_.find(head);
-  if (found == missing_.end() || !is_unfound(head, found->second)) co_return Result<>{};  // somebody has come
-  const Need need = found->second;
+  if (!is_unfound(head)) co_return Result<>{};  // somebody has come
+  const Need need = missing_.at(head);
   recovering_.insert(head);  // nobody else works on it
   CO_TRY(ObjectContext * object, co_await hold(head, Hold::alone));
   Result<> done = co_await give_up_held(*object, need, revert);
@@ -354,7 +364,7 @@ Task<Result<>> PlacementGroup::give_up_held(ObjectContext& object, Need need, bo
   if (halted()) co_return Errc::cancelled;
   if (!stored) host_.store_failed(stored.error());
   CO_TRY(stored);
-  missing_.erase(head);
+  note_found(head);
   object.loaded = false;
   if (!revert && !(state.info.flags & ObjectInfo::whiteout)) {
     // Before all that clients want of it.

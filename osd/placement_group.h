@@ -50,7 +50,8 @@ class PgHost {
   virtual void store_failed(std::error_code why) = 0;
   /// Also the ids of backoffs.
   virtual std::uint64_t next_notify_id() = 0;
-  /// Clients keep requests to a PG that is not active, even if there is room for them here.
+  /// Clients keep requests to a PG that is not active, or for an object that nobody has, even if there is room for them
+  /// here.
   virtual bool backs_off_at_once() { return false; }
   virtual void count_backoff() {}
   /// To another OSD that the map shows up, in order; lost only if its process ends or its session breaks for good.
@@ -90,7 +91,7 @@ class PlacementGroup {
   void on_map(OsdMapRef map, bool serving = true);
   /// Works on it when its turn comes; takes it over. The caller has checked the sender's rights.
   void submit(ClientOpRef op);
-  /// Connections that broke: watches run into their timeouts, requests that wait for the PG are forgotten.
+  /// Connections that broke: watches run into their timeouts, requests that wait for the PG or an object are forgotten.
   void on_reset(const msg::ConnectionRef& connection);
   /// The client keeps its requests from now on.
   void on_backoff_acknowledged(const msg::ConnectionRef& connection, std::uint64_t id) {
@@ -174,9 +175,12 @@ class PlacementGroup {
   static Result<Missing::value_type> read_missing(const std::string& key, const Buffer& value);
 
   // pg_requests.cc
-  bool is_to_back_off(const ClientOp& op) const;
+  bool is_to_back_off(const ClientOp& op, std::size_t waiting) const;
+  void begin_backoff(const ClientOp& op, const ObjectId& object);
   void back_off(const ClientOp& op);
   void back_off_waiting();
+  void back_off_queued(ObjectContext& object);
+  void drop_queued(ObjectContext& object, const msg::ConnectionRef& connection);
   Hold hold_for(const ClientOp& op, const ObjectContext& object) const;
   void start_queued(ObjectContext& object);
   void begin(const ClientOpRef& op, ObjectContext& object, Hold hold);
@@ -269,6 +273,8 @@ class PlacementGroup {
   };
   std::vector<Source> sources_of(const ObjectId& head) const;
   bool is_unfound(const ObjectId& head, const Need& need) const;
+  bool is_unfound(const ObjectId& head) const;
+  void note_found(const ObjectId& head);
   std::size_t count_unfound() const;
   std::map<std::int32_t, bool> might_have_unfound() const;
   Task<> list_unfound(std::string offset, CommandDone done);

@@ -124,11 +124,15 @@ void Osd::on_request(const msg::ConnectionRef& connection, ClientSession& sessio
   op->wire.data.clear();
   op->object.ops = std::move(op->wire.ops);
   op->object.id = op->wire.request_id(connection->peer_name(), message.tid);
+  const msg::ObjectLocator& locator = op->wire.locator;
+  op->object.head = {op->wire.pg.pg.pool, op->wire.hash,
+                     locator.name_space,  locator.key == op->wire.object ? "" : locator.key,
+                     op->wire.object,     msg::snap_head.value};
   start(std::move(op), session);
 }
 
-/// A client has stopped sending requests to a PG. What it sent before, and waits for a map here, it will send again:
-/// that must not get in front of what has been dropped.
+/// A client has stopped sending requests to a PG or for an object. What it sent before, and waits for a map here, it
+/// will send again: that must not get in front of what has been dropped.
 void Osd::on_backoff(const msg::ConnectionRef& connection, ClientSession& session, const msg::Message& message) {
   auto body = msg::read_message<msg::OsdBackoff>(message);
   if (!body) {
@@ -138,11 +142,11 @@ void Osd::on_backoff(const msg::ConnectionRef& connection, ClientSession& sessio
   }
   if (body->kind != msg::OsdBackoff::Kind::ack_block) return;
   PgId pg = body->pg.pg;
-  session.waiting_bytes -= session.local->drop_waiting(connection, pg);
+  session.waiting_bytes -= session.local->drop_waiting(connection, *body);
   PgShard* home = session.local;
   if (!home->owns(pg)) home = shards_[PgShard::index_of(pg, commons_.count)].get();
-  if (home == session.local) return home->on_backoff_acknowledged(connection, pg, body->id);
-  home->shard().post([home, connection, pg, id = body->id] { home->on_backoff_acknowledged(connection, pg, id); });
+  if (home == session.local) return home->on_backoff_acknowledged(connection, *body);
+  home->shard().post([home, connection, backoff = *body] { home->on_backoff_acknowledged(connection, backoff); });
 }
 
 /// Also where a request goes on that has waited for a map.
@@ -180,12 +184,6 @@ void Osd::start(ClientOpRef op, ClientSession& session) {
   if (std::int32_t error = check(*op, session, map, *pool); error < 0) return refuse(*op, error, map.epoch);
 
   ObjectRequest& object = op->object;
-  object.head = {wire.pg.pg.pool,
-                 wire.hash,
-                 wire.locator.name_space,
-                 wire.locator.key == wire.object ? "" : wire.locator.key,
-                 wire.object,
-                 msg::snap_head.value};
   object.snap = wire.snap;
   object.modified = wire.mtime;
   object.now = Time::from(session.local->shard().clock().wall());

@@ -67,16 +67,42 @@ class Unfound(ClusterTest):
         none = self.ceph("pg", self.pg.split(".")[0] + ".77", "query", check=False)
         self.assertEqual(none.returncode, 2)
 
-        self.ceph("osd", "lost", self.lost, "--yes-i-really-mean-it")
-        given_up = self.wait_for(lambda: self.ceph("pg", self.pg, "mark_unfound_lost", "delete", check=False),
-                                 lambda done: done.returncode == 0)  # once its primary has the map
-        self.assertIn(b"pg has 2 objects unfound and apparently lost marking", given_up.stderr + given_up.stdout)
-        self.ceph("osd", "unset", "norecover")
+        self.give_up()
         for name in ("a", "b"):
             self.assertEqual(self.rados("get", name, "-", check=False).returncode, 1, name)
         self.assertEqual(self.ask("list_unfound")["num_unfound"], 0)
         self.rados("put", "a", self.text["two"])
         self.assertEqual(self.rados("get", "a", "-").stdout, b"two")
+
+    def test_requests_for_it_leave_room_for_others(self):
+        """More than osd_client_message_size_cap of them, from several clients, until it is given up."""
+        source, small = self.world.scratch("source"), self.world.scratch("small")
+        with open(source, "wb") as f:
+            f.write(os.urandom(16 << 20))
+        self.lose()
+        self.wait_for(lambda: self.ask("list_unfound"), lambda answer: answer.get("num_unfound") == 2)
+        waiting = [self.begin("put", "a", source, "--block-size", str(16 << 20)) for _ in range(4)]
+        waiting += [self.begin("get", "b", small), self.begin("append", "b", self.text["one"])]
+        time.sleep(5)
+        started = time.monotonic()
+        for name in range(10):
+            self.rados("put", f"other{name}", source)
+        print(f"     10 objects of 16 MiB in {time.monotonic() - started:.1f} s meanwhile")
+        self.assertTrue(all(process.poll() is None for process in waiting), "some do not wait")
+        asked_to_wait = 0
+        for osd in self.left:
+            figures = self.ceph("--admin-daemon", self.cluster.path("run", f"ceph-osd.{osd}.asok"), "perf", "dump").stdout
+            asked_to_wait += json.loads(figures)["osd"]["backoffs"]
+        print(f"     {asked_to_wait} clients were asked to wait")
+        self.assertGreater(asked_to_wait, 0)
+        self.give_up()
+        for process in waiting:
+            said = process.communicate(timeout=60)[0]
+            if "get" not in process.args:  # it may come before the append
+                self.assertEqual(process.returncode, 0, said)
+        with open(source, "rb") as f:
+            self.assertEqual(self.rados("get", "a", "-").stdout, f.read())
+        self.assertEqual(self.rados("get", "b", "-").stdout, b"one")
 
     def lose(self):
         """`a` is changed and `b` made while two OSDs are down; they hear of it, and the third one is gone."""
@@ -95,6 +121,13 @@ class Unfound(ClusterTest):
         self.wait_for(lambda: self.ask("query"), self.all_follow)
         self.cluster.kill(f"osd.{self.lost}")
         self.ceph("osd", "down", self.lost)
+
+    def give_up(self):
+        self.ceph("osd", "lost", self.lost, "--yes-i-really-mean-it")
+        given_up = self.wait_for(lambda: self.ceph("pg", self.pg, "mark_unfound_lost", "delete", check=False),
+                                 lambda done: done.returncode == 0)  # once its primary has the map
+        self.assertIn(b"pg has 2 objects unfound and apparently lost marking", given_up.stderr + given_up.stdout)
+        self.ceph("osd", "unset", "norecover")
 
     @staticmethod
     def all_follow(query):
@@ -120,6 +153,13 @@ class Unfound(ClusterTest):
 
     def rados(self, *words, check=True):
         return self.client("rados", "-p", "p", *words, check=check)
+
+    def begin(self, *words):
+        process = subprocess.Popen([*self.world.inside(), "rados", "-c", self.cluster.conf, "-p", "p", *words],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
 
     def client(self, program, *words, check):
         done = subprocess.run([*self.world.inside(), program, "-c", self.cluster.conf, *words], timeout=60,
