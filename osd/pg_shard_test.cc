@@ -163,6 +163,31 @@ TEST(PgShard, what_waits_for_more_copies_goes_with_its_connection) {
   });
 }
 
+TEST(PgShard, what_waits_for_an_object_goes_with_its_connection) {
+  run_main([](Shard& shard) -> Task<int> {
+    Bench bench(shard);
+    bench.show(5);
+    co_await Bench::settle(shard);
+    bench.lose("lost");
+    bench.show(6);
+    co_await Bench::settle(shard);
+    bench.pgs->handle(bench.write(6, "lost"));
+    auto listing = bench.write(6, "");
+    listing->object.ops = {OsdOp(OpCode::pgnls)};
+    listing->nature = {};
+    EXPECT_EQ(classify(listing->object.ops, ObjectClasses::builtin(), listing->nature), 0);
+    bench.pgs->handle(std::move(listing));
+    auto gone = std::exchange(bench.connection, Bench::make_connection(shard));
+    bench.pgs->handle(bench.write(6, "lost"));
+    co_await Bench::settle(shard);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 3u);
+    bench.pgs->on_reset(gone);
+    EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
+    co_await bench.pgs->stop();
+    co_return 0;
+  });
+}
+
 TEST(PgShard, clients_keep_requests_to_an_inactive_pg_once_half_the_room_is_taken) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);

@@ -94,6 +94,12 @@ void PlacementGroup::on_reset(const msg::ConnectionRef& connection) {
   for (ObjectContext* object : watched_) object->watches.disconnected(connection, now);
   // They will be sent again, and must not keep room for requests until then.
   std::erase_if(waiting_for_active_, [&](const ClientOpRef& op) { return op->connection == connection; });
+  std::erase_if(waiting_for_objects_,
+                [&](const ClientOpRef& op) { return op->connection == connection && in_flight_.erase(op.get()); });
+  objects_.for_each_waiting([&](ObjectContext& object) {
+    drop_queued(object, connection);
+    if (!halted()) start_queued(object);
+  });
   backoffs_.forget(connection);
 }
 
