@@ -83,6 +83,12 @@ struct Bench {
     if (message.type == 0) return std::nullopt;
     return msg::read_osd_reply(message)->result;
   }
+  /// Epoch 5, by which the PG has too few copies.
+  Task<> show_inactive() {
+    map.pools[1].min_size = 2;
+    show(5);
+    co_await settle(pgs->shard());
+  }
   static Task<> settle(Shard& shard) { (void)co_await shard.clock().sleep(2ms); }
 
   StoreForTests store;
@@ -150,9 +156,7 @@ TEST(PgShard, what_waits_for_a_map_goes_with_its_connection) {
 TEST(PgShard, what_waits_for_more_copies_goes_with_its_connection) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
-    bench.map.pools[1].min_size = 2;
-    bench.show(5);
-    co_await Bench::settle(shard);
+    co_await bench.show_inactive();
     bench.pgs->handle(bench.write(5));
     co_await Bench::settle(shard);
     EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
@@ -192,9 +196,7 @@ TEST(PgShard, clients_keep_requests_to_an_inactive_pg_once_half_the_room_is_take
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
     auto budget = std::make_shared<msg::ReceiveBudget>(1000);
-    bench.map.pools[1].min_size = 2;
-    bench.show(5);
-    co_await Bench::settle(shard);
+    co_await bench.show_inactive();
     bench.pgs->handle(bench.write(5, "o", budget, 300));
     EXPECT_EQ(bench.pgs->operations_in_flight(), 1u);
     EXPECT_FALSE(bench.backoff());
@@ -236,9 +238,7 @@ TEST(PgShard, a_backoff_ends_when_the_client_knows_of_it) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
     bench.commons.backoff_on_peering = true;
-    bench.map.pools[1].min_size = 2;
-    bench.show(5);
-    co_await Bench::settle(shard);
+    co_await bench.show_inactive();
     bench.pgs->handle(bench.write(5));
     auto block = bench.backoff();
     bench.map.pools[1].min_size = 1;
@@ -272,9 +272,7 @@ TEST(PgShard, a_backoff_does_not_outlive_its_connection_or_the_pg) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
     bench.commons.backoff_on_peering = true;
-    bench.map.pools[1].min_size = 2;
-    bench.show(5);
-    co_await Bench::settle(shard);
+    co_await bench.show_inactive();
     bench.pgs->handle(bench.write(5));
     EXPECT_TRUE(bench.backoff());
     bench.pgs->on_reset(bench.connection);
@@ -352,9 +350,7 @@ TEST(PgShard, what_a_read_takes_counts_when_it_begins) {
   run_main([](Shard& shard) -> Task<int> {
     Bench bench(shard);
     auto budget = std::make_shared<msg::ReceiveBudget>(limits::read_size_counted_max);
-    bench.map.pools[1].min_size = 2;
-    bench.show(5);
-    co_await Bench::settle(shard);
+    co_await bench.show_inactive();
     for (int i = 0; i < 10; ++i) {
       auto read = bench.write(5, "o", budget, 100);
       read->object.ops = {OsdOp(OpCode::read)};
