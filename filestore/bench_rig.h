@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -62,7 +63,7 @@ Buffer random_buffer(std::size_t size, std::uint64_t seed = 1);
 struct Outcome {
   std::uint64_t count = 0;
   double seconds = 0, cpu_us = 0;            ///< of CPU for each operation, until it is applied
-  std::vector<float> latency;                ///< sorted
+  std::deque<float> latency;                 ///< sorted
   std::map<std::string, ThreadUse> threads;  ///< of the same, by the names of threads
   double rate() const { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
   double at(double part) const {
