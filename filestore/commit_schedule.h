@@ -33,6 +33,9 @@ class CommitSchedule {
   /// The first interval, the shortest, begins.
   void start(MonotonicTime now);
   bool due(MonotonicTime now, const Situation& situation) const;
+  /// There is nothing to commit: the interval begins with what comes next, so that a burst does not meet a commit
+  /// first.
+  void rest(MonotonicTime now) { last_ = now; }
   /// A commit was made from `begin` to `end`, and so much was written when it began.
   void committed(MonotonicTime begin, MonotonicTime end, const Rings& written);
   /// There was nothing to commit: what is written counts as seen.

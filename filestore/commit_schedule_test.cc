@@ -120,6 +120,14 @@ TEST_F(CommitScheduleTest, nothing_comes_while_there_is_nothing_to_do) {
   EXPECT_TRUE(due()) << "or a write waits for the journal";
 }
 
+TEST_F(CommitScheduleTest, the_interval_begins_anew_after_a_rest) {
+  commit(100ms);
+  now_ += 10s;
+  EXPECT_TRUE(due());
+  schedule_.rest(now_);
+  EXPECT_EQ(due_in(), 1s);
+}
+
 TEST_F(CommitScheduleTest, a_nearly_full_disk_is_looked_after_five_times_a_second) {
   commit(2s);
   situation_.wants_room = true;

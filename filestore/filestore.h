@@ -123,7 +123,7 @@ class Filestore : public ObjectStore {
   // committing (filestore_commit.cc)
   void run_committer();
   CommitSchedule::Rings rings_written() const;
-  bool commit_due_locked() const;
+  bool commit_due_locked();
   bool commit_requested() const;
   void pace_lanes(MonotonicTime begin);
   Result<> commit_now();

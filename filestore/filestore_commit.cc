@@ -63,16 +63,19 @@ CommitSchedule::Rings Filestore::rings_written() const {
   return {.journal = journal_->bytes_written(), .staging = stager_->bytes_reserved()};
 }
 
-bool Filestore::commit_due_locked() const {
+bool Filestore::commit_due_locked() {
   if (failed_.load()) return false;
-  return schedule_.due(Clock::now(), {.requested = commit_requests_ > commits_served_,
-                                      .stuck = journal_->starved() && unapplied_bytes_.load() == 0,
-                                      .settled = settled_ && lanes_->reached().sequence == kept_.front().sequence,
-                                      .wants_room = space_.wants_commit(),
-                                      .written = rings_written(),
-                                      .size = {.journal = journal_->ring_size(), .staging = stager_->size()},
-                                      .dirty_bytes = counters_.bytes_written.load(),
-                                      .dirty_bytes_max = space_.dirty_bytes_max()});
+  auto now = Clock::now();
+  bool settled = settled_ && lanes_->reached().sequence == kept_.front().sequence;
+  if (settled) schedule_.rest(now);
+  return schedule_.due(now, {.requested = commit_requests_ > commits_served_,
+                             .stuck = journal_->starved() && unapplied_bytes_.load() == 0,
+                             .settled = settled,
+                             .wants_room = space_.wants_commit(),
+                             .written = rings_written(),
+                             .size = {.journal = journal_->ring_size(), .staging = stager_->size()},
+                             .dirty_bytes = counters_.bytes_written.load(),
+                             .dirty_bytes_max = space_.dirty_bytes_max()});
 }
 
 void Filestore::run_committer() {
