@@ -169,9 +169,9 @@ class Filestore : public ObjectStore {
   CommitStatistics commit_statistics_;
   CommitSchedule schedule_;
   // The committer's own.
-  MonotonicTime released_at_;           ///< when lanes went on after the last commit
-  std::uint64_t begun_at_release_ = 0;  ///< ApplyLanes::bytes_begun() then
-  double write_back_rate_ = 0;          ///< of transactions that the last commit's first sync had to write, bytes/s
+  MonotonicTime busy_since_;            ///< the last commit, or the rest after it
+  std::uint64_t begun_at_release_ = 0;  ///< ApplyLanes::bytes_begun() when lanes went on after the last commit
+  double write_back_rate_ = 0;          ///< of transactions that commits' first syncs had to write, bytes/s
 
   std::unique_ptr<BlockingPool> read_pool_;
   std::unique_ptr<StagingFiles> staging_;

@@ -67,7 +67,10 @@ bool Filestore::commit_due_locked() {
   if (failed_.load()) return false;
   auto now = Clock::now();
   bool settled = settled_ && lanes_->reached().sequence == kept_.front().sequence;
-  if (settled) schedule_.rest(now);
+  if (settled) {
+    schedule_.rest(now);
+    busy_since_ = now;
+  }
   return schedule_.due(now, {.requested = commit_requests_ > commits_served_,
                              .stuck = journal_->starved() && unapplied_bytes_.load() == 0,
                              .settled = settled,
@@ -151,7 +154,7 @@ bool Filestore::commit_requested() const {
 
 /// For the syncs of the commit that begins.
 void Filestore::pace_lanes(MonotonicTime begin) {
-  double since = std::chrono::duration<double>(begin - released_at_).count();
+  double since = std::chrono::duration<double>(begin - busy_since_).count();
   double rate = static_cast<double>(lanes_->bytes_begun() - begun_at_release_) / std::max(since, 1e-3);
   lanes_->pace(static_cast<std::uint64_t>(std::max(rate, write_back_rate_)) / presync_pace_part);
 }
@@ -179,7 +182,9 @@ Result<> Filestore::commit_now() {
     auto before = std::exchange(took, synced - last);
     if (round == 0) {
       observe_space(mark);
-      write_back_rate_ = static_cast<double>(dirty) / std::max(std::chrono::duration<double>(took).count(), 1e-3);
+      // A sync of little says little of what the disk takes.
+      double rate = static_cast<double>(dirty) / std::max(std::chrono::duration<double>(took).count(), 1e-3);
+      write_back_rate_ = std::max(rate, write_back_rate_ * 0.75);
     }
     if (took < presync_short || took > before / 4 * 3 || journal_->fill() > ring_fill_full) break;
   }
@@ -227,7 +232,7 @@ Result<> Filestore::commit_now() {
       done = check_write_back();
       if (!done) (void)btrfs::destroy_subvolume(root_.get(), name);  // or the next opening would take it
     }
-    released = released_at_ = Clock::now();
+    released = busy_since_ = Clock::now();
     begun_at_release_ = lanes_->bytes_begun();
     counters_.bytes_written.store(0);
     lanes_->release();

@@ -263,8 +263,8 @@ Result<> Filestore::start(const JournalPosition& end, const JournalPosition& tai
   TRY(stager_,
       Stager::open(*staging_, journal_->incarnation(), ring_bytes, files_->keeps_checksums(), options_.staged_bytes_min,
                    [this](auto& submissions, Result<> result) { on_staged(submissions, result); }));
-  released_at_ = std::chrono::steady_clock::now();
-  schedule_.start(released_at_);
+  busy_since_ = std::chrono::steady_clock::now();
+  schedule_.start(busy_since_);
   commit_statistics_.interval = schedule_.interval();
   committer_ = std::thread([this] { run_committer(); });
   return {};
