@@ -126,7 +126,7 @@ class Appliance:
             for image in self.images:
                 with open(image, "wb") as f:
                     os.truncate(f.fileno(), disk_gib << 30)
-                self.devices.append(disks.attach(image))
+                self.devices.append(disks.attach(image, disks.own_device()))
             if state_mib:
                 os.makedirs(self.path("state"), mode=0o700)
                 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={state_mib}m,mode=0700", "none", self.path("state")],
@@ -188,7 +188,7 @@ class Appliance:
 
     def plug_in(self, number):
         os.rename(self.images[number] + ".pulled", self.images[number])
-        disks.attach(self.images[number])
+        disks.attach(self.images[number], self.devices[number])
 
     def mount(self, share, name="mnt"):
         """A share, with the line that the page shows for ceph-fuse, as shown but for the folder; the folder."""

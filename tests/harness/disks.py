@@ -1,8 +1,11 @@
 """Loop devices and mounts."""
 
+import contextlib
 import ctypes
+import fcntl
 import json
 import os
+import random
 import subprocess
 import time
 
@@ -21,9 +24,29 @@ def make_image(path, size_bytes):
     run("fallocate", "-l", str(size_bytes), path)
 
 
-def attach(path):
-    """A loop device over `path`, with direct I/O where the file system below can do it."""
-    device = run("losetup", "--find", "--show", "--nooverlap", path)
+LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81  # linux/loop.h
+OWN_NUMBERS = range(1000, 100_000)
+
+
+def loop_control(request, number):
+    with open("/dev/loop-control") as f:
+        fcntl.ioctl(f, request, number)
+
+
+def own_device():
+    """A name for attach() that nobody has who asks for a free device, also when this one is gone."""
+    return f"/dev/loop{random.choice(OWN_NUMBERS)}"
+
+
+def attach(path, device=None):
+    """A loop device over `path`, with direct I/O where the file system below can do it: a free one, or `device`, of
+    own_device()."""
+    if device:
+        with contextlib.suppress(FileExistsError):
+            loop_control(LOOP_CTL_ADD, int(device.removeprefix("/dev/loop")))
+        run("losetup", device, path)
+    else:
+        device = run("losetup", "--find", "--show", "--nooverlap", path)
     try:
         run("losetup", "--direct-io=on", device)
         with open(f"/sys/block/{os.path.basename(device)}/queue/rotational", "w") as f:
@@ -49,6 +72,10 @@ def detach(path):
             raise RuntimeError(f"{path} is still behind {devices}")
         for device in devices:
             subprocess.run(["losetup", "-d", device], stderr=subprocess.DEVNULL)
+            number = int(device.removeprefix("/dev/loop"))
+            if number in OWN_NUMBERS:
+                with contextlib.suppress(OSError):  # still in use: next time
+                    loop_control(LOOP_CTL_REMOVE, number)
         time.sleep(0.05)
 
 
