@@ -37,6 +37,7 @@ Applier::Applier(Index& index, DataFiles& files, StagingFiles& staging, ApplyCou
       staging_(staging),
       counters_(counters),
       inline_bytes_max_(options.inline_bytes_max),
+      slab_bytes_max_(files.keeps_checksums() ? std::min(options.slab_bytes_max, limits::slab_bytes_max) : 0),
       shared_checksums_min_(options.shared_checksums_min) {}
 Applier::~Applier() = default;
 
@@ -59,9 +60,16 @@ Result<> Applier::flush_if_large() {
 
 /// Of rows that are copied.
 Result<> Applier::write_if_large() {
-  if (batch_.bytes() <= limits::index_batch_bytes_max) return {};
+  return batch_.bytes() > limits::index_batch_bytes_max ? write_batch() : Result<>();
+}
+
+Result<> Applier::write_batch() {
+  TRY(files_.slabs().record_owners(slot_owners_));
+  slot_owners_.clear();
   TRY(index_.write(batch_));
   batch_.clear();
+  files_.slabs().retire(retired_slots_);
+  retired_slots_.clear();
   return {};
 }
 
@@ -80,11 +88,7 @@ Result<> Applier::write_out() {
     if (object->chunks.size() > 16) forget_chunks(*object);
   }
   dirty_.clear();
-  if (!batch_.empty()) {
-    TRY(index_.write(batch_));
-    batch_.clear();
-  }
-  return {};
+  return batch_.empty() ? Result<>() : write_batch();
 }
 
 Result<> Applier::write_out_checksums(Object& object) {
@@ -268,10 +272,18 @@ Result<std::string*> Applier::inline_data(Object& object) {
   return &*object.inline_data;
 }
 
-Result<> Applier::move_to_file(const ObjectId& id, Object& object) {
+Result<> Applier::place(const ObjectId& id, Object& object, std::uint64_t end) {
   Onode& onode = *object.onode;
+  end = std::max(end, onode.size);
+  if (onode.in_slab && end > slab_bytes_max_) return move_out_of_slab(id, object);
+  if (onode.has_file) return {};
   TRY(std::string * data, inline_data(object));
-  TRY(auto file, files_.create(onode.id, id));
+  onode.in_slab = end <= slab_bytes_max_;
+  if (onode.in_slab) {
+    slot_owners_.push_back({onode.id, object.key});
+  } else {
+    TRY(files_.create(onode.id, id));
+  }
   onode.has_file = true;
   if (files_.keeps_checksums()) onode.block_checksums.emplace();
   if (onode.has_inline) {
@@ -282,6 +294,36 @@ Result<> Applier::move_to_file(const ObjectId& id, Object& object) {
   object.inline_data.reset();
   object.inline_dirty = false;
   return {};
+}
+
+Result<> Applier::move_out_of_slab(const ObjectId& id, Object& object) {
+  Onode& onode = *object.onode;
+  mark(object);
+  TRY(auto file, files_.create(onode.id, id));
+  TRY(copy_blocks(object, *file));
+  retire_slot(onode);
+  onode.in_slab = false;
+  return {};
+}
+
+Result<> Applier::copy_blocks(Object& from, DataFile& to) {
+  TRY(auto file, files_.open_to_write(*from.onode));
+  std::array<std::byte, block_bytes> bytes;
+  for (std::uint64_t block = 0; block < blocks_in(from.onode->size); ++block) {
+    TRY(std::uint32_t crc, checksum(from, block));
+    if (!crc) continue;
+    Result<> got = file->read(block * block_bytes, bytes, Access::blocking);
+    if (!got && !is(got.error(), Errc::io)) return got;
+    if (!got) bytes.fill({});
+    iovec piece{bytes.data(), bytes.size()};
+    TRY(to.write(block * block_bytes, {&piece, 1}));
+  }
+  return {};
+}
+
+void Applier::retire_slot(const Onode& onode) {
+  batch_.put(key::retired_slot(onode.id), std::string_view());
+  retired_slots_.push_back(onode.id);
 }
 
 Result<> Applier::write(const ObjectId& id, Object& object, std::uint64_t offset, const BufferList& data,
@@ -299,7 +341,7 @@ Result<> Applier::write(const ObjectId& id, Object& object, std::uint64_t offset
     }
     onode.has_inline = object.inline_dirty = true;
   } else {
-    if (!onode.has_file) TRY(move_to_file(id, object));
+    TRY(place(id, object, end));
     TRY(write_file(object, offset, data, verified));
   }
   onode.size = std::max(onode.size, end);
@@ -342,7 +384,7 @@ Result<> Applier::set_written(Object& object, std::uint64_t block, std::uint32_t
 Result<bool> Applier::is_hole(Object& object, std::uint64_t block) {
   TRY(std::uint32_t crc, checksum(object, block));
   if (crc || files_.keeps_checksums()) return crc == 0;
-  TRY(auto file, files_.open(object.onode->id, Access::blocking));
+  TRY(auto file, files_.open_to_write(*object.onode));
   TRY(auto found, file->extents(block * block_bytes, block_bytes));
   return found.empty();
 }
@@ -382,7 +424,7 @@ Result<bool> Applier::read_block(Object& object, DataFile& file, std::uint64_t b
 /// Writes whole blocks: what the data covers of the first and last is merged with what is there.
 Result<> Applier::write_file(Object& object, std::uint64_t offset, const BufferList& data, bool verified) {
   mark(object);
-  TRY(auto file, files_.open(object.onode->id, Access::blocking));
+  TRY(auto file, files_.open_to_write(*object.onode));
   std::uint64_t end = offset + data.size();
   std::uint64_t first = offset / block_bytes, last = (end - 1) / block_bytes;
   std::uint64_t before = offset - first * block_bytes, after = (last + 1) * block_bytes - end;
@@ -435,8 +477,8 @@ Result<> Applier::write_file(Object& object, std::uint64_t offset, const BufferL
 /// The payload is on disk: the object shares it.
 Result<> Applier::write_staged(const ObjectId& id, Object& object, std::uint64_t offset, const StagedExtent& extent) {
   Onode& onode = *object.onode;
-  if (!onode.has_file) TRY(move_to_file(id, object));
-  TRY(auto file, files_.open(onode.id, Access::blocking));
+  TRY(place(id, object, offset + extent.length));
+  TRY(auto file, files_.open_to_write(onode));
   TRY(int source, staging_.open(extent.generation, extent.ring));
   TRY(file->share(source, extent.offset, extent.length, offset));
   std::uint64_t first = offset / block_bytes;
@@ -461,7 +503,7 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
       object.inline_dirty = true;
     }
   } else {
-    if (!onode.has_file) TRY(move_to_file(id, object));
+    TRY(place(id, object, end));
     std::uint64_t first = blocks_in(offset), last = end / block_bytes;  // blocks [first, last) are covered whole
     auto part = [&](std::uint64_t from, std::uint64_t to) -> Result<> {
       if (from >= to) return {};
@@ -476,8 +518,10 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
       TRY(part(last * block_bytes, end));
       if (first < last) {
         TRY(clear_checksums(object, first, last));
-        TRY(auto file, files_.open(onode.id, Access::blocking));
-        TRY(file->punch(first * block_bytes, (last - first) * block_bytes));
+        if (!onode.in_slab) {
+          TRY(auto file, files_.open_to_write(onode));
+          TRY(file->punch(first * block_bytes, (last - first) * block_bytes));
+        }
       }
     }
   }
@@ -487,24 +531,24 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
 
 Result<> Applier::truncate(const ObjectId& id, Object& object, std::uint64_t size) {
   Onode& onode = *object.onode;
-  if (!onode.has_file) {
-    if (size > inline_bytes_max_) {
-      TRY(move_to_file(id, object));
-    } else if (size < onode.size && onode.has_inline) {
-      TRY(std::string * text, inline_data(object));
-      if (text->size() > size) {
-        text->resize(size);
-        object.inline_dirty = true;
-      }
+  if (size > onode.size && (onode.has_file || size > inline_bytes_max_)) {
+    TRY(place(id, object, size));
+  } else if (size < onode.size && onode.has_inline) {
+    TRY(std::string * text, inline_data(object));
+    if (text->size() > size) {
+      text->resize(size);
+      object.inline_dirty = true;
     }
-  } else if (size < onode.size) {
-    TRY(auto file, files_.open(onode.id, Access::blocking));
+  } else if (size < onode.size && onode.has_file) {
     if (std::uint64_t inside = size % block_bytes) {
       TRY(bool hole, is_hole(object, size / block_bytes));
       if (!hole) TRY(write_file(object, size, zero_bytes(block_bytes - inside), true));
     }
     TRY(clear_checksums(object, blocks_in(size), blocks_in(onode.size)));
-    TRY(file->truncate(blocks_in(size) * block_bytes));
+    if (!onode.in_slab) {
+      TRY(auto file, files_.open_to_write(onode));
+      TRY(file->truncate(blocks_in(size) * block_bytes));
+    }
   }
   onode.size = size;
   return {};
@@ -528,7 +572,11 @@ Result<> Applier::remove(Object& object) {
     for (const auto& [number, dirty] : object.chunks_dirty)
       if (number >= chunks && !onode.block_checksums) batch_.remove(key::checksums(onode.own_checksums(), number));
     if (onode.shared_checksums) TRY(count_shares(onode.shared_checksums, -1));
-    TRY(files_.remove(onode.id));
+    if (onode.in_slab) {
+      retire_slot(onode);
+    } else {
+      TRY(files_.remove(onode.id));
+    }
   }
   mark(object);
   object.onode.reset();
@@ -552,7 +600,7 @@ Result<Applier::Extract> Applier::extract(Object& object, std::uint64_t offset, 
     if (offset < stop) std::memcpy(to, text->data() + offset, stop - offset);
     if (!object.dirty) object.inline_data.reset();  // kept between load and write_out() only
   } else if (onode.has_file) {
-    TRY(auto file, files_.open(onode.id, Access::blocking));
+    TRY(auto file, files_.open_to_write(onode));
     std::array<std::byte, block_bytes> block;
     for (std::uint64_t at = offset; at < end;) {
       std::uint64_t number = at / block_bytes, inside = at % block_bytes;
@@ -593,8 +641,12 @@ Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Ob
     TRY(auto header, index_.get(key::omap_header(from.id), Access::blocking));
     if (header) batch_.put(key::omap_header(id), *header);
   }
-  if (from.has_file) {
-    TRY(auto source_file, files_.open(from.id, Access::blocking));
+  if (from.in_slab) {
+    slot_owners_.push_back({id, target.key});
+    TRY(auto slot, files_.open_to_write(onode));
+    TRY(copy_blocks(*source, *slot));
+  } else if (from.has_file) {
+    TRY(auto source_file, files_.open_to_write(from));
     TRY(auto target_file, files_.create(id, target_id));
     TRY(target_file->share(source_file->fd(), 0, 0, 0));
     bool stay_together = source_id.pool == target_id.pool && source_id.hash == target_id.hash;
@@ -618,6 +670,9 @@ Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T
   std::uint64_t end = o.offset + o.length;
   auto copy = [&](std::uint64_t from, std::uint64_t length, std::uint64_t to) -> Result<> {
     constexpr std::uint64_t step = 1 << 20;
+    std::uint64_t size = source->onode->size;
+    std::uint64_t beyond = from < size ? length - std::min(length, size - from) : length;
+    length -= beyond;
     std::uint64_t narrow_until = 0;  // something before this does not verify: block by block, so that only that is bad
     while (length > 0) {
       std::uint64_t here = std::min(length, from < narrow_until ? block_bytes - from % block_bytes : step);
@@ -631,23 +686,25 @@ Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T
       to += here;
       length -= here;
     }
-    return {};
+    return zero(target_id, target, to, beyond);
   };
-  bool shareable =
-      source->onode->has_file && source != &target && o.source_offset % block_bytes == o.offset % block_bytes;
+  bool shareable = source->onode->has_file && !source->onode->in_slab && source != &target &&
+                   o.source_offset % block_bytes == o.offset % block_bytes;
   std::uint64_t first = blocks_in(o.offset) * block_bytes, last = end / block_bytes * block_bytes;
-  if (!shareable || first >= last || (!target.onode->has_file && end <= inline_bytes_max_))
+  bool own_file = target.onode->has_file && !target.onode->in_slab;
+  if (!shareable || first >= last ||
+      (!own_file && std::max(end, target.onode->size) <= std::max(inline_bytes_max_, slab_bytes_max_)))
     return copy(o.source_offset, o.length, o.offset);
 
-  if (!target.onode->has_file) TRY(move_to_file(target_id, target));
+  TRY(place(target_id, target, end));
   std::uint64_t head = first - o.offset, tail = end - last;
   TRY(copy(o.source_offset, head, o.offset));
   // Whole blocks are shared as far as the source's file reaches; past that everything is zeros.
   std::uint64_t from = o.source_offset + head;
   std::uint64_t reach = blocks_in(source->onode->size) * block_bytes;
   std::uint64_t shared = std::min(last - first, from < reach ? reach - from : 0);
-  TRY(auto source_file, files_.open(source->onode->id, Access::blocking));
-  TRY(auto target_file, files_.open(target.onode->id, Access::blocking));
+  TRY(auto source_file, files_.open_to_write(*source->onode));
+  TRY(auto target_file, files_.open_to_write(*target.onode));
   if (shared) {
     TRY(source_file->truncate(reach));  // a file of which only the front was written ends earlier
     TRY(target_file->share(source_file->fd(), from, shared, first));
@@ -679,7 +736,11 @@ Result<> Applier::rename(const ObjectId& source_id, const ObjectId& target_id, O
   target.inline_data.reset();
   mark(*source);
   mark(target);
-  if (target.onode->has_file) return files_.set_owner(target.onode->id, target_id);
+  if (target.onode->in_slab) {
+    slot_owners_.push_back({target.onode->id, target.key});
+  } else if (target.onode->has_file) {
+    return files_.set_owner(target.onode->id, target_id);
+  }
   return {};
 }
 

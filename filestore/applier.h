@@ -74,7 +74,12 @@ class Applier {
   Result<> rename(const ObjectId& source_id, const ObjectId& target_id, Object& target);
 
   Result<std::string*> inline_data(Object& object);
-  Result<> move_to_file(const ObjectId& id, Object& object);
+  /// Data up to `end` will not go into the index: the object gets a slot or, beyond those, a file of its own.
+  Result<> place(const ObjectId& id, Object& object, std::uint64_t end);
+  Result<> move_out_of_slab(const ObjectId& id, Object& object);
+  /// Blocks as they are; what does not verify stays so under the checksums they have.
+  Result<> copy_blocks(Object& from, DataFile& to);
+  void retire_slot(const Onode& onode);
   Result<ChecksumChunk*> chunk(Object& object, std::uint64_t block);
   /// What the index has of a block; without checksums of our own 0, unless the block is damaged.
   Result<std::uint32_t> checksum(Object& object, std::uint64_t block);
@@ -101,19 +106,22 @@ class Applier {
   Result<> flush_if_large();
   Result<> write_if_large();
   Result<> write_out();
+  Result<> write_batch();
   Result<> write_out_checksums(Object& object);
 
   Index& index_;
   DataFiles& files_;
   StagingFiles& staging_;
   ApplyCounters& counters_;
-  std::uint64_t inline_bytes_max_, shared_checksums_min_;
+  std::uint64_t inline_bytes_max_, slab_bytes_max_, shared_checksums_min_;
   std::unordered_map<std::string, Object> objects_;
   std::size_t chunks_ = 0;  ///< loaded, of all of them
   Object* last_ = nullptr;  ///< the one that was asked for last
   std::optional<ObjectId> last_id_;
   std::vector<Object*> dirty_;
   IndexBatch batch_;
+  std::vector<SlotOwner> slot_owners_;        ///< to be recorded before the batch is written
+  std::vector<std::uint64_t> retired_slots_;  ///< to be told when it is
 };
 
 }  // namespace spirula::filestore

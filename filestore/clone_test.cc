@@ -94,7 +94,7 @@ TEST_P(CloneTest, of_an_unaligned_range_copies_a_head_and_a_tail) {
         Range{"within_a_block", 10, 100, 5 * block + 10, block}}) {
     Transaction t;
     // There already, so that it is a file and its ends are blocks of data.
-    t.write(named(range.name), 0, pattern(5'000, 3));
+    t.write(named(range.name), 0, pattern(20'000, 3));
     t.truncate(named(range.name), 0);
     t.truncate(named(range.name), 6 * mebibyte);
     t.add(named(range.name), Transaction::CloneRange{named("source"), range.source, range.length, range.target});

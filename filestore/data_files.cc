@@ -1,11 +1,8 @@
 #include "filestore/data_files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -17,6 +14,7 @@
 
 #include "base/crc32c.h"
 #include "filestore/btrfs.h"
+#include "filestore/directory.h"
 #include "filestore/faults.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
@@ -36,18 +34,6 @@ std::string path_of(std::uint64_t id) {
   return fmt::format("{:x}/{:x}", id / files_per_directory, id);
 }
 
-Result<std::vector<std::string>> names_in(int at, const std::string& directory) {
-  int fd = ::openat(at, directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return last_errno();
-  DIR* listing = ::fdopendir(fd);
-  if (!listing) return last_errno();
-  std::vector<std::string> names;
-  while (const dirent* each = ::readdir(listing))
-    if (std::string_view name = each->d_name; name != "." && name != "..") names.emplace_back(name);
-  ::closedir(listing);
-  return names;
-}
-
 }  // namespace
 
 std::uint32_t block_checksum(ByteView block) {
@@ -57,8 +43,7 @@ std::uint32_t block_checksum(ByteView block) {
 Result<> DataFile::read(std::uint64_t offset, std::span<std::byte> into, Access access) const {
   while (!into.empty()) {
     iovec piece{into.data(), into.size()};
-    ssize_t got =
-        ::preadv2(fd_.get(), &piece, 1, static_cast<off_t>(offset), access == Access::cached ? RWF_NOWAIT : 0);
+    ssize_t got = ::preadv2(fd(), &piece, 1, at(offset), access == Access::cached ? RWF_NOWAIT : 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return last_errno();
     if (got == 0) {
@@ -72,7 +57,7 @@ Result<> DataFile::read(std::uint64_t offset, std::span<std::byte> into, Access 
 }
 
 void DataFile::drop_cached(std::uint64_t offset, std::uint64_t length) const {
-  (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+  (void)::posix_fadvise(fd(), at(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
 }
 
 Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
@@ -81,8 +66,8 @@ Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
     int count = static_cast<int>(std::min<std::size_t>(pieces.size(), 512));
     TRY(fault_at(FaultPoint::data_write));
     ssize_t put = 0;
-    TRY(btrfs::insist(fd_.get(), [&]() -> Result<> {
-      do put = ::pwritev(fd_.get(), pieces.data(), count, static_cast<off_t>(offset));
+    TRY(btrfs::insist(fd(), [&]() -> Result<> {
+      do put = ::pwritev(fd(), pieces.data(), count, at(offset));
       while (put < 0 && errno == EINTR);
       return put < 0 ? Result<>(last_errno()) : Result<>();
     }));
@@ -102,38 +87,37 @@ Result<> DataFile::write(std::uint64_t offset, std::span<iovec> pieces) {
 
 Result<> DataFile::punch(std::uint64_t offset, std::uint64_t length) {
   changes_.mark(id_);
-  if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                  static_cast<off_t>(length)) < 0)
+  if (::fallocate(fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at(offset), static_cast<off_t>(length)) < 0)
     return last_errno();
   return {};
 }
 
 Result<> DataFile::truncate(std::uint64_t size) {
   changes_.mark(id_);
-  if (::ftruncate(fd_.get(), static_cast<off_t>(size)) < 0) return last_errno();
+  if (::ftruncate(fd(), static_cast<off_t>(size)) < 0) return last_errno();
   return {};
 }
 
 Result<> DataFile::share(int source, std::uint64_t from, std::uint64_t length, std::uint64_t offset) {
   changes_.mark(id_);
-  return btrfs::insist(fd_.get(), [&] { return btrfs::clone_range(source, from, length, fd_.get(), offset); });
+  return btrfs::insist(fd(), [&] { return btrfs::clone_range(source, from, length, fd(), base_ + offset); });
 }
 
 Result<std::vector<Extent>> DataFile::extents(std::uint64_t offset, std::uint64_t length) const {
   std::vector<Extent> found;
-  std::uint64_t end = offset + length;
-  while (offset < end) {
-    off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+  off_t place = at(offset), end = at(offset + length);
+  while (place < end) {
+    off_t data = ::lseek(fd(), place, SEEK_DATA);
     if (data < 0 && errno == ENXIO) break;  // nothing but a hole from here on
     if (data < 0) return last_errno();
-    if (static_cast<std::uint64_t>(data) >= end) break;
-    off_t hole = ::lseek(fd_.get(), data, SEEK_HOLE);
+    if (data >= end) break;
+    off_t hole = ::lseek(fd(), data, SEEK_HOLE);
     if (hole < 0 && errno == ENXIO) break;  // it was cut off in between
     if (hole < 0) return last_errno();
-    std::uint64_t first = std::max(offset, static_cast<std::uint64_t>(data));
-    std::uint64_t last = std::min(end, static_cast<std::uint64_t>(hole));
-    if (first < last) found.push_back({first, last - first});
-    offset = static_cast<std::uint64_t>(hole);
+    off_t first = std::max(place, data), last = std::min(end, hole);
+    if (first < last)
+      found.push_back({static_cast<std::uint64_t>(first) - base_, static_cast<std::uint64_t>(last - first)});
+    place = hole;
   }
   return found;
 }
@@ -178,7 +162,7 @@ Result<std::shared_ptr<DataFile>> DataFiles::create(std::uint64_t id, const Obje
   return file;
 }
 
-Result<std::shared_ptr<DataFile>> DataFiles::open(std::uint64_t id, Access access) {
+Result<std::shared_ptr<DataFile>> DataFiles::open_own(std::uint64_t id, Access access) {
   {
     std::lock_guard lock(mutex_);
     if (auto it = open_.find(id); it != open_.end()) {
@@ -187,25 +171,39 @@ Result<std::shared_ptr<DataFile>> DataFiles::open(std::uint64_t id, Access acces
     }
   }
   // What the kernel remembers is opened in less time than another thread takes to wake up.
-  open_how how{};
-  how.flags = static_cast<unsigned>((mode_ == Mode::read_write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-  if (access == Access::cached) how.resolve = RESOLVE_CACHED;
-  FileDescriptor fd(static_cast<int>(::syscall(SYS_openat2, objects_.get(), path_of(id).c_str(), &how, sizeof how)));
-  if (!fd && access == Access::cached) return Errc::again;  // whatever it is, the blocking call finds out
-  if (!fd) return last_errno();
+  TRY(auto fd, open_file(objects_.get(), path_of(id), mode_ == Mode::read_write ? O_RDWR : O_RDONLY, access));
   auto file = std::make_shared<DataFile>(std::move(fd), changes_, id);
   remember(id, file);
   return file;
 }
 
-Result<std::shared_ptr<DataFile>> DataFiles::open_direct(std::uint64_t id) {
-  FileDescriptor fd(::openat(objects_.get(), path_of(id).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
-  if (!fd) return last_errno();
-  return std::make_shared<DataFile>(std::move(fd), changes_, id);
+std::shared_ptr<DataFile> DataFiles::slot(std::uint64_t id, Slabs::File slab) {
+  return std::make_shared<DataFile>(std::move(slab), changes_, id, Slabs::offset_of(id));
+}
+
+Result<std::shared_ptr<DataFile>> DataFiles::open(const Onode& onode, Access access) {
+  if (!onode.in_slab) return open_own(onode.id, access);
+  TRY(auto slab, slabs_.open(onode.id, access));
+  return slot(onode.id, std::move(slab));
+}
+
+Result<std::shared_ptr<DataFile>> DataFiles::open_to_write(const Onode& onode) {
+  if (!onode.in_slab) return open_own(onode.id, Access::blocking);
+  TRY(auto slab, slabs_.open_to_write(onode.id));
+  return slot(onode.id, std::move(slab));
+}
+
+Result<std::shared_ptr<DataFile>> DataFiles::open_direct(const Onode& onode) {
+  if (onode.in_slab) {
+    TRY(auto slab, slabs_.open_direct(onode.id));
+    return slot(onode.id, std::move(slab));
+  }
+  TRY(auto fd, open_file(objects_.get(), path_of(onode.id), O_RDONLY | O_DIRECT, Access::blocking));
+  return std::make_shared<DataFile>(std::move(fd), changes_, onode.id);
 }
 
 Result<> DataFiles::set_owner(std::uint64_t id, const ObjectId& owner) {
-  TRY(auto file, open(id, Access::blocking));
+  TRY(auto file, open_own(id, Access::blocking));
   std::string name = key::object(owner);
   if (::fsetxattr(file->fd(), owner_attribute, name.data(), name.size(), 0) < 0) return last_errno();
   return {};
@@ -217,6 +215,7 @@ Result<> for_each_data_file(
   std::vector<std::pair<std::string, std::optional<std::uint64_t>>> entries;
   TRY(std::vector<std::string> directories, names_in(objects, "."));
   for (const std::string& directory : directories) {
+    if (directory == slabs_name) continue;
     auto files = names_in(objects, directory);
     if (!files && files.error() == std::errc::not_a_directory) {
       entries.emplace_back(directory, std::nullopt);

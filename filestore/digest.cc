@@ -69,7 +69,7 @@ Result<> digest_file(Digest& digest, Index& index, const Index::Moment* moment, 
                      std::uint64_t first, std::uint64_t end) {
   if (first >= end) return {};
   if (!files.keeps_checksums()) {
-    TRY(auto file, files.open(onode.id, Access::blocking));
+    TRY(auto file, files.open(onode, Access::blocking));
     return btrfs::data_checksums(file->fd(), first * block_bytes, (end - first) * block_bytes,
                                  [&](std::uint64_t block, std::span<const std::uint32_t> sums) {
                                    std::vector<std::uint32_t> ours(sums.begin(), sums.end());

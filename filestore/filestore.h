@@ -89,6 +89,7 @@ class Filestore : public ObjectStore {
   Result<> wait_for_cleaner();
   Result<JournalPosition> replay(const JournalPosition& from);
   Result<> load_collections();
+  Result<> load_retired_slots();
   Result<> start(const JournalPosition& end, const JournalPosition& tail);
 
   // submitting (filestore_submit.cc)
@@ -126,6 +127,7 @@ class Filestore : public ObjectStore {
   bool commit_due_locked();
   bool commit_requested() const;
   void pace_lanes(MonotonicTime begin);
+  Result<std::size_t> free_slots();
   Result<> commit_now();
   Result<std::optional<std::uint64_t>> append_nothing();
   Result<> drop_old_snapshots();

@@ -152,6 +152,21 @@ bool Filestore::commit_requested() const {
   return commit_requests_ > commits_served_;
 }
 
+/// Of objects that are gone, in what the next snapshot holds: after a sync, or it would wait for what is written there
+/// for nothing. Answers how many.
+Result<std::size_t> Filestore::free_slots() {
+  TRY(auto freed, files_->slabs().free_slots());
+  IndexBatch batch;
+  for (std::uint64_t id : freed) {
+    batch.remove(key::retired_slot(id));
+    if (batch.bytes() < limits::index_batch_bytes_max) continue;
+    TRY(index_->write(batch));
+    batch.clear();
+  }
+  if (!batch.empty()) TRY(index_->write(batch));
+  return freed.size();
+}
+
 /// For the syncs of the commit that begins.
 void Filestore::pace_lanes(MonotonicTime begin) {
   double since = std::chrono::duration<double>(begin - busy_since_).count();
@@ -175,16 +190,23 @@ Result<> Filestore::commit_now() {
   pace_lanes(begin);
   auto synced = begin;
   auto took = Clock::duration::max();
+  bool freed_slots = false;
   for (int round = 0; round < presync_rounds_max; ++round) {
     auto last = synced;
     TRY(btrfs::insist(root_.get(), [&] { return btrfs::sync(root_.get()); }));
     synced = Clock::now();
     auto before = std::exchange(took, synced - last);
+    std::size_t freed = 0;
     if (round == 0) {
       observe_space(mark);
+      TRY(freed, free_slots());
       // A sync of little says little of what the disk takes.
       double rate = static_cast<double>(dirty) / std::max(std::chrono::duration<double>(took).count(), 1e-3);
       write_back_rate_ = std::max(rate, write_back_rate_ * 0.75);
+    }
+    if (freed) {
+      freed_slots = true;
+      continue;
     }
     if (took < presync_short || took > before / 4 * 3 || journal_->fill() > ring_fill_full) break;
   }
@@ -246,7 +268,7 @@ Result<> Filestore::commit_now() {
       kept_.insert(kept_.begin(), position);
       if (kept_.size() > 2) kept_.resize(2);
     }
-    settled_ = position.sequence == repeated;
+    settled_ = position.sequence == repeated && !freed_slots;
     schedule_.committed(begin, Clock::now(), written);
     auto& s = commit_statistics_;
     ++s.commits;

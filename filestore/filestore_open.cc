@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "filestore/blank.h"
 #include "filestore/btrfs_checksums.h"
+#include "filestore/directory.h"
 #include "filestore/error.h"
 #include "filestore/filestore.h"
 #include "filestore/key.h"
@@ -18,12 +19,6 @@
 
 namespace spirula::filestore {
 namespace {
-
-Result<FileDescriptor> open_directory(int at, const char* path) {
-  FileDescriptor fd(::openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return last_errno();
-  return fd;
-}
 
 /// A file with every block allocated and written, so that a write into it changes no metadata.
 Result<> make_journal_file(const std::string& path, std::uint64_t bytes) {
@@ -220,6 +215,7 @@ Result<> Filestore::roll_back(std::uint64_t sequence) {
 }
 
 Result<JournalPosition> Filestore::replay(const JournalPosition& from) {
+  TRY(load_retired_slots());  // those of the snapshot; a replay adds its own
   Applier applier(*index_, *files_, *staging_, counters_, options_);
   auto apply = [&](JournalPosition, const Buffer& body) -> Result<> {
     TRY(RecordedTransaction recorded, decode_record(body));
@@ -238,6 +234,15 @@ Result<> Filestore::load_collections() {
     if (bits > 32) return Errc::malformed;
     collections_.emplace(id, bits);
   }
+  return cursor->status();
+}
+
+/// What the last commit of a former opening has left to be freed.
+Result<> Filestore::load_retired_slots() {
+  auto cursor = index_->cursor(key::retired_slots(), Access::blocking);
+  std::vector<std::uint64_t> ids;
+  for (; cursor->valid(); cursor->next()) ids.push_back(key::parse_id(cursor->key()));
+  files_->slabs().retire(ids);
   return cursor->status();
 }
 

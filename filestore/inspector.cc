@@ -16,6 +16,7 @@
 #include "filestore/admission.h"
 #include "filestore/checksum_rows.h"
 #include "filestore/digest.h"
+#include "filestore/directory.h"
 #include "filestore/error.h"
 #include "filestore/key.h"
 #include "filestore/limits.h"
@@ -24,17 +25,6 @@ namespace spirula::filestore {
 namespace {
 
 using limits::block_bytes;
-
-Result<FileDescriptor> open_directory(int at, const std::string& path) {
-  FileDescriptor fd(::openat(at, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return last_errno();
-  return fd;
-}
-std::uint64_t id_of(std::string_view key) {
-  std::uint64_t id = 0;
-  for (char c : key.substr(1, 8)) id = id << 8 | static_cast<unsigned char>(c);
-  return id;
-}
 
 }  // namespace
 
@@ -87,19 +77,20 @@ Result<> Inspector::data(const Entry& entry, const OnData& visit) {
     return visit(0, as_bytes(*row).first(std::min<std::uint64_t>(row->size(), onode.size)));
   }
   if (!onode.has_file) return {};
-  TRY(auto file, files_->open(onode.id, Access::blocking));
-  file->drop_cached(0, onode.size);
+  auto file = files_->open(onode, Access::blocking);
+  if (!file && !(onode.in_slab && is(file.error(), Errc::not_found))) return file.error();
+  if (file) (*file)->drop_cached(0, onode.size);
   ChecksumRows rows(*index_, onode, Access::blocking);
   Buffer buffer = Buffer::allocate(step, block_bytes);
   auto room = [&](std::uint64_t length) { return std::span(buffer.mutable_data(), length); };
   if (!files_->keeps_checksums()) {
     if (onode.has_damage && rows.valid()) return Errc::io;
     TRY(rows.status());
-    TRY(auto extents, file->extents(0, onode.size));
+    TRY(auto extents, (*file)->extents(0, onode.size));
     for (const Extent& extent : extents) {
       for (std::uint64_t at = extent.offset; at < extent.offset + extent.length; at += step) {
         auto piece = room(std::min(step, extent.offset + extent.length - at));
-        TRY(file->read(at, piece, Access::blocking));
+        TRY((*file)->read(at, piece, Access::blocking));
         TRY(visit(at, piece));
       }
     }
@@ -113,7 +104,8 @@ Result<> Inspector::data(const Entry& entry, const OnData& visit) {
       while (i < limits::blocks_per_chunk && sums.crc[i]) ++i;
       if (i == begin || at >= onode.size) continue;
       auto piece = room((i - begin) * block_bytes);
-      TRY(file->read(at, piece, Access::blocking));
+      TRY(file);
+      TRY((*file)->read(at, piece, Access::blocking));
       for (std::uint64_t b = begin; b < i; ++b)
         if (block_checksum(piece.subspan((b - begin) * block_bytes, block_bytes)) != sums.crc[b]) return Errc::io;
       TRY(visit(at, piece.first(std::min<std::uint64_t>(piece.size(), onode.size - at))));
@@ -173,7 +165,7 @@ Result<std::uint64_t> Inspector::journal_records(const std::string& journal) {
 /// What is wrong with the file of an object, without reading its data; nothing if it is as the index says.
 Result<std::string> Inspector::check_file(const Entry& entry) {
   const Onode& onode = entry.onode;
-  auto file = files_->open(onode.id, Access::blocking);
+  auto file = files_->open(onode, Access::blocking);
   if (!file) return "its data file is missing";
   std::string owner(16 << 10, '\0');
   ssize_t length = ::fgetxattr((*file)->fd(), owner_attribute, owner.data(), owner.size());
@@ -215,7 +207,7 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     problems.push_back(fmt::format("{}: {}", id.describe(), text));
   };
   TRY(auto all, collections());
-  std::map<std::uint64_t, Entry> by_id;
+  ById by_id;
   std::set<std::uint64_t> checksums;              // ids under which somebody's own rows of them stand
   std::map<std::uint64_t, std::uint32_t> shares;  // and those that several share
   std::uint64_t count = 0;
@@ -231,7 +223,9 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     if (std::ranges::none_of(all, [&](const auto& c) { return collection_holds(c.id, c.bits, *id); }))
       say(*id, "lies in no collection");
     if (onode->has_file && onode->has_inline) say(*id, "has a file and inline data");
-    if (!onode->has_file && onode->size > limits::inline_bytes_max) say(*id, "is too large to have no file");
+    if (onode->in_slab && (!onode->has_file || !onode->block_checksums || onode->size > limits::slab_bytes_max))
+      say(*id, "does not belong in a slab");
+    if (!onode->has_file && onode->size > limits::slab_bytes_max) say(*id, "is too large to have no file");
     if (onode->id >= point_.next_id) say(*id, "has an id that was not given out yet");
     if (!by_id.emplace(onode->id, Entry{*id, *onode}).second) say(*id, "shares its id with another object");
     if (onode->block_checksums) {
@@ -249,7 +243,7 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     problems.push_back(fmt::format("{} objects, the commit point says {}", count, point_.object_count));
 
   for (const auto& [number, entry] : by_id) {
-    if (entry.onode.has_file) {
+    if (entry.onode.has_file && !entry.onode.in_slab) {
       TRY(std::string wrong, check_file(entry));
       if (!wrong.empty()) say(entry.id, wrong);
     }
@@ -279,9 +273,9 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     std::string first(1, kind.letter);
     auto cursor = index_->cursor({first, key::after_prefix(first)}, Access::blocking);
     for (; cursor->valid(); cursor->next()) {
-      auto owner = by_id.find(id_of(cursor->key()));
+      auto owner = by_id.find(key::parse_id(cursor->key()));
       if (owner == by_id.end() || !kind.owned(owner->second.onode))
-        problems.push_back(fmt::format("{} of id {:x} belongs to nobody", kind.name, id_of(cursor->key())));
+        problems.push_back(fmt::format("{} of id {:x} belongs to nobody", kind.name, key::parse_id(cursor->key())));
     }
     TRY(cursor->status());
   }
@@ -289,7 +283,7 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
     std::string first(1, letter);
     auto cursor = index_->cursor({first, key::after_prefix(first)}, Access::blocking);
     for (; cursor->valid(); cursor->next()) {
-      std::uint64_t id = id_of(cursor->key());
+      std::uint64_t id = key::parse_id(cursor->key());
       if (!shares.contains(id) && (letter == 'S' || !checksums.contains(id)))
         problems.push_back(
             fmt::format("{} of id {:x} belongs to nobody", letter == 'S' ? "a count of shares" : "checksums", id));
@@ -307,7 +301,7 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
   }
   TRY(metadata->status());
   std::string unknown;  // from behind one kind of row to the next
-  for (std::string first : {"C", "H", "I", "K", "M", "O", "P", "S", ""}) {
+  for (std::string first : {"C", "F", "H", "I", "K", "M", "O", "P", "S", ""}) {
     auto cursor = index_->cursor({unknown, first}, Access::blocking);
     if (cursor->valid())
       problems.push_back(fmt::format("the index has rows of no kind, from {} on", to_hex(as_bytes(cursor->key()))));
@@ -316,10 +310,11 @@ Result<std::vector<std::string>> Inspector::check(bool read_data) {
   }
   TRY(for_each_data_file(objects_.get(), [&](std::string_view path, std::optional<std::uint64_t> id) -> Result<> {
     auto owner = by_id.find(id.value_or(0));
-    if (!id || owner == by_id.end() || !owner->second.onode.has_file)
+    if (!id || owner == by_id.end() || !owner->second.onode.has_file || owner->second.onode.in_slab)
       problems.push_back(fmt::format("file objects/{} belongs to nobody", path));
     return {};
   }));
+  TRY(check_slabs(by_id, problems));
   return problems;
 }
 

@@ -49,7 +49,9 @@ class Inspector {
 
  private:
   Inspector() = default;
+  using ById = std::map<std::uint64_t, Entry>;
   Result<std::string> check_file(const Entry& entry);
+  Result<> check_slabs(const ById& by_id, std::vector<std::string>& problems);
   std::string path_;
   StoreSuperblock superblock_;
   CommitPoint point_;

@@ -199,6 +199,17 @@ std::uint64_t parse_chunk(std::string_view key) {
   for (char c : key.substr(1 + sizeof(std::uint64_t))) number = number << 8 | static_cast<unsigned char>(c);
   return number;
 }
+std::string retired_slot(std::uint64_t id) {
+  return with_id('F', id);
+}
+Range retired_slots() {
+  return {"F", "G"};
+}
+std::uint64_t parse_id(std::string_view key) {
+  std::uint64_t id = 0;
+  for (char c : key.substr(1, sizeof id)) id = id << 8 | static_cast<unsigned char>(c);
+  return id;
+}
 std::string omap_entry(std::uint64_t id, std::string_view name) {
   std::string text = with_id('M', id);
   text += name;

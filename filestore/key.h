@@ -14,6 +14,7 @@
 ///   I id                   data of a small object
 ///   K id chunk             checksums of a data file, limits::blocks_per_chunk blocks a row
 ///   S id                   the number of objects that share the checksums under that id
+///   F id                   a slot of a slab that is to be freed
 ///   M id name              an omap entry
 ///   H id                   the omap header
 ///
@@ -53,6 +54,10 @@ Range checksums(std::uint64_t id, std::uint64_t first_block, std::uint64_t end_b
 std::string checksum_shares(std::uint64_t id);
 /// The chunk's number, of a key of checksums().
 std::uint64_t parse_chunk(std::string_view key);
+std::string retired_slot(std::uint64_t id);
+Range retired_slots();
+/// Of a key that begins with a letter and an id.
+std::uint64_t parse_id(std::string_view key);
 std::string omap_entry(std::uint64_t id, std::string_view name);
 Range omap_entries(std::uint64_t id);
 std::string omap_header(std::uint64_t id);

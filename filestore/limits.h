@@ -30,12 +30,16 @@ inline constexpr std::uint64_t blocks_per_chunk = 64;
 inline constexpr std::uint64_t chunk_bytes = block_bytes * blocks_per_chunk;
 /// A file of so many blocks at most has its checksums in its object's own row, which is read and written anyway.
 inline constexpr std::uint64_t onode_blocks_max = 4;
+/// Objects up to this size that the index does not hold share files (slabs.h), where the index has the checksums.
+inline constexpr std::uint64_t slab_bytes_max = onode_blocks_max * block_bytes;
+/// Open slabs: of so many times 4,096 objects.
+inline constexpr std::size_t open_slabs_max = 4096;
 /// Clones of objects of at least this size share their rows of checksums, which costs two other rows; those of smaller
 /// ones have copies.
 inline constexpr std::uint64_t shared_checksums_min = 1 << 20;
-/// Objects up to this size live in the index; larger ones get a file. Measured (filestore_bench inline_threshold): from
-/// one block on RocksDB's log, flushes and compactions cost as much as a file does and grow with the index.
-inline constexpr std::uint64_t inline_bytes_max = 3 << 10;
+/// Objects up to this size live in the index. Measured (filestore_bench small_objects): from there on RocksDB's log,
+/// flushes and compactions cost more than a slot does, and grow with the index.
+inline constexpr std::uint64_t inline_bytes_max = 2 << 10;
 
 /// Open data files kept for the next call: opening and closing one costs a seventh of a small read. Some hundred bytes
 /// each, beside the inode that the kernel keeps anyway.

@@ -77,7 +77,8 @@ BufferList RandomWork::data(std::uint64_t length) {
 }
 
 std::uint64_t RandomWork::some_offset() {
-  std::uint64_t limit = random_.below(2) ? object_bytes_max_ : 48 << 10;
+  const std::uint64_t choices[] = {object_bytes_max_, 48 << 10, limits::slab_bytes_max};
+  std::uint64_t limit = choices[random_.below(3)];
   std::uint64_t offset = random_.below(limit);
   return random_.below(2) ? offset : offset / 4096 * 4096;
 }

@@ -139,6 +139,7 @@ struct FilestoreOptions {
   /// Where objects become files, from where payloads are staged and clones share checksums: other than these only to
   /// measure and to test.
   std::uint64_t inline_bytes_max = limits::inline_bytes_max;
+  std::uint64_t slab_bytes_max = limits::slab_bytes_max;  ///< at most that; 0: every object beyond has its own file
   std::uint64_t staged_bytes_min = limits::staged_bytes_min;
   std::uint64_t shared_checksums_min = limits::shared_checksums_min;
   unsigned apply_threads = 0;  ///< lanes, a power of two; 0: half as many as there are processors, at most 4

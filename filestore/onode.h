@@ -17,7 +17,7 @@ namespace spirula::filestore {
 
 /// What the index knows about one object; its attributes with it, because nearly every operation reads or writes some.
 struct Onode {
-  static constexpr std::uint8_t version = 4, compat = 4;
+  static constexpr std::uint8_t version = 5, compat = 5;
   std::uint64_t id = 0;
   std::uint64_t size = 0;
   bool has_file = false;    ///< data in a file of objects/ (and, unless btrfs keeps them, checksums in the index)
@@ -34,6 +34,7 @@ struct Onode {
   /// Of a file of a few blocks (limits::onode_blocks_max), as a row would have them from its first block on: then there
   /// are no rows, and none that it shares. Nothing: they are in rows.
   std::optional<std::vector<std::uint32_t>> block_checksums;
+  bool in_slab = false;  ///< has_file: a slot of a slab (slabs.h), no file of its own; there are block_checksums
   std::uint64_t own_checksums() const { return checksums ? checksums : id; }
   static void fields(auto& self, auto& wire) {
     wire(self.id);
@@ -47,6 +48,7 @@ struct Onode {
     wire.since(3, self.checksums);
     wire.since(3, self.shared_checksums);
     wire.since(4, self.block_checksums);
+    wire.since(5, self.in_slab);
   }
 };
 

@@ -15,6 +15,7 @@
 
 #include "base/codec.h"
 #include "filestore/btrfs.h"
+#include "filestore/directory.h"
 #include "filestore/error.h"
 #include "filestore/inspector.h"
 #include "filestore/key.h"
@@ -29,12 +30,6 @@ using limits::block_bytes;
 constexpr char rebuilding_name[] = "superblock.rebuilding";
 /// So far behind what was that no record the old journal left behind can be taken for one of the new.
 constexpr std::uint64_t sequence_step = std::uint64_t{1} << 32;
-
-Result<FileDescriptor> open_directory(int at, const std::string& path) {
-  FileDescriptor fd(::openat(at, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return last_errno();
-  return fd;
-}
 
 /// The superblock is out of the way while the store is not whole.
 Result<> rename_durably(int root, const char* from, const char* to) {
@@ -56,32 +51,36 @@ class Rebuild {
  public:
   Rebuild(DataFiles& files, Index& index, RebuildReport& report) : files_(files), index_(index), report_(report) {}
 
-  Result<> take(std::uint64_t id) {
-    TRY(auto file, files_.open(id, Access::blocking));
+  /// A file of its own.
+  Result<> take_file(std::uint64_t id) {
+    Onode onode{.id = id, .has_file = true};
+    TRY(auto file, files_.open(onode, Access::blocking));
     std::string owner(16 << 10, '\0');
     ssize_t length = ::fgetxattr(file->fd(), owner_attribute, owner.data(), owner.size());
     owner.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
-    Result<ObjectId> name = key::parse_object(owner);
-    if (!name) {
-      report_.notes.push_back(fmt::format("file {:x} does not say whose it is", id));
-      return {};
-    }
-    if (auto [it, fresh] = names_.emplace(owner, id); !fresh) {
-      report_.notes.push_back(fmt::format("file {:x} says it is {}, as {:x} does", id, name->describe(), it->second));
-      return {};
-    }
     struct stat status{};
     if (::fstat(file->fd(), &status) < 0) return last_errno();
-    Onode onode;
-    onode.id = id;
     onode.size = static_cast<std::uint64_t>(status.st_size);
-    onode.has_file = true;
-    TRY(take_blocks(*name, onode, *file));
-    batch_.put(owner, encode(onode).view());
-    collections_.insert({name->pool, name->hash});
-    next_id_ = std::max(next_id_, id + 1);
-    ++report_.objects;
-    if (batch_.bytes() > limits::index_batch_bytes_max) return flush();
+    return take("file", owner, onode, *file);
+  }
+
+  /// Those of its slots that have data. An object that is gone may have some still: the newer one of that name counts.
+  Result<> take_slab(SlabEntry& slab) {
+    if (!slab.number) {
+      report_.notes.push_back(fmt::format("file {} is none of ours", slab.path));
+      return {};
+    }
+    SlotOwners owners;
+    if (!read_slot_owners(slab.file.get(), owners))
+      report_.notes.push_back(fmt::format("file {}: its records of owners are damaged", slab.path));
+    for (std::uint64_t id = (*slab.number + 1) * Slabs::slots; id-- > *slab.number * Slabs::slots;) {
+      Onode onode{.id = id, .has_file = true, .in_slab = true};
+      TRY(auto file, files_.open(onode, Access::blocking));
+      TRY(auto extents, file->extents(0, limits::slab_bytes_max));
+      if (extents.empty()) continue;
+      onode.size = extents.back().offset + extents.back().length;
+      TRY(take("slot", owners[id], onode, *file));
+    }
     return {};
   }
 
@@ -96,6 +95,26 @@ class Rebuild {
   std::uint64_t next_id() const { return next_id_; }
 
  private:
+  Result<> take(std::string_view kind, const std::string& owner, Onode& onode, DataFile& file) {
+    Result<ObjectId> name = key::parse_object(owner);
+    if (!name) {
+      report_.notes.push_back(fmt::format("{} {:x} does not say whose it is", kind, onode.id));
+      return {};
+    }
+    if (auto [it, fresh] = names_.emplace(owner, onode.id); !fresh) {
+      report_.notes.push_back(
+          fmt::format("{} {:x} says it is {}, as {:x} does", kind, onode.id, name->describe(), it->second));
+      return {};
+    }
+    TRY(take_blocks(*name, onode, file));
+    batch_.put(owner, encode(onode).view());
+    collections_.insert({name->pool, name->hash});
+    next_id_ = std::max(next_id_, onode.id + 1);
+    ++report_.objects;
+    if (batch_.bytes() > limits::index_batch_bytes_max) return flush();
+    return {};
+  }
+
   Result<> flush() {
     TRY(index_.write(batch_));
     batch_.clear();
@@ -122,6 +141,10 @@ class Rebuild {
         onode.has_damage = !files_.keeps_checksums();
       }
       while (rows.size() > 1) put_row(onode.id, rows);
+    }
+    if (onode.in_slab) {
+      onode.block_checksums = rows[0].front();
+      return {};
     }
     while (!rows.empty()) put_row(onode.id, rows);
     return {};
@@ -187,10 +210,17 @@ Result<RebuildReport> rebuild_index(const FilestoreOptions& options, const Rebui
     DataFiles files(std::move(objects), superblock->integrity);
     Rebuild rebuild(files, *index, report);
     TRY(for_each_data_file(listed.get(), [&](std::string_view path, std::optional<std::uint64_t> id) -> Result<> {
-      if (id) return rebuild.take(*id);
+      if (id) return rebuild.take_file(*id);
       report.notes.push_back(fmt::format("file {} is none of ours", path));
       return {};
     }));
+    std::vector<SlabEntry> slabs;
+    TRY(for_each_slab(listed.get(), [&](SlabEntry& slab) -> Result<> {
+      slabs.push_back(std::move(slab));
+      return {};
+    }));
+    std::ranges::sort(slabs, std::greater(), &SlabEntry::number);
+    for (SlabEntry& slab : slabs) TRY(rebuild.take_slab(slab));
     TRY(rebuild.finish(how.collection_bits));
     point.next_id = rebuild.next_id();
   }

@@ -29,6 +29,9 @@ std::uint64_t sum(const std::map<std::string, Buffer>& values) {
   for (const auto& [name, value] : values) bytes += name.size() + value.size() + 64;
   return bytes;
 }
+std::uint64_t name_bytes(const ObjectId& id) {
+  return id.name_space.size() + id.key.size() + id.name.size();
+}
 /// What a write of these bytes covers, in whole blocks.
 std::uint64_t blocks(std::uint64_t offset, std::uint64_t length) {
   if (length == 0) return 0;
@@ -52,6 +55,10 @@ SpaceCharge charge_of(const T& transaction) {
       charge.data += index_bytes(set ? sum(set->values) : 0);
       continue;
     }
+    // The key of its row, and what the record of its slot's owner says.
+    charge.data += name_bytes(on->object) * (copies_in_index + 1);
+    // An object may outgrow its slot now, and what it had there is written again.
+    auto outgrown = [](std::uint64_t end) { return end > limits::slab_bytes_max ? limits::slab_bytes_max : 0; };
     std::visit(
         [&]<class Operation>(const Operation& o) {
           if constexpr (std::is_same_v<Operation, T::Write>) {
@@ -60,6 +67,7 @@ SpaceCharge charge_of(const T& transaction) {
             // An object of the index may become a file now.
             charge.data += small ? index_bytes(o.offset + length) + block_bytes
                                  : blocks(o.offset, length) + 2 * block_bytes + index_bytes(length / 256);
+            charge.data += outgrown(o.offset + length);
             charge.metadata += metadata_bytes_each * (1 + length / (1 << 20));
             file = true;
           } else if constexpr (std::is_same_v<Operation, T::SetAttributes>) {
@@ -70,12 +78,12 @@ SpaceCharge charge_of(const T& transaction) {
             charge.data += index_bytes(o.value.size());
           } else if constexpr (std::is_same_v<Operation, T::Clone> || std::is_same_v<Operation, T::CloneRange>) {
             // Shared blocks; head and tail are copied, checksums and omap too.
-            charge.data += index_bytes(64 << 10) + 2 * block_bytes;
+            charge.data += index_bytes(64 << 10) + 2 * block_bytes + 2 * limits::slab_bytes_max;
             charge.metadata += 4 * metadata_bytes_each;
             file = true;
           } else if constexpr (std::is_same_v<Operation, T::Zero> || std::is_same_v<Operation, T::Truncate> ||
                                std::is_same_v<Operation, T::Rename>) {
-            charge.data += index_bytes(0) + 2 * block_bytes;
+            charge.data += index_bytes(0) + 2 * block_bytes + limits::slab_bytes_max;
             file = true;
           } else {
             charge.data += index_bytes(0);

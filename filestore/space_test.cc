@@ -288,10 +288,23 @@ TEST_F(FullStore, of_metadata_is_mounted_again_and_emptied) {
   run_through(
       [&](unsigned number) {
         Transaction t;
-        t.write(name(number, 9000), 0, small);  // the name is the file's attribute too: half a leaf
+        t.truncate(name(number, 9000), 20 << 10);  // too large for a slab
+        t.write(name(number, 9000), 0, small);     // the name is the file's attribute too: half a leaf
         return t;
       },
       9000, Scarce::metadata);
+}
+
+TEST_F(FullStore, of_small_objects_is_mounted_again_and_emptied) {
+  make(400 * mib);
+  Buffer small = bytes_of(16 << 10, 2);
+  run_through(
+      [&](unsigned number) {
+        Transaction t;
+        t.write(name(number, 200), 0, small);
+        return t;
+      },
+      200, Scarce::data);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@
 /// Each case prints its figures, with the ratio to fio on the raw loop device or the same btrfs where there is one,
 /// and whether the goal is met. --full takes ten commits, three wraps of the journal and a million objects where the
 /// quick form takes a few, and the two integrity modes beside each other, in about five minutes. What else chose the
-/// format (inline_threshold, staging_threshold) is measured when it is named. The table at the end is the one of
+/// format (small_objects, staging_threshold) is measured when it is named. The table at the end is the one of
 /// docs/benchmarks.md.
 ///
 /// The disk of the store is a sparse file of 4 TiB (see Rig::data_bytes). For the figures that stand beside a
@@ -288,12 +288,17 @@ class Bench {
     memory("4 KiB creates");
   }
 
-  /// Creates of each size, commits included, with the data in the index and in files.
-  void inline_threshold() {
-    for (std::size_t size : {512u, 1024u, 2048u, 3072u, 4096u, 8192u, 32768u}) {
-      std::map<bool, Outcome> outcomes;
-      for (bool in_index : {true, false}) {
-        Rig rig(Rig::disk_size, [&](auto& options) { options.inline_bytes_max = in_index ? 64u << 10 : 0; });
+  /// Creates of each size, commits included, with the data in the index, in slots and in files.
+  void small_objects() {
+    enum Place { index, slot, file };
+    for (std::size_t size : {512u, 1024u, 2048u, 3072u, 4096u, 8192u, 16384u, 32768u}) {
+      std::map<Place, Outcome> outcomes;
+      for (Place place : {index, slot, file}) {
+        if (place == slot && size > limits::slab_bytes_max) continue;
+        Rig rig(Rig::disk_size, [&](auto& options) {
+          options.inline_bytes_max = place == index ? 64u << 10 : 0;
+          if (place == file) options.slab_bytes_max = 0;
+        });
         Buffer data = random_buffer(size);
         std::uint32_t next = 0;
         std::uint64_t before = rig.device_bytes();
@@ -312,14 +317,17 @@ class Bench {
         outcome.cpu_us = (cpu_seconds() - cpu) * 1e6 / static_cast<double>(outcome.count);
         outcome.latency = {static_cast<float>(static_cast<double>(rig.device_bytes() - before) /
                                               static_cast<double>(outcome.count * size))};
-        outcomes[in_index] = outcome;
+        outcomes[place] = outcome;
       }
-      auto describe = [&](bool in_index) {
-        const Outcome& o = outcomes[in_index];
-        return fmt::format("{:.0f}, {:.0f} µs CPU, {:.1f} device bytes a byte", o.rate(), o.cpu_us, o.latency[0]);
+      auto describe = [&](Place place, const char* name) {
+        const Outcome& o = outcomes[place];
+        return fmt::format("{}: {:.0f}, {:.0f} µs CPU, {:.1f} device bytes a byte", name, o.rate(), o.cpu_us,
+                           o.latency[0]);
       };
-      table_.row(fmt::format("creates of {} bytes in the index, depth 16 (/s)", size), describe(true),
-                 describe(false) + " as files", number(outcomes[true].rate() / outcomes[false].rate(), 2), "", {});
+      for (auto [place, name] : {std::pair(index, "in the index"), std::pair(slot, "in slots")})
+        if (outcomes.contains(place))
+          table_.row(fmt::format("creates of {} bytes, depth 16 (/s)", size), describe(place, name),
+                     describe(file, "in files"), number(outcomes[place].rate() / outcomes[file].rate(), 2), "", {});
     }
   }
 
@@ -481,7 +489,7 @@ const std::vector<std::pair<const char*, Case>> cases{
 /// What chose the format.
 const std::vector<std::pair<const char*, Case>> choices{
     {"integrity", &Bench::integrity},
-    {"inline_threshold", &Bench::inline_threshold},
+    {"small_objects", &Bench::small_objects},
     {"staging_threshold", &Bench::staging_threshold},
 };
 

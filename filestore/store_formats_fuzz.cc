@@ -5,6 +5,7 @@
 #include "filestore/key.h"
 #include "filestore/onode.h"
 #include "filestore/record.h"
+#include "filestore/slabs.h"
 #include "filestore/superblock.h"
 
 /// What a damaged disk can hand the store: records of the journal, rows of the index and their keys, the small files
@@ -64,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 1) return 0;
   std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
   Buffer bytes = Buffer::copy_of(text);
-  switch (data[0] % 7) {
+  switch (data[0] % 9) {
     case 0:
     case 1:
       read_record(bytes);
@@ -81,6 +82,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 5:
       read_key(text);
       break;
+    case 6:
+      read_value<SlotOwner>(bytes);
+      break;
+    case 7: {
+      SlotOwners owners;
+      (void)parse_slot_owners(bytes, owners);
+      break;
+    }
     default:
       make_keys(bytes);
   }

@@ -126,7 +126,8 @@ Result<> Tool::list(Inspector& store) {
   for (const auto& each : all) fmt::print(out_, "collection {} bits {}\n", each.id.describe(), each.bits);
   return store.objects([this](const Inspector::Entry& entry) {
     fmt::print(out_, "{} size {} id {:x} {}\n", entry.id.describe(), entry.onode.size, entry.onode.id,
-               entry.onode.has_file     ? "file"
+               entry.onode.in_slab      ? "slot"
+               : entry.onode.has_file   ? "file"
                : entry.onode.has_inline ? "inline"
                                         : "empty");
     return true;

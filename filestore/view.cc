@@ -147,7 +147,7 @@ std::error_code View::not_opened(std::error_code error) {
 }
 
 Result<std::shared_ptr<DataFile>> View::open(const Onode& onode) {
-  auto file = files_.open(onode.id, access_);
+  auto file = files_.open(onode, access_);
   if (!file) return not_opened(file.error());
   return file;
 }
@@ -158,7 +158,7 @@ Result<> View::read_blocks(DataFile& file, const Onode& onode, std::uint64_t off
   bool aligned = reinterpret_cast<std::uintptr_t>(into.data()) % block_bytes == 0;
   if (access_ == Access::blocking && aligned && into.size() >= limits::direct_read_bytes_min &&
       file.first_pass(offset, into.size())) {
-    auto direct = files_.open_direct(onode.id);
+    auto direct = files_.open_direct(onode);
     if (!direct) return not_opened(direct.error());
     return (*direct)->read(offset, into, Access::blocking);
   }
@@ -201,8 +201,7 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
     zero_until(into_end);
     return fill_unchecked(*onode, offset, into.first(end - offset));
   }
-  TRY(auto opened, open(*onode));
-  DataFile& file = *opened;
+  std::shared_ptr<DataFile> file;  // there may be none before there are data
   const std::uint64_t first = offset / block_bytes, last = (end + block_bytes - 1) / block_bytes;
   TRY(auto known, known_checksums(*onode, first, last));
   // Runs of blocks that hold data, read at once: straight into place where they are wanted whole.
@@ -232,7 +231,10 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
       aside = Buffer::allocate(run_end - run_begin, block_bytes);
       at = aside.mutable_data();
     }
-    Result<> got = read_blocks(file, *onode, run_begin, {at, run_end - run_begin});
+    if (!file) {
+      TRY(file, open(*onode));
+    }
+    Result<> got = read_blocks(*file, *onode, run_begin, {at, run_end - run_begin});
     if (!got && is(got.error(), Errc::io))
       what_ = fmt::format("blocks {} to {} of data file {:x} cannot be read", block, run - 1, onode->id);
     TRY(got);

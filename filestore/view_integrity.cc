@@ -156,12 +156,13 @@ Result<> View::verify(const PendingPlan& plan, std::uint64_t offset, std::uint64
   if (onode->has_file) {
     std::uint64_t first = offset / block_bytes;
     std::uint64_t end = (std::min(offset + length, onode->size) + block_bytes - 1) / block_bytes;
-    Result<std::shared_ptr<DataFile>> file = files_.open_direct(onode->id);
+    TRY(auto known, known_checksums(*onode, first, end));
+    Result<std::shared_ptr<DataFile>> file = files_.open_direct(*onode);
     if (!file && is(file.error(), Errc::not_found)) {
-      bad.push_back({offset, std::min(length, onode->size - offset)});
+      bool none = onode->in_slab && std::ranges::all_of(known, [](std::uint32_t each) { return each == 0; });
+      if (!none) bad.push_back({offset, std::min(length, onode->size - offset)});
     } else {
       TRY(file);
-      TRY(auto known, known_checksums(*onode, first, end));
       (*file)->drop_cached(first * block_bytes, known.size() * block_bytes);
       TRY(verify_blocks(**file, first, known, files_.keeps_checksums(), bad));
       (*file)->drop_cached(first * block_bytes, known.size() * block_bytes);  // where btrfs reads through the cache
