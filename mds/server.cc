@@ -95,7 +95,7 @@ Task<> Server::activate() {
   // In the order they were sent, one after the other: each builds on those before it.
   while (!replayed_.empty() && !failed_) {
     RequestRef request = std::move(replayed_.front());
-    replayed_.erase(replayed_.begin());
+    replayed_.pop_front();
     start_request(request);
     while (request->session->in_progress.contains(request->tid) && !request->completed_before)
       if (!co_await finished_.wait()) co_return;

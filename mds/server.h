@@ -164,6 +164,9 @@ class Server {
   // server_requests.cc
   void handle_request(const SessionRef& session, msg::Message message);
   bool may_wait(Request& request);
+  void keep_replayed(RequestRef request);
+  void forget_kept(Session& session);
+  bool may_be_unsafe(const Request& request) const;
   void start_request(RequestRef request);
   bool try_request(const RequestRef& request);
   Task<> run_request(RequestRef request);
@@ -242,7 +245,8 @@ class Server {
   std::map<Ino, std::unique_ptr<WaitList>> loading_;
   std::list<RequestRef> running_;  ///< those that something stands in the way of
   std::shared_ptr<msg::ReceiveBudget> waiting_ = std::make_shared<msg::ReceiveBudget>(limits::waiting_bytes_max);
-  std::vector<RequestRef> replayed_, early_;  ///< come before we are active: resent ones first
+  std::deque<RequestRef> replayed_, early_;            ///< come before we are active: resent ones first
+  std::size_t unsafe_bytes_ = 0, replayed_bytes_ = 0;  ///< of all sessions
   /// What a client says about one inode's cap: a message, or one item of a release.
   struct CapsMessage {
     SessionRef session;

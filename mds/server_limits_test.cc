@@ -13,13 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-ClientRequest set_xattr(std::string path, std::string name, std::size_t bytes) {
-  ClientRequest body = Client::request(MdsOp::set_xattr, std::move(path));
-  body.path2 = {0, std::move(name)};
-  body.data = BufferList(Buffer::copy_of(std::string(bytes, 'x')));
-  return body;
-}
-
 TEST(ServerLimits, bad_messages_are_logged_and_the_server_goes_on) {
   serve([](Fresh& fresh) -> Task<> {
     auto& [shard, store, server] = fresh;
@@ -80,7 +73,7 @@ TEST(ServerLimits, no_message_to_the_osds_is_too_large) {
     // One append takes long, and everything becomes dirty while it does.
     store.delay = [&shard]() -> Task<> { (void)co_await shard.clock().sleep(10ms); };
     std::uint64_t last = 0;
-    for (int i = 0; i < 2000; ++i) last = client.send(set_xattr(fmt::format("d{}", i), "user.large", 60'000));
+    for (int i = 0; i < 2000; ++i) last = client.send(Client::set_xattr(fmt::format("d{}", i), "user.large", 60'000));
     co_await client.safe(last);
     store.delay = nullptr;
     EXPECT_TRUE(co_await server.write_back_all());
@@ -101,7 +94,7 @@ TEST(ServerLimits, two_write_backs_at_once_trim_the_journal_one_after_the_other)
     std::uint64_t last = 0;
     for (int i = 0; i < 300; ++i) {
       last = client.send(Client::request(MdsOp::mkdir, fmt::format("d{}", i)));
-      last = client.send(set_xattr(fmt::format("d{}", i), "user.large", 60'000));
+      last = client.send(Client::set_xattr(fmt::format("d{}", i), "user.large", 60'000));
     }
     co_await client.safe(last);
     EXPECT_GT(server.figures().journal_segments, 2u);
@@ -171,7 +164,7 @@ TEST(ServerLimits, requests_that_wait_for_another_client_leave_room_for_its_mess
       Client& client = *clients.emplace_back(std::make_unique<Client>(shard, server, 10 + i));
       co_await client.open();
       for (; sent < (i + 1) * (limits::session_waiting_bytes_max / bytes + 100); ++sent) {
-        ClientRequest body = set_xattr("f", "user.a", bytes);
+        ClientRequest body = Client::set_xattr("f", "user.a", bytes);
         msg::Message message = msg::make_message(body, sent + 1);
         const std::size_t size = message.front.size() + message.data.size();
         EXPECT_TRUE(budget->try_take(size)) << "nothing would be read any more";

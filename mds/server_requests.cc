@@ -24,11 +24,47 @@ void Server::handle_request(const SessionRef& session, msg::Message message) {
   request->body = *std::move(body);
   request->budget_hold = std::move(message.budget_hold);
   if (phase_ != Phase::active) {  // what the client had an early reply for comes before everything else
-    if (!request->body.is_replay() && !may_wait(*request)) return reply_bare(*request, make_error_code(Errc::busy));
-    (request->body.is_replay() ? replayed_ : early_).push_back(std::move(request));
+    if (request->body.is_replay()) return keep_replayed(std::move(request));
+    if (!may_wait(*request)) return reply_bare(*request, make_error_code(Errc::busy));
+    early_.push_back(std::move(request));
     return;
   }
   start_request(std::move(request));
+}
+
+/// What is sent again waits until all clients are back, so its bound is its own: within the room for messages it would
+/// keep what they bring back from being read. It was bounded before, too (may_be_unsafe()): more is no honest client's.
+void Server::keep_replayed(RequestRef request) {
+  Session& session = *request->session;
+  if (session.evicting || session.state == Session::State::closing) return;
+  request->budget_hold.reset();
+  session.replayed_bytes += request->bytes;
+  replayed_bytes_ += request->bytes;
+  replayed_.push_back(std::move(request));
+  Session* greedy = nullptr;
+  if (session.replayed_bytes > limits::session_replayed_bytes_max) {
+    greedy = &session;
+  } else if (replayed_bytes_ > limits::replayed_bytes_max) {
+    auto bytes = [](const auto& entry) { return entry.second->replayed_bytes; };
+    greedy = std::ranges::max_element(sessions_, {}, bytes)->second.get();
+  }
+  if (!greedy) return;
+  forget_kept(*greedy);
+  tasks_.spawn(evict_in_background(greedy->client(), "sends more requests again than it can have had"));
+}
+
+/// Nobody waits for an answer any more.
+void Server::forget_kept(Session& session) {
+  for (auto* kept : {&replayed_, &early_})
+    std::erase_if(*kept, [&](const RequestRef& request) { return request->session.get() == &session; });
+  replayed_bytes_ -= std::exchange(session.replayed_bytes, 0);
+}
+
+/// Its early reply leaves room for those that its client and all clients may have to send again. One always may.
+bool Server::may_be_unsafe(const Request& request) const {
+  auto has_room = [&](std::size_t used, std::size_t max) { return !used || used + request.bytes <= max; };
+  return has_room(request.session->unsafe_bytes, limits::session_unsafe_bytes_max) &&
+         has_room(unsafe_bytes_, limits::unsafe_bytes_max);
 }
 
 /// Takes room among the requests that wait for what other clients have to say: were there no bound to it, what they say
@@ -129,7 +165,9 @@ bool Server::try_request(const RequestRef& request) {
   // What the client told us before comes first, or it would be shown what it has changed itself.
   const bool overtakes = std::ranges::any_of(
       deferred_caps_, [&](const CapsMessage& message) { return message.session == request->session; });
-  if (overtakes || (attempt.writes && is_full())) {
+  const bool has_room = !attempt.writes || may_be_unsafe(*request);
+  if (!has_room) hurry();
+  if (overtakes || !has_room || (attempt.writes && is_full())) {
     attempt.obstacle = Attempt::Obstacle::room;
     return false;
   }
@@ -195,7 +233,12 @@ void Server::commit_request(const RequestRef& request, Outcome& outcome) {
     ++figures_.replies_early;
     reply(*request, {}, outcome, nullptr, false);
   }
-  on_commit(batch, [this, session = request->session, tid = request->tid, op = request->body.op] {
+  const std::size_t bytes = request->bytes;
+  session.unsafe_bytes += bytes;
+  unsafe_bytes_ += bytes;
+  on_commit(batch, [this, bytes, session = request->session, tid = request->tid, op = request->body.op] {
+    session->unsafe_bytes -= bytes;
+    unsafe_bytes_ -= bytes;
     if (!session->connection) return;
     ClientReply safe;
     safe.op = op;

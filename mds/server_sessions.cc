@@ -160,6 +160,7 @@ void Server::drop_session(const SessionRef& session, bool orderly) {
     if (!orderly && cap && ((cap->issued | cap->pending) & cap::any_file_write)) recover_size(*inode);
     remove_cap(*session, *inode);
   }
+  forget_kept(*session);
   std::erase_if(lock_waiters_, [&](const auto& waiter) { return waiter.first.first == session->client(); });
   for (Ino ino : std::exchange(session->locked, {})) {
     Inode* inode = tree_.find(ino);

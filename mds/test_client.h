@@ -167,6 +167,12 @@ class Client {
     body.set(args);
     return body;
   }
+  static ClientRequest set_xattr(std::string path, std::string name, std::size_t bytes) {
+    ClientRequest body = request(MdsOp::set_xattr, std::move(path));
+    body.path2 = {0, std::move(name)};
+    body.data = BufferList(Buffer::copy_of(std::string(bytes, 'x')));
+    return body;
+  }
   static ClientRequest getattr(std::string path) {
     ClientRequest body = request(MdsOp::getattr, std::move(path));
     body.set(ClientRequest::Getattr{cap::any_shared});
