@@ -1,7 +1,8 @@
 #include "filestore/slabs.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -97,6 +98,10 @@ TEST_F(SlabTest, small_objects_have_no_files_of_their_own) {
   commit();
   EXPECT_EQ(own_files(), 1u);
   EXPECT_EQ(held(), 8192 + slot + 4096);
+  FileDescriptor slab(::open((objects() + "/slabs/0").c_str(), O_RDONLY | O_CLOEXEC));
+  int flags = 0;
+  EXPECT_EQ(::ioctl(slab.get(), FS_IOC_GETFLAGS, &flags), 0);
+  EXPECT_TRUE(flags & FS_NOCOW_FL) << "btrfs would keep checksums too";
   for (int round = 0; round < 2; ++round) {
     EXPECT_EQ(read("small"), BufferList(pattern(5'000, 1)));
     EXPECT_EQ(read("full"), BufferList(pattern(slot, 2)));
