@@ -496,7 +496,7 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
   Onode& onode = *object.onode;
   if (length == 0) return {};
   std::uint64_t end = offset + length;
-  if (!onode.has_file && end <= inline_bytes_max_) {
+  if (!onode.has_file && end <= small_bytes_max()) {
     TRY(std::string * text, inline_data(object));
     if (offset < text->size()) {
       std::memset(text->data() + offset, 0, std::min<std::uint64_t>(text->size(), end) - offset);
@@ -531,7 +531,7 @@ Result<> Applier::zero(const ObjectId& id, Object& object, std::uint64_t offset,
 
 Result<> Applier::truncate(const ObjectId& id, Object& object, std::uint64_t size) {
   Onode& onode = *object.onode;
-  if (size > onode.size && (onode.has_file || size > inline_bytes_max_)) {
+  if (size > onode.size && (onode.has_file || size > small_bytes_max())) {
     TRY(place(id, object, size));
   } else if (size < onode.size && onode.has_inline) {
     TRY(std::string * text, inline_data(object));
@@ -641,7 +641,10 @@ Result<> Applier::clone(const ObjectId& source_id, const ObjectId& target_id, Ob
     TRY(auto header, index_.get(key::omap_header(from.id), Access::blocking));
     if (header) batch_.put(key::omap_header(id), *header);
   }
-  if (from.in_slab) {
+  if (from.in_slab && from.block_checksums->empty()) {
+    onode.has_file = onode.in_slab = false;
+    onode.block_checksums.reset();
+  } else if (from.in_slab) {
     slot_owners_.push_back({id, target.key});
     TRY(auto slot, files_.open_to_write(onode));
     TRY(copy_blocks(*source, *slot));
@@ -692,8 +695,7 @@ Result<> Applier::clone_range(const ObjectId& target_id, Object& target, const T
                    o.source_offset % block_bytes == o.offset % block_bytes;
   std::uint64_t first = blocks_in(o.offset) * block_bytes, last = end / block_bytes * block_bytes;
   bool own_file = target.onode->has_file && !target.onode->in_slab;
-  if (!shareable || first >= last ||
-      (!own_file && std::max(end, target.onode->size) <= std::max(inline_bytes_max_, slab_bytes_max_)))
+  if (!shareable || first >= last || (!own_file && std::max(end, target.onode->size) <= small_bytes_max()))
     return copy(o.source_offset, o.length, o.offset);
 
   TRY(place(target_id, target, end));

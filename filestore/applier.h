@@ -74,7 +74,10 @@ class Applier {
   Result<> rename(const ObjectId& source_id, const ObjectId& target_id, Object& target);
 
   Result<std::string*> inline_data(Object& object);
-  /// Data up to `end` will not go into the index: the object gets a slot or, beyond those, a file of its own.
+  /// An object without a file of its own may have up to so many bytes.
+  std::uint64_t small_bytes_max() const { return std::max(inline_bytes_max_, slab_bytes_max_); }
+  /// Data up to `end` will not go into the index: the object gets a slot, where it writes at once, or, beyond those, a
+  /// file of its own. (A slab without data is removed, with what it says of owners.)
   Result<> place(const ObjectId& id, Object& object, std::uint64_t end);
   Result<> move_out_of_slab(const ObjectId& id, Object& object);
   /// Blocks as they are; what does not verify stays so under the checksums they have.

@@ -183,6 +183,30 @@ TEST_F(SlabTest, slots_of_what_is_gone_are_freed_and_empty_slabs_removed) {
   EXPECT_EQ(problems(), std::vector<std::string>{});
 }
 
+// Objects without data must not have what they need in a slab, for one without data is removed.
+TEST_F(SlabTest, objects_without_data_outlive_a_slab) {
+  write("data", 0, pattern(slot, 1));
+  write("emptied", 0, pattern(slot, 2));
+  Transaction t;
+  t.truncate(named("cut"), 10'000);
+  t.zero(named("zero"), 5'000, 6'000);
+  t.truncate(named("emptied"), 0);
+  t.clone(named("emptied"), named("clone"));
+  ASSERT_TRUE(submit(std::move(t)));
+  commit();
+  remove("data");
+  remove("emptied");
+  commit_and_free();
+  EXPECT_EQ(held(), std::nullopt);
+  for (const char* name : {"cut", "zero", "clone"}) write(name, 3'000, pattern(5'000, 3));
+  for (const char* name : {"cut", "zero", "clone"})
+    EXPECT_EQ(read(name).slice(3'000, 5'000), BufferList(pattern(5'000, 3))) << name;
+  EXPECT_EQ(read("cut").size(), 10'000u);
+  EXPECT_EQ(read("zero").size(), 11'000u);
+  close();
+  EXPECT_EQ(problems(), std::vector<std::string>{});
+}
+
 TEST_F(SlabTest, a_slot_is_freed_also_after_a_crash) {
   for (int i = 0; i < 20; ++i) write(std::to_string(i), 0, pattern(slot, 1));
   commit();
