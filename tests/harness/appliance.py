@@ -116,17 +116,17 @@ class Appliance:
         """`more`: further options of applianced. `state_mib`: its system disk is only so large."""
         self.folder = tempfile.mkdtemp(prefix="spirula-appliance-")
         self.images = [self.path(f"disk{number}.img") for number in range(disk_count)]
-        self.devices = []
+        self.devices = disks.own_devices(disk_count)
         self.process = None
         self.more = more
         self.netns, self.address = netns, address
         self.mon_port, door = network.free_ports("127.0.0.1", 2)
         self.door = f"127.0.0.1:{door}"
         try:
-            for image in self.images:
+            for image, device in zip(self.images, self.devices):
                 with open(image, "wb") as f:
                     os.truncate(f.fileno(), disk_gib << 30)
-                self.devices.append(disks.attach(image, disks.own_device()))
+                disks.attach(image, device)
             if state_mib:
                 os.makedirs(self.path("state"), mode=0o700)
                 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={state_mib}m,mode=0700", "none", self.path("state")],

@@ -25,7 +25,7 @@ def make_image(path, size_bytes):
 
 
 LOOP_CTL_ADD, LOOP_CTL_REMOVE = 0x4C80, 0x4C81  # linux/loop.h
-OWN_NUMBERS = range(1000, 100_000)
+OWN_NUMBERS = range(10_000, 100_000)
 
 
 def loop_control(request, number):
@@ -33,14 +33,15 @@ def loop_control(request, number):
         fcntl.ioctl(f, request, number)
 
 
-def own_device():
-    """A name for attach() that nobody has who asks for a free device, also when this one is gone."""
-    return f"/dev/loop{random.choice(OWN_NUMBERS)}"
+def own_devices(count):
+    """Names for attach(), in order, that nobody has who asks for a free device, also when these are gone."""
+    first = random.choice(OWN_NUMBERS[:-100])
+    return [f"/dev/loop{first + i}" for i in range(count)]
 
 
 def attach(path, device=None):
     """A loop device over `path`, with direct I/O where the file system below can do it: a free one, or `device`, of
-    own_device()."""
+    own_devices()."""
     if device:
         with contextlib.suppress(FileExistsError):
             loop_control(LOOP_CTL_ADD, int(device.removeprefix("/dev/loop")))
