@@ -39,11 +39,10 @@ class SlabTest : public testing::StoreFixture {
     t.remove(named(name));
     ASSERT_TRUE(submit(std::move(t)));
   }
-  void commit() { ASSERT_TRUE(run(store_->commit())); }
-  /// A commit frees slots of what was applied before its first sync: the second one all.
-  void commit_and_free() {
-    commit();
-    commit();
+  /// Twice, for what was answered last may not be on its way to current/ yet.
+  void commit() {
+    ASSERT_TRUE(run(store_->commit()));
+    ASSERT_TRUE(run(store_->commit()));
   }
   BufferList read(const std::string& name) {
     auto data = run(store_->read(named(name), 0, 64 << 20));
@@ -73,6 +72,11 @@ class SlabTest : public testing::StoreFixture {
       return {};
     }));
     return bytes;
+  }
+  /// In the end: a commit frees slots of what was applied before its first sync.
+  void expect_held(std::optional<std::uint64_t> bytes) {
+    for (int i = 0; i < 10 && held() != bytes; ++i) commit();
+    EXPECT_EQ(held(), bytes);
   }
   std::vector<std::string> problems(bool read_data = true) {
     auto inspector = Inspector::open(disk_->mount_point(), std::nullopt);
@@ -167,16 +171,13 @@ TEST_F(SlabTest, what_was_cut_off_or_zeroed_does_not_come_back) {
 
 TEST_F(SlabTest, slots_of_what_is_gone_are_freed_and_empty_slabs_removed) {
   for (int i = 0; i < 50; ++i) write(std::to_string(i), 0, pattern(slot, 1));
-  commit();
-  EXPECT_EQ(held(), 50 * slot);
+  expect_held(50 * slot);
   for (int i = 10; i < 50; ++i) remove(std::to_string(i));
   write("9", slot, pattern(slot, 2));  // leaves its own
-  commit_and_free();
-  EXPECT_EQ(held(), 9 * slot);
+  expect_held(9 * slot);
   EXPECT_EQ(run(store_->stat(named("40"))).error(), make_error_code(Errc::not_found));
   for (int i = 0; i < 9; ++i) remove(std::to_string(i));
-  commit_and_free();
-  EXPECT_EQ(held(), std::nullopt);
+  expect_held(std::nullopt);
   write("again", 0, pattern(5'000, 1));
   EXPECT_EQ(read("again"), BufferList(pattern(5'000, 1)));
   close();
@@ -196,8 +197,7 @@ TEST_F(SlabTest, objects_without_data_outlive_a_slab) {
   commit();
   remove("data");
   remove("emptied");
-  commit_and_free();
-  EXPECT_EQ(held(), std::nullopt);
+  expect_held(std::nullopt);
   for (const char* name : {"cut", "zero", "clone"}) write(name, 3'000, pattern(5'000, 3));
   for (const char* name : {"cut", "zero", "clone"})
     EXPECT_EQ(read(name).slice(3'000, 5'000), BufferList(pattern(5'000, 3))) << name;
@@ -213,16 +213,14 @@ TEST_F(SlabTest, a_slot_is_freed_also_after_a_crash) {
   for (int i = 0; i < 10; ++i) remove(std::to_string(i));
   crash();
   open();
-  commit_and_free();
-  EXPECT_EQ(held(), 10 * slot);
+  expect_held(10 * slot);
   // What a clean stop leaves is freed by the next opening.
   for (int i = 10; i < 15; ++i) remove(std::to_string(i));
   close();
   EXPECT_TRUE(problems().empty());
   open();
   write("one", 0, pattern(100, 1));
-  commit_and_free();
-  EXPECT_EQ(held(), 5 * slot);
+  expect_held(5 * slot);
   close();
   EXPECT_TRUE(problems().empty());
 }
@@ -303,7 +301,8 @@ TEST_F(SlabTest, rebuilding_the_index_finds_small_objects) {
   t.remove(named("gone"));
   t.write(named("large"), 0, pattern(100'000, 4));
   ASSERT_TRUE(submit(std::move(t)));
-  commit_and_free();
+  expect_held(8'192 + 8'192);
+  commit();
   close();
   for (std::uint64_t each : *list_snapshots(disk_->mount_point())) {
     std::string path = disk_->mount_point() + "/" + snapshot_name(each);
@@ -340,8 +339,7 @@ TEST_F(SlabTest, many_objects_come_and_go_while_slots_are_freed) {
     }
     if (i % 300 == 0) commit();
   }
-  commit_and_free();
-  EXPECT_EQ(held(), there.size() * slot);
+  expect_held(there.size() * slot);
   for (const auto& [name, seed] : there) ASSERT_EQ(read(name), BufferList(pattern(slot, seed))) << name;
   close();
   EXPECT_EQ(problems(), std::vector<std::string>{});
