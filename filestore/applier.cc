@@ -317,6 +317,7 @@ Result<> Applier::copy_blocks(Object& from, DataFile& to) {
     if (!got) bytes.fill({});
     iovec piece{bytes.data(), bytes.size()};
     TRY(to.write(block * block_bytes, {&piece, 1}));
+    counters_.bytes_written.fetch_add(block_bytes, std::memory_order_relaxed);
   }
   return {};
 }

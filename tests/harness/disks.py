@@ -35,7 +35,7 @@ def loop_control(request, number):
 
 def own_devices(count):
     """Names for attach(), in order, that nobody has who asks for a free device, also when these are gone."""
-    first = random.choice(OWN_NUMBERS[:-100])
+    first = random.randrange(OWN_NUMBERS.start, OWN_NUMBERS.stop - count)
     return [f"/dev/loop{first + i}" for i in range(count)]
 
 
