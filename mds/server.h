@@ -148,7 +148,10 @@ class Server {
   void drop_session(const SessionRef& session, bool orderly);
   void handle_reconnect(const msg::ConnectionRef& connection, const msg::Message& message);
   Task<> let_go_of_idle();
-  Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last);
+  Task<> reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last,
+                           std::shared_ptr<void> budget_hold);
+  bool keep(Session& session, std::size_t bytes);
+  void forget_kept(Session& session);
   Task<Result<>> find_for_reconnect(const msg::CapReconnect cap);
   void restore_cap(const SessionRef& session, Inode& inode, const msg::CapReconnect& reported);
   void refuse_unmatched(const SessionRef& session);
@@ -164,8 +167,6 @@ class Server {
   // server_requests.cc
   void handle_request(const SessionRef& session, msg::Message message);
   bool may_wait(Request& request);
-  void keep_replayed(RequestRef request);
-  void forget_kept(Session& session);
   bool may_be_unsafe(const Request& request) const;
   void start_request(RequestRef request);
   bool try_request(const RequestRef& request);
@@ -245,8 +246,8 @@ class Server {
   std::map<Ino, std::unique_ptr<WaitList>> loading_;
   std::list<RequestRef> running_;  ///< those that something stands in the way of
   std::shared_ptr<msg::ReceiveBudget> waiting_ = std::make_shared<msg::ReceiveBudget>(limits::waiting_bytes_max);
-  std::deque<RequestRef> replayed_, early_;            ///< come before we are active: resent ones first
-  std::size_t unsafe_bytes_ = 0, replayed_bytes_ = 0;  ///< of all sessions
+  std::deque<RequestRef> replayed_, early_;        ///< come before we are active: resent ones first
+  std::size_t unsafe_bytes_ = 0, kept_bytes_ = 0;  ///< of all sessions
   /// What a client says about one inode's cap: a message, or one item of a release.
   struct CapsMessage {
     SessionRef session;

@@ -180,13 +180,7 @@ void Server::handle_caps(CapsMessage message) {
   const bool too_early = phase_ != Phase::active && (phase_ != Phase::replaying || early_caps_.contains(ino) ||
                                                      (!message.release && !tree_.find(ino)));
   if (too_early) {
-    Session& session = *message.session;
-    session.early_bytes += sizeof message + message.bytes;
-    if (session.early_bytes > limits::early_caps_bytes_max) {
-      log_warning("mds", "client.{}: too many cap messages before we are ready", session.client().value);
-      if (session.connection) session.connection->close();
-      return;
-    }
+    if (!keep(*message.session, sizeof message + message.bytes)) return;
     message.budget_hold.reset();  // what others have to say for us to get ready must not wait for it
     early_caps_[ino].push_back(std::move(message));
     return;

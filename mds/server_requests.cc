@@ -24,40 +24,18 @@ void Server::handle_request(const SessionRef& session, msg::Message message) {
   request->body = *std::move(body);
   request->budget_hold = std::move(message.budget_hold);
   if (phase_ != Phase::active) {  // what the client had an early reply for comes before everything else
-    if (request->body.is_replay()) return keep_replayed(std::move(request));
-    if (!may_wait(*request)) return reply_bare(*request, make_error_code(Errc::busy));
-    early_.push_back(std::move(request));
+    if (request->body.is_replay()) {
+      if (!keep(*session, request->bytes)) return;
+      request->budget_hold.reset();
+      replayed_.push_back(std::move(request));
+    } else if (may_wait(*request)) {
+      early_.push_back(std::move(request));
+    } else {
+      reply_bare(*request, make_error_code(Errc::busy));
+    }
     return;
   }
   start_request(std::move(request));
-}
-
-/// What is sent again waits until all clients are back, so its bound is its own: within the room for messages it would
-/// keep what they bring back from being read. It was bounded before, too (may_be_unsafe()): more is no honest client's.
-void Server::keep_replayed(RequestRef request) {
-  Session& session = *request->session;
-  if (session.evicting || session.state == Session::State::closing) return;
-  request->budget_hold.reset();
-  session.replayed_bytes += request->bytes;
-  replayed_bytes_ += request->bytes;
-  replayed_.push_back(std::move(request));
-  Session* greedy = nullptr;
-  if (session.replayed_bytes > limits::session_replayed_bytes_max) {
-    greedy = &session;
-  } else if (replayed_bytes_ > limits::replayed_bytes_max) {
-    auto bytes = [](const auto& entry) { return entry.second->replayed_bytes; };
-    greedy = std::ranges::max_element(sessions_, {}, bytes)->second.get();
-  }
-  if (!greedy) return;
-  forget_kept(*greedy);
-  tasks_.spawn(evict_in_background(greedy->client(), "sends more requests again than it can have had"));
-}
-
-/// Nobody waits for an answer any more.
-void Server::forget_kept(Session& session) {
-  for (auto* kept : {&replayed_, &early_})
-    std::erase_if(*kept, [&](const RequestRef& request) { return request->session.get() == &session; });
-  replayed_bytes_ -= std::exchange(session.replayed_bytes, 0);
 }
 
 /// Its early reply leaves room for those that its client and all clients may have to send again. One always may.

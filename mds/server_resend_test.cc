@@ -118,9 +118,10 @@ struct Resending {
     }
     return bytes / each;
   }
-  void come_back(int i) {
+  void come_back(int i, std::vector<msg::CapReconnect> caps = {Restarted::root()}, bool more = false) {
     msg::ClientReconnect message;
-    message.caps = {Restarted::root()};
+    message.caps = std::move(caps);
+    message.more = more;
     life.server.on_message(client(i).connection, msg::make_reconnect(message));
   }
   std::size_t done(int i) {
@@ -152,11 +153,11 @@ TEST(ServerResend, a_client_that_sends_more_again_than_it_can_have_is_evicted) {
     // One has all that it can have, and one too much.
     std::uint64_t sent = clients.send_again(0, limits::session_unsafe_bytes_max);
     EXPECT_TRUE(log.lines("evicting").empty());
-    (void)clients.send_again(1, limits::session_replayed_bytes_max * 3);
+    (void)clients.send_again(1, limits::session_kept_bytes_max * 3);
     EXPECT_FALSE(clients.budget->is_half_used()) << "what the others bring back is read";
     co_await clients.client(1).until([&] { return clients.client(1).connection->closed(); });
     EXPECT_TRUE(clients.client(1).connection->closed());
-    EXPECT_EQ(log.lines("evicting client.11: sends more requests again").size(), 1u);
+    EXPECT_EQ(log.lines("evicting client.11: has more to say").size(), 1u);
     clients.come_back(0);
     clients.come_back(2);
     co_await clients.life.activate();
@@ -179,13 +180,13 @@ TEST(ServerResend, when_all_clients_send_too_much_again_the_greediest_is_evicted
     Resending clients(shard, store, count);
     co_await clients.begin();
     LogCapture log;
-    constexpr std::size_t fair = limits::replayed_bytes_max / count;
+    constexpr std::size_t fair = limits::kept_bytes_max / count;
     clients.send_again(3, fair + (2 << 20));
     std::vector<std::uint64_t> sent(count);
     for (int i : {0, 1, 2, 4}) sent[i] = clients.send_again(i, fair);
     co_await clients.client(3).until([&] { return clients.client(3).connection->closed(); });
     EXPECT_EQ(log.lines("evicting").size(), 1u);
-    EXPECT_EQ(log.lines("evicting client.13: sends more requests again").size(), 1u);
+    EXPECT_EQ(log.lines("evicting client.13: has more to say").size(), 1u);
     for (int i : {0, 1, 2, 4}) clients.come_back(i);
     co_await clients.life.activate();
     for (int i : {0, 1, 2, 4}) {
@@ -194,6 +195,57 @@ TEST(ServerResend, when_all_clients_send_too_much_again_the_greediest_is_evicted
       EXPECT_EQ(done, sent[i]);
     }
     co_await clients.life.server.stop();
+  });
+}
+
+/// A client does what it should not, the others go on.
+void one_is_evicted(std::function<Task<>(Resending&, Client&)> excess) {
+  run([&](Shard& shard) -> Task<> {
+    MemoryStore store;
+    co_await Resending::life_before(shard, store, 2);
+    Resending clients(shard, store, 2);
+    co_await clients.begin();
+    LogCapture log;
+    co_await excess(clients, clients.client(1));
+    co_await clients.client(1).until([&] { return clients.client(1).connection->closed(); });
+    EXPECT_EQ(log.lines("evicting client.11: has more to say").size(), 1u);
+    std::uint64_t sent = clients.send_again(0, limits::session_unsafe_bytes_max);
+    clients.come_back(0);
+    co_await clients.life.activate();
+    std::size_t done = 0;
+    co_await clients.client(0).until([&] { return (done += clients.done(0)) == sent; });
+    EXPECT_EQ(done, sent);
+    EXPECT_EQ(clients.life.server.figures().sessions, 1u);
+    EXPECT_EQ(log.lines("evicting").size(), 1u);
+    co_await clients.life.server.stop();
+  });
+}
+
+TEST(ServerResend, cap_messages_that_wait_for_our_start_are_bounded) {
+  one_is_evicted([](Resending&, Client& client) -> Task<> {
+    ClientCaps flush;
+    flush.op = ClientCaps::Op::flush;
+    flush.middle = Buffer::copy_of(std::string(60'000, 'x'));
+    std::size_t told = 0;
+    for (; !client.connection->closed() && told <= limits::session_kept_bytes_max / 60'000; ++told) {
+      flush.ino = 0x10000000000 + told;
+      client.tell(flush, 1 + told);
+    }
+    EXPECT_GT(told * 60'000, limits::session_kept_bytes_max * 9 / 10);
+    co_return;
+  });
+}
+
+TEST(ServerResend, caps_brought_back_on_what_is_nowhere_are_bounded) {
+  one_is_evicted([](Resending& clients, Client& client) -> Task<> {
+    constexpr std::size_t each = 4000, at_once = 100;
+    for (std::size_t n = 0; n < limits::session_kept_bytes_max / each && !client.connection->closed(); n += at_once) {
+      std::vector<msg::CapReconnect> caps;
+      for (std::size_t i = 0; i < at_once; ++i)
+        caps.push_back(Restarted::cap(0x20000000000 + n + i, std::string(each, 'n'), cap::pin, 10 + n + i));
+      clients.come_back(1, std::move(caps), true);
+      (void)co_await clients.shard.clock().sleep(1ms);
+    }
   });
 }
 

@@ -22,6 +22,10 @@ constexpr std::uint64_t our_features = 0xff | bit(msg::fs_features::mimic) | bit
 constexpr Duration watch_interval = std::chrono::seconds(5);
 constexpr Duration idle_after_restart_max = std::chrono::seconds(2);  ///< of clients without caps
 
+std::size_t bytes_of(const msg::CapReconnect& cap) {
+  return sizeof cap + cap.path.size() + (cap.fcntl_locks.size() + cap.flock_locks.size()) * sizeof(msg::FileLockRecord);
+}
+
 }  // namespace
 
 Server::SessionRef Server::session_of(const msg::ConnectionRef& connection) {
@@ -230,7 +234,7 @@ void Server::handle_reconnect(const msg::ConnectionRef& connection, const msg::M
   }
   session->last_heard = shard_.clock().now();
   ++reconnects_running_;
-  tasks_.spawn(reconnect_session(session, std::move(body->caps), !body->more));
+  tasks_.spawn(reconnect_session(session, std::move(body->caps), !body->more, message.budget_hold));
 }
 
 Task<Result<>> Server::find_for_reconnect(const msg::CapReconnect cap) {
@@ -269,14 +273,46 @@ void Server::restore_cap(const SessionRef& session, Inode& inode, const msg::Cap
   send_cap(*session, inode, cap, msg::ClientCaps::Op::import);
 }
 
-Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last) {
+/// What the client has said is kept until we have started; false when that is more than any honest client has to say.
+/// Its bound is its own, not the room for messages: there it would keep what others bring back from being read.
+bool Server::keep(Session& session, std::size_t bytes) {
+  if (session.evicting || session.state == Session::State::closing) return false;
+  session.kept_bytes += bytes;
+  kept_bytes_ += bytes;
+  Session* greedy = nullptr;
+  if (session.kept_bytes > limits::session_kept_bytes_max) {
+    greedy = &session;
+  } else if (kept_bytes_ > limits::kept_bytes_max) {
+    auto of = [](const auto& entry) { return entry.second->kept_bytes; };
+    greedy = std::ranges::max_element(sessions_, {}, of)->second.get();
+  }
+  if (!greedy) return true;
+  forget_kept(*greedy);
+  tasks_.spawn(evict_in_background(greedy->client(), "has more to say after our restart than it can have"));
+  return greedy != &session;
+}
+
+/// Nobody waits for an answer any more.
+void Server::forget_kept(Session& session) {
+  auto its = [&](const auto& kept) { return kept.session.get() == &session; };
+  for (auto* requests : {&replayed_, &early_})
+    std::erase_if(*requests, [&](const RequestRef& request) { return its(*request); });
+  for (auto& [ino, messages] : early_caps_) std::erase_if(messages, its);
+  std::erase_if(early_caps_, [](const auto& entry) { return entry.second.empty(); });
+  session.unmatched.clear();
+  kept_bytes_ -= std::exchange(session.kept_bytes, 0);
+}
+
+/// Holds the message's share of the room for messages: what a client brings back is read as fast as it is looked up.
+Task<> Server::reconnect_session(SessionRef session, std::vector<msg::CapReconnect> caps, bool last,
+                                 std::shared_ptr<void>) {
   for (const msg::CapReconnect& reported : caps) {
     Result<> found = co_await find_for_reconnect(reported);
     Inode* inode = tree_.find(Ino{reported.ino});
     if (session->state == Session::State::closing) break;
     if (found && inode)
       restore_cap(session, *inode, reported);
-    else
+    else if (keep(*session, bytes_of(reported)))
       session->unmatched[Ino{reported.ino}] = reported;
   }
   --reconnects_running_;

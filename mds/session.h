@@ -46,9 +46,8 @@ struct Session {
   bool evicting = false;
   std::shared_ptr<msg::ReceiveBudget> waiting =
       std::make_shared<msg::ReceiveBudget>(limits::session_waiting_bytes_max);  ///< Server::may_wait()
-  std::size_t unsafe_bytes = 0;    ///< of its requests that it would send again if we ended now
-  std::size_t replayed_bytes = 0;  ///< of those it sent again, until we have started
-  std::size_t early_bytes = 0;     ///< of its cap messages that wait until we have started
+  std::size_t unsafe_bytes = 0;  ///< of its requests that it would send again if we ended now
+  std::size_t kept_bytes = 0;    ///< of what it has said that waits until we have started
   /// Caps it brought back for inodes that a request of its own, sent again, has yet to make anew.
   std::map<Ino, msg::CapReconnect> unmatched;
   std::uint64_t requests = 0;

@@ -85,12 +85,12 @@ inline constexpr std::size_t session_waiting_bytes_max = 32 << 20, waiting_bytes
 /// Of requests whose early reply the journal has yet to make good, of one client and of all; then changes wait for it.
 /// Clients set themselves no bound to what they send again after a restart: this is theirs.
 inline constexpr std::size_t session_unsafe_bytes_max = 16 << 20, unsafe_bytes_max = 32 << 20;
-/// Of requests sent again after a restart; then their client is evicted. Twice what it can have: what a request takes
-/// may not be the same in the program that we were before.
-inline constexpr std::size_t session_replayed_bytes_max = 2 * session_unsafe_bytes_max,
-                             replayed_bytes_max = 2 * unsafe_bytes_max;
-inline constexpr std::size_t early_caps_bytes_max = 16 << 20;  ///< of a client's cap messages while we start
-inline constexpr std::size_t file_locks_max = 16'384;          ///< of one file, waiting ones included; then ENOLCK
+/// Of what clients say while we start and we keep until we have (requests sent again, cap messages, caps on what is
+/// nowhere), of one client and of all; then the one with most is evicted. Twice what it can have to send again: what a
+/// request takes may not be the same in the program that we were before.
+inline constexpr std::size_t session_kept_bytes_max = 2 * session_unsafe_bytes_max,
+                             kept_bytes_max = 2 * unsafe_bytes_max;
+inline constexpr std::size_t file_locks_max = 16'384;  ///< of one file, waiting ones included; then ENOLCK
 inline constexpr std::size_t readdir_entries_max = 8192;
 }  // namespace limits
 
