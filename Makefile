@@ -35,7 +35,7 @@ LDFLAGS += -fsanitize=$(SAN)
 else
 # Its requests allocate small things and payloads of megabytes by turns on several threads: glibc's malloc takes a fifth
 # of their processor time and gives large blocks back to the kernel, to fault them in again page by page.
-$(BUILD)/bin/cosd: LDLIBS += -l:libtcmalloc_minimal.so.4
+$(BUILD)/bin/cosd $(BUILD)/test/tests_simulation_test: LDLIBS += -l:libtcmalloc_minimal.so.4
 endif
 
 sources := $(foreach f,$(FOLDERS),$(wildcard $f/*.cc))
