@@ -141,6 +141,11 @@ void DataFiles::remember(std::uint64_t id, std::shared_ptr<DataFile> file) {
   }
 }
 
+std::string DataFiles::describe(const Onode& onode) {
+  if (!onode.in_slab) return fmt::format("objects/{}", path_of(onode.id));
+  return fmt::format("slot {} of objects/{}", onode.id % Slabs::slots, Slabs::path_of(Slabs::slab_of(onode.id)));
+}
+
 Result<std::shared_ptr<DataFile>> DataFiles::create(std::uint64_t id, const ObjectId& owner) {
   FileDescriptor fd;
   TRY(btrfs::insist(objects_.get(), [&]() -> Result<> {

@@ -107,6 +107,8 @@ class DataFiles {
   /// Of a file of its own.
   Result<> set_owner(std::uint64_t id, const ObjectId& owner);
   Result<> remove(std::uint64_t id);
+  /// Where to look in current/ when something is wrong with these data.
+  static std::string describe(const Onode& onode);
   Slabs& slabs() { return slabs_; }
 
  private:

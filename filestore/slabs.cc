@@ -25,10 +25,6 @@ namespace {
 /// Before each record: its length and its crc32c.
 constexpr std::size_t header_bytes = 8;
 
-std::string path_of(std::uint64_t slab) {
-  return fmt::format("{}/{:x}", slabs_name, slab);
-}
-
 void append_record(std::string& bytes, const SlotOwner& owner) {
   Buffer body = encode(owner);
   std::uint32_t header[] = {static_cast<std::uint32_t>(body.size()), crc32c(~0u, body.view())};
@@ -59,6 +55,10 @@ Result<Slabs::File> Slabs::open_locked(std::uint64_t slab, Access access) {
   if (open_.size() >= limits::open_slabs_max)
     std::erase_if(open_, [](const auto& each) { return each.second.use_count() == 1; });
   return open_[slab] = std::make_shared<const FileDescriptor>(std::move(fd));
+}
+
+std::string Slabs::path_of(std::uint64_t slab) {
+  return fmt::format("{}/{:x}", slabs_name, slab);
 }
 
 Result<Slabs::File> Slabs::open(std::uint64_t id, Access access) {
@@ -157,7 +157,7 @@ Result<> for_each_slab(int objects, const std::function<Result<>(SlabEntry& entr
     SlabEntry entry{.path = fmt::format("{}/{}", slabs_name, name)};
     std::uint64_t slab = 0;
     auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), slab, 16);
-    if (error == std::errc{} && end == name.data() + name.size() && path_of(slab) == entry.path) {
+    if (error == std::errc{} && end == name.data() + name.size() && Slabs::path_of(slab) == entry.path) {
       entry.number = slab;
       TRY(entry.file, open_file(objects, entry.path, O_RDONLY, Access::blocking));
     }

@@ -40,6 +40,8 @@ class Slabs {
   static constexpr std::uint64_t slots_bytes = slots * limits::slab_bytes_max;
   static std::uint64_t slab_of(std::uint64_t id) { return id / slots; }
   static std::uint64_t offset_of(std::uint64_t id) { return id % slots * limits::slab_bytes_max; }
+  /// In objects/.
+  static std::string path_of(std::uint64_t slab);
 
   /// `objects`: the directory, which stays open as long as this is used.
   Slabs(int objects, bool writable) : objects_(objects), writable_(writable) {}

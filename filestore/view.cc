@@ -236,13 +236,13 @@ Result<> View::fill_base(const PendingPlan& plan, std::uint64_t offset, std::spa
     }
     Result<> got = read_blocks(*file, *onode, run_begin, {at, run_end - run_begin});
     if (!got && is(got.error(), Errc::io))
-      what_ = fmt::format("blocks {} to {} of data file {:x} cannot be read", block, run - 1, onode->id);
+      what_ = fmt::format("blocks {} to {} of {} cannot be read", block, run - 1, DataFiles::describe(*onode));
     TRY(got);
     for (std::uint64_t each = block; each < run; ++each) {
       std::uint32_t crc = crc32c(~0u, {at + (each - block) * block_bytes, block_bytes});
       if (std::uint64_t i = each - first; i < sums.size()) sums[i] = crc;
       if (nonzero(crc) == known[each - first]) continue;
-      what_ = fmt::format("block {} of data file {:x} does not verify", each, onode->id);
+      what_ = fmt::format("block {} of {} does not verify", each, DataFiles::describe(*onode));
       retry_ = true;
       return Errc::io;
     }

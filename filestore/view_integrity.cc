@@ -61,14 +61,15 @@ Result<> View::fill_unchecked(const Onode& onode, std::uint64_t offset, std::spa
   if (onode.has_damage) {
     TRY(auto known, damage(onode, offset / block_bytes, (end + block_bytes - 1) / block_bytes));
     if (!known.empty()) {
-      what_ = fmt::format("block {} of data file {:x} is marked as bad", known.front().offset / block_bytes, onode.id);
+      what_ = fmt::format("block {} of {} is marked as bad", known.front().offset / block_bytes,
+                          DataFiles::describe(onode));
       return Errc::io;
     }
   }
   TRY(auto file, open(onode));
   Result<> got = file->read(offset, into, access_);
   if (!got && is(got.error(), Errc::io))
-    what_ = fmt::format("bytes {} to {} of data file {:x} cannot be read", offset, end - 1, onode.id);
+    what_ = fmt::format("bytes {} to {} of {} cannot be read", offset, end - 1, DataFiles::describe(onode));
   if (changed(onode)) retry_ = true;
   return got;
 }
@@ -125,7 +126,8 @@ Result<std::uint32_t> View::digest(const PendingPlan& plan, std::uint64_t offset
     if (onode->has_damage) {
       TRY(auto known, damage(*onode, first, end));
       if (!known.empty()) {
-        what_ = fmt::format("block {} of data file {:x} is marked as bad", known[0].offset / block_bytes, onode->id);
+        what_ =
+            fmt::format("block {} of {} is marked as bad", known[0].offset / block_bytes, DataFiles::describe(*onode));
         return Errc::io;
       }
     }
@@ -170,7 +172,8 @@ Result<> View::verify(const PendingPlan& plan, std::uint64_t offset, std::uint64
     if (!files_.keeps_checksums() && changed(*onode)) retry_ = true;
   }
   if (bad.empty()) return {};
-  what_ = fmt::format("data file {:x}: {} bad ranges, the first at {}", onode->id, bad.size(), bad.front().offset);
+  what_ =
+      fmt::format("{}: {} bad ranges, the first at {}", DataFiles::describe(*onode), bad.size(), bad.front().offset);
   retry_ = true;
   return Errc::io;
 }
