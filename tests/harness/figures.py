@@ -27,6 +27,9 @@ class Figure:
         spent = self.cpu_seconds_after if after else self.cpu_seconds
         return sum(value for name, value in spent.items() if name.startswith(kind)) * 1e6 / max(1, self.operations)
 
+    def cpu_us_in_all(self, kind):
+        return self.cpu_us(kind) + self.cpu_us(kind, after=True)
+
     def busy(self, kind):
         """How many processors all that have a name of this kind kept busy."""
         return sum(value for name, value in self.cpu_seconds.items() if name.startswith(kind)) / self.seconds
@@ -65,15 +68,12 @@ class Bench:
         return {name: process.cpu_seconds() - (since[name] if since else 0)
                 for name, process in self.cluster.running().items()}
 
-    def wait_for_rest(self, seconds_max=300):
-        """Until the daemons together keep less than a tenth of a processor busy for a second, or it took too long."""
-        deadline = time.monotonic() + seconds_max
-        while time.monotonic() < deadline:
-            before = self.cpu_seconds()
-            time.sleep(1)
-            if sum(self.cpu_seconds(before).values()) < 0.1:
-                return
-        print(f"{self.cluster.software or 'the cluster'}: not at rest after {seconds_max} s", flush=True)
+    def settle(self):
+        """Until nothing is left to do of what ran before, so that no load pays for another; what that costs the daemons,
+        in seconds of CPU time."""
+        before = self.cpu_seconds()
+        wait_for_rest()
+        return self.cpu_seconds(before)
 
     def rados(self, kind, pool, size, depth, seconds=0):
         """The stock `rados bench`: kind is write, seq or rand. Reads find what they read, written before."""
@@ -84,7 +84,9 @@ class Bench:
             return made / _value(text, "Total time run"), int(made), _value(text, "Max latency(s)") * 1000
         if kind != "write":
             self.client("rados", "-p", pool, "bench", self.seconds, "write", "-b", size, "-t", 16, "--no-cleanup")
+        self.settle()
         figure = self.measured(work)
+        figure.cpu_seconds_after = self.settle()
         self.client("rados", "-p", pool, "cleanup")
         return figure
 
@@ -103,7 +105,9 @@ class Bench:
             return said["ops_per_second"], said["operations"], said["latency_ms"]["max"]
         if kind != "write":
             run("write", 16)
+        self.settle()
         figure = self.measured(work)
+        figure.cpu_seconds_after = self.settle()
         disks.run(*network.inside(self.cluster.options.netns), os.path.join(BIN, "rados"), "-c", self.cluster.conf,
                   "--admin-socket", "", "-p", pool, "cleanup", timeout=300)
         return figure
@@ -141,14 +145,33 @@ class Bench:
             for index in range(count):
                 os.close(os.open(f"{folder}/file{index}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
             return count / (time.monotonic() - started), count, 0
+        self.settle()
         figure = self.measured(work)
         subprocess.run(["umount", mount], check=True, timeout=60)
         process.wait(30)
+        figure.cpu_seconds_after = self.settle()
         return figure
 
     def memory_mib(self, field="VmRSS"):
         """Daemon name to resident MiB, now; VmHWM: the most since it started."""
         return {name: process.memory_mib(field) for name, process in self.cluster.running().items()}
+
+
+def wait_for_rest(seconds_max=120):
+    """Until all that runs on this machine, the kernel's threads for btrfs among it, keeps less than a fifth of a processor
+    busy for three seconds, or it took too long."""
+    def busy_seconds():
+        with open("/proc/stat") as stat:
+            user, nice, system, idle, iowait, irq, softirq = map(int, stat.readline().split()[1:8])
+        return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    deadline = time.monotonic() + seconds_max
+    calm = 0
+    while calm < 3:
+        before = busy_seconds()
+        time.sleep(1)
+        calm = calm + 1 if busy_seconds() - before < 0.2 else 0
+        if time.monotonic() > deadline:
+            return print(f"this machine is not at rest after {seconds_max} s", flush=True)
 
 
 def _value(text, name):

@@ -7,7 +7,7 @@ import time
 
 from . import disks, network
 from .cluster import ClusterError
-from .figures import Bench
+from .figures import Bench, wait_for_rest
 from .spirula import BIN
 
 MIB = 1 << 20
@@ -42,11 +42,10 @@ class FilesBench(Bench):
         self.world, self.files = world, files
 
     def settle(self):
-        """Until nothing is left to do of what ran before, so that no load pays for another (an MDS that has not written
-        back yet would do so whenever it likes); what that costs the daemons, in seconds of CPU time."""
+        """An MDS that has not written back yet would do so whenever it likes."""
         before = self.cpu_seconds()
         self.admin("flush", "journal", timeout=600)
-        self.wait_for_rest()
+        wait_for_rest()
         return self.cpu_seconds(before)
 
     def mounted(self, work):
