@@ -256,6 +256,9 @@ Task<Result<>> Mds::serve() {
     Result<> replayed = co_await server_->replay();
     if (!replayed) log_error("mds", "replay: {}: {}", replayed.error().message(), server_->problem());
     CO_TRY(replayed);
+    // Clients whose connection to an OSD was still being set up when it died with us try its old address until they
+    // find a request late (objecter_timeout, 10 s).
+    server_->raise_osd_epoch_barrier(osd_maps_->epoch());
     CO_TRY(co_await step(MdsState::reconnect));
     CO_TRY(co_await server_->reconnect());
     CO_TRY(co_await step(MdsState::rejoin));

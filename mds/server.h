@@ -67,6 +67,8 @@ class Server {
   void on_message(const msg::ConnectionRef& connection, msg::Message message);
   void on_reset(const msg::ConnectionRef& connection);
   void set_mdsmap_epoch(msg::Epoch epoch) { mdsmap_epoch_ = epoch; }
+  /// Clients that hear of a cap get at least this osdmap before they go on with their data.
+  void raise_osd_epoch_barrier(msg::Epoch epoch) { osd_epoch_barrier_ = std::max(osd_epoch_barrier_, epoch); }
   void set_data_pools(std::vector<std::int64_t> pools) { options_.data_pools = std::move(pools); }
   void set_pool_by_name(PoolByName find) { pool_by_name_ = std::move(find); }
   /// How an evicted client is kept from the OSDs before its caps go to others; the osdmap epoch that shows it.

@@ -85,13 +85,17 @@ TEST(ServerRestart, a_number_in_use_is_not_given_out_again) {
     Client& client = life.client;
     co_await life.begin();
     client.send(replayed(Client::create("g"), file), 60);
-    life.bring({Restarted::cap(file + 100, "nowhere", cap::pin, 9)});
+    server.raise_osd_epoch_barrier(msg::Epoch(5));
+    life.bring({Restarted::root(), Restarted::cap(file + 100, "nowhere", cap::pin, 9)});
     co_await life.activate();
     co_await client.safe(60);
     std::vector<ClientCaps> told = client.caps();
     EXPECT_TRUE(std::ranges::any_of(told, [&](const ClientCaps& each) {
       return each.op == ClientCaps::Op::export_ && each.ino == file + 100 && each.cap_id == 9;
     })) << "a cap on nothing is taken away";
+    EXPECT_TRUE(std::ranges::any_of(told, [](const ClientCaps& each) {
+      return each.op == ClientCaps::Op::import && each.osd_epoch_barrier == msg::Epoch(5);
+    })) << "who comes back hears of the newest osdmap";
     ParsedReply listed = co_await client.call(Client::request(MdsOp::readdir, "d"));
     EXPECT_EQ(listed.head.result, 0);
     EXPECT_EQ(listed.entries.size(), 1u);

@@ -366,7 +366,7 @@ Task<Result<bool>> Server::evict(ClientId client) {
     // Before its caps go to others it must not reach the OSDs any more.
     auto epoch = co_await blocklist_(session->info.address);
     if (!epoch) co_return epoch.error();
-    osd_epoch_barrier_ = std::max(osd_epoch_barrier_, *epoch);
+    raise_osd_epoch_barrier(*epoch);
   }
   if (session->state == Session::State::closing) co_return true;
   drop_session(session, false);
