@@ -33,7 +33,7 @@ ifneq ($(SAN),)
 CXXFLAGS += -fsanitize=$(SAN)
 LDFLAGS += -fsanitize=$(SAN)
 else
-# Its requests allocate small things and payloads of megabytes by turns on several threads: glibc's malloc takes a fifth
+# An OSD's requests allocate small things and payloads of megabytes by turns on several threads: glibc's malloc takes a fifth
 # of their processor time and gives large blocks back to the kernel, to fault them in again page by page.
 $(BUILD)/bin/cosd $(BUILD)/test/tests_simulation_test: LDLIBS += -l:libtcmalloc_minimal.so.4
 endif
